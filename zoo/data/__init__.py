@@ -1,0 +1,194 @@
+"""Named sources of images, as endless streams of dict batches.
+
+A batch holds `image` (float32 NHWC in [-1, 1]) and, where the source has classes, `label` (int64). Batch i is a function of
+(seed, i) alone, so that a resumed run goes on with the images that the interrupted one would have seen.
+"""
+
+import contextlib
+import dataclasses
+import io
+import os
+import tempfile
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from zoo.data import digits as _digits
+from zoo.data import folder as _folder
+from zoo.errors import UserError, nearest
+
+EMBEDDED = {"digits": _digits.Digits}
+IN_MEMORY = 2**30  # bytes of uint8 pixels that are held as one tensor; more is read from disk again in each epoch
+SIDE = 64  # of TFDS images that come in several sizes
+BUFFER = 10_000  # examples that are shuffled together where the data are read from disk
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A data set: what it holds, and how to read a split of it as uint8 `tf.data`, or as arrays where it is small."""
+
+    name: str
+    version: str
+    image_shape: tuple[int, int, int]
+    sizes: dict[str, int]
+    class_names: tuple[str, ...] | None
+    examples: Callable  # split -> tf.data.Dataset of {"image": uint8, ...}, each at `image_shape`
+
+    @property
+    def keys(self):
+        """What a batch holds."""
+        return ("image", "label") if self.class_names else ("image",)
+
+    @property
+    def num_classes(self):
+        return len(self.class_names) if self.class_names else None
+
+    def batches(self, batch_size, seed=0, start=0, split="train"):
+        """Endless batches in shuffled order, from number `start` on. Short ones are dropped, so all have one shape."""
+        size = self.sizes[split]
+        if batch_size > size:
+            raise UserError(
+                f"a round takes {batch_size} images and {self.name} has {size} in '{split}'; --batch-size {size} or less "
+                "(a round takes --discriminator-steps batches)"
+            )
+        per_epoch = size // batch_size
+        epochs = tf.data.Dataset.range(start // per_epoch, 2**62)
+        if size * int(np.prod(self.image_shape)) <= IN_MEMORY:
+            arrays = {key: tf.constant(value) for key, value in self.arrays(split).items()}
+
+            def shuffled(epoch):
+                order = tf.argsort(tf.random.stateless_uniform([size], [seed, epoch]))
+                return tf.data.Dataset.from_tensor_slices(tf.reshape(order[: per_epoch * batch_size], [per_epoch, batch_size]))
+
+            stream = epochs.flat_map(shuffled).skip(start % per_epoch)
+            stream = stream.map(lambda rows: {key: tf.gather(value, rows) for key, value in arrays.items()})
+        else:
+            examples = self.examples(split)
+
+            def shuffled(epoch):
+                order = examples.shuffle(BUFFER, seed=seed * 1_000_003 + epoch, reshuffle_each_iteration=False)
+                return order.batch(batch_size, drop_remainder=True)
+
+            stream = epochs.flat_map(shuffled).skip(start % per_epoch)
+        return stream.map(normalised, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+    def arrays(self, split="train"):
+        """The whole split as numpy arrays: `image` uint8 [n, h, w, c], and `label` int64 [n] where there are classes."""
+        batches = list(self.examples(split).batch(4096).as_numpy_iterator())
+        return {key: np.concatenate([batch[key] for batch in batches]) for key in self.keys}
+
+
+def normalised(batch):
+    """uint8 images -> float32 in [-1, 1]; done on whole batches, seven times faster than on single images."""
+    return {**batch, "image": tf.cast(batch["image"], tf.float32) / 127.5 - 1}
+
+
+def open(name, data_dir=None, image_shape=None):
+    """The `Source` of a name: an embedded one (`digits`), any TFDS image data set (`NAME[/CONFIG]`), or `folder:PATH`.
+
+    image_shape: resize to it (height, width, channels: 1 or 3). Raises UserError where there is no such source, where it is
+    not on this machine and cannot be downloaded, or where it holds no images.
+    """
+    if name.startswith("folder:"):
+        return _from_folder(name, image_shape)
+    builder = _embedded(name, data_dir) if name in EMBEDDED else _tfds(name, data_dir)
+    return _from_builder(name, builder, image_shape)
+
+
+def _from_folder(name, image_shape):
+    images, labels, classes = _folder.read(name.removeprefix("folder:"), image_shape)
+    arrays = {"image": images} if labels is None else {"image": images, "label": labels}
+    return Source(
+        name=name,
+        version=f"{len(images)} pictures",
+        image_shape=images.shape[1:],
+        sizes={"train": len(images)},
+        class_names=tuple(classes) if classes else None,
+        examples=lambda split: tf.data.Dataset.from_tensor_slices(arrays),
+    )
+
+
+def _embedded(name, data_dir):
+    """The builder of an embedded source, prepared in `data_dir`, or where that can't be written in the temporary folder."""
+    for place in (data_dir, os.path.join(tempfile.gettempdir(), f"zoo-data-{os.getuid()}")):
+        builder = EMBEDDED[name](data_dir=place)
+        if builder.is_prepared():
+            return builder
+        with contextlib.suppress(OSError, tf.errors.OpError), contextlib.redirect_stdout(io.StringIO()):
+            tfds.disable_progress_bar()
+            builder.download_and_prepare()
+            return builder
+    raise UserError(f"'{name}' can be written neither to {data_dir or 'the TFDS folder'} nor to {place}; give --data-dir a folder that can")
+
+
+def _tfds(name, data_dir):
+    known = tfds.list_builders(with_community_datasets=False)
+    try:
+        builder = tfds.builder(name, data_dir=data_dir, try_gcs=False)
+    except tfds.core.DatasetNotFoundError:
+        raise UserError(
+            f"there is no data set '{name}'{nearest(name.split('/')[0], [*known, *EMBEDDED])} There is: {', '.join(EMBEDDED)} "
+            "(embedded, no download), folder:PATH, and every image data set of TFDS (mnist, cifar10, celeb_a, ...)"
+        ) from None
+    except (ValueError, KeyError) as error:  # an unknown config of a known data set
+        raise UserError(f"TFDS cannot open '{name}': {' '.join(str(error).split())[:200]}") from None
+    if not builder.is_prepared():
+        try:
+            builder.download_and_prepare()
+        except Exception as error:  # TFDS raises whatever its downloader does: one line for all of them
+            reason = " ".join(str(error).split())[:120]
+            raise UserError(
+                f"'{name}' is not in {builder.data_path} and could not be downloaded ({type(error).__name__}: {reason}); "
+                f"put a prepared copy there or name its parent with --data-dir. Without a download: {', '.join(EMBEDDED)}, folder:PATH"
+            ) from None
+    return builder
+
+
+def _from_builder(name, builder, image_shape):
+    features = dict(builder.info.features)
+    pictures = [key for key, kind in features.items() if isinstance(kind, tfds.features.Image)]
+    if not pictures:
+        raise UserError(
+            f"{name} holds no images but {', '.join(features)}; name an image data set, as {', '.join(EMBEDDED)}, mnist, cifar10"
+        )
+    key = "image" if "image" in pictures else pictures[0]
+    label = next((k for k in ("label", *features) if isinstance(features.get(k), tfds.features.ClassLabel)), None)
+    shape = features[key].shape
+    if image_shape is None:
+        image_shape = shape if None not in shape else (SIDE, SIDE, shape[-1] or 3)
+    image_shape = tuple(image_shape)
+
+    def example(row):
+        image = row[key]
+        if tuple(image.shape) != image_shape:
+            image = resized(image, image_shape)
+        return {"image": image, "label": row[label]} if label else {"image": image}
+
+    return Source(
+        name=name,
+        version=str(builder.version),
+        image_shape=image_shape,
+        sizes={split: info.num_examples for split, info in builder.info.splits.items()},
+        class_names=tuple(features[label].names) if label else None,
+        examples=lambda split: builder.as_dataset(split=split, read_config=tfds.ReadConfig(try_autocache=False)).map(
+            example, num_parallel_calls=tf.data.AUTOTUNE
+        ),
+    )
+
+
+def resized(image, image_shape):
+    """A uint8 image cut in its middle to the proportions of `image_shape` and resized to it, with as many channels."""
+    height, width, channels = image_shape
+    size = tf.cast(tf.shape(image)[:2], tf.float32)
+    scale = tf.minimum(size[0] / height, size[1] / width)
+    rows, columns = tf.cast(scale * height, tf.int32), tf.cast(scale * width, tf.int32)
+    image = tf.image.resize_with_crop_or_pad(image, rows, columns)
+    image = tf.image.resize(tf.cast(image, tf.float32), (height, width), antialias=True)
+    image = tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
+    if image.shape[-1] == 3 and channels == 1:
+        image = tf.image.rgb_to_grayscale(image)
+    elif image.shape[-1] == 1 and channels == 3:
+        image = tf.image.grayscale_to_rgb(image)
+    return tf.ensure_shape(image, image_shape)

@@ -1,0 +1,34 @@
+"""SavedModels for TF Serving: `<folder>/<version>/`, complete at the moment it appears."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import keras
+
+
+def write(game, folder):
+    """Exports a model's signatures as the next version below `folder`; returns the version's path.
+
+    The SavedModel is written beside its place and renamed into it, so that a server which watches the folder never sees half of one.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    work = tempfile.mkdtemp(prefix=".writing-", dir=folder)
+    try:
+        archive = keras.export.ExportArchive()
+        archive.track(game)
+        for name, (function, specs) in game.exports().items():
+            archive.add_endpoint(name, function, input_signature=specs)
+        archive.write_out(os.path.join(work, "model"), verbose=False)
+        version = folder / str(max(versions(folder), default=0) + 1)
+        os.rename(os.path.join(work, "model"), version)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return version
+
+
+def versions(folder):
+    """Numbers of the versions below `folder`, sorted."""
+    return sorted(int(p.name) for p in Path(folder).iterdir() if p.name.isdecimal())

@@ -1,0 +1,84 @@
+"""Objectives on logits, and penalties on a judge.
+
+Logits: higher means more real. Every function takes float32 tensors and returns a scalar, the mean over the batch.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+mean, softplus = tf.reduce_mean, tf.nn.softplus
+
+
+class Objective(NamedTuple):
+    """What the two players minimise: `discriminator(real, fake)` and `generator(fake)`, on logits of any shape."""
+
+    discriminator: Callable
+    generator: Callable
+
+
+def _cross_entropy(real, fake):
+    """-log D(x) - log(1 - D(G(z))), with D = sigmoid(logit)."""
+    return mean(softplus(-real)) + mean(softplus(fake))
+
+
+# Goodfellow et al. 2014, eq. 1: the generator minimises log(1 - D(G(z))).
+minimax = Objective(_cross_entropy, lambda fake: -mean(softplus(fake)))
+
+# The same, §3, last paragraph: the generator maximises log D(G(z)).
+non_saturating = Objective(_cross_entropy, lambda fake: mean(softplus(-fake)))
+
+# Mao et al. 2016, eq. 9 (a = 0, b = c = 1).
+least_squares = Objective(
+    lambda real, fake: (mean(tf.square(real - 1)) + mean(tf.square(fake))) / 2,
+    lambda fake: mean(tf.square(fake - 1)) / 2,
+)
+
+# Lim & Ye 2017; Miyato et al. 2018, eq. 16-17.
+hinge = Objective(
+    lambda real, fake: mean(tf.nn.relu(1 - real)) + mean(tf.nn.relu(1 + fake)),
+    lambda fake: -mean(fake),
+)
+
+# Arjovsky et al. 2017, eq. 3; the critic must be kept Lipschitz by other means.
+wasserstein = Objective(lambda real, fake: mean(fake) - mean(real), lambda fake: -mean(fake))
+
+
+def _squared_slopes(judge, images):
+    """Squared norm of the judge's gradient at each image, float32 [n], whatever the precision of the judge's layers."""
+    images = tf.cast(images, tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        logits = judge(images)
+    gradient = tape.gradient(logits, images)
+    return tf.reduce_sum(tf.square(tf.cast(gradient, tf.float32)), axis=range(1, images.shape.rank))
+
+
+def gradient_penalty(judge, real, fake, mix, target=1.0):
+    """((slope - target) / target)^2 between real and fake (Gulrajani et al. 2017, eq. 3; target: Karras et al. 2017, A.1).
+
+    judge: images -> logits, one row an image. mix: uniform in [0, 1), shape [n, 1, 1, 1].
+    """
+    slopes = tf.sqrt(_squared_slopes(judge, real + mix * (fake - real)) + 1e-12)  # the gradient of sqrt at 0 is infinite
+    return mean(tf.square(slopes / target - 1))
+
+
+def zero_centred(judge, images):
+    """Half the mean squared slope at `images`: R1 at real ones, R2 at fake ones (Mescheder et al. 2018, eq. 9-10)."""
+    return mean(_squared_slopes(judge, images)) / 2
+
+
+def r1(judge, real):
+    """Half the mean squared slope at the real images (Mescheder et al. 2018, eq. 9)."""
+    return zero_centred(judge, real)
+
+
+def r2(judge, fake):
+    """Half the mean squared slope at the generated images (Mescheder et al. 2018, eq. 10)."""
+    return zero_centred(judge, fake)
+
+
+def class_error(labels, logits):
+    """Cross entropy of class logits [n, classes] (float32) against integer labels [n], in nats."""
+    return mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits))

@@ -1,0 +1,63 @@
+"""DCGAN (Radford, Metz, Chintala 2015, arXiv:1511.06434).
+
+With D = sigmoid(logit), and z normal:
+
+    discriminator   minimises  -E log D(x) - E log(1 - D(G(z)))
+    generator       minimises  -E log D(G(z))
+
+Strided convolutions instead of pooling, batch normalisation everywhere but at G's output and D's input, no hidden dense
+layers. `dcgan_64` is the authors' Torch code for 64x64, layer by layer. Differs from the paper: as that code, kernels are
+4x4, z is normal, and the generator learns from the images that the discriminator has just seen.
+"""
+
+import dataclasses
+
+import keras
+
+from zoo import game, layers
+from zoo.registry import register
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(game.Config):
+    width: int = 64  # channels at the largest size, doubled at each smaller one up to 8 times (code, ngf = ndf)
+    kernel: int = 4  # side of the kernels (code)
+    slope: float = 0.2  # of the leaky rectifier (§4)
+
+
+def widths(config):
+    """Channels from the smallest size to the largest but one."""
+    steps = len(layers.pyramid(config.image_shape)) - 1
+    return [config.width * min(2**i, 8) for i in reversed(range(steps))]
+
+
+def build_generator(config):
+    start, *sizes = layers.pyramid(config.image_shape)
+    first, *others = widths(config)
+    latent = keras.Input((config.latent_dim,), name="latent")
+    x = keras.layers.Dense(start[0] * start[1] * first, use_bias=False, kernel_initializer=layers.normal())(latent)
+    x = layers.norm_relu(keras.layers.Reshape((*start, first))(x))
+    for size, width in zip(sizes, others):
+        x = layers.norm_relu(layers.rise(x, size, width, config.kernel, use_bias=False))
+    x = layers.rise(x, sizes[-1], config.image_shape[-1], config.kernel, use_bias=False)
+    return keras.Model({"latent": latent}, layers.image_output(x), name="generator")
+
+
+def build_discriminator(config):
+    x = image = keras.Input(config.image_shape, name="image")
+    for i, width in enumerate(reversed(widths(config))):
+        x = layers.conv(x, width, config.kernel, 2, use_bias=False)
+        x = layers.BatchNorm(gamma_initializer=keras.initializers.RandomNormal(1.0, 0.02))(x) if i else x
+        x = keras.layers.LeakyReLU(config.slope)(x)
+    return keras.Model({"image": image}, layers.logits(keras.layers.Flatten()(x), use_bias=False), name="discriminator")
+
+
+@register(
+    dcgan=Config(width=32, steps=1200),
+    dcgan_64=Config(image_shape=(64, 64, 3), batch_size=64, steps=1_175_000, every=2000),
+)
+class DCGAN(game.Game):
+    """Convolutional generator and discriminator: the recipe that made GANs train."""
+
+    def __init__(self, config):
+        super().__init__(config, build_generator(config), build_discriminator(config))

@@ -1,0 +1,178 @@
+"""A run's folder: what was asked for, checkpoints, what was measured."""
+
+import datetime
+import importlib.metadata
+import json
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import tensorflow as tf
+
+from zoo.errors import UserError
+
+PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "tensorboard", "numpy")
+
+
+class Run:
+    """One training's folder. `record` is config.json: model, its configuration, data, precision, versions, command."""
+
+    def __init__(self, folder, record=None):
+        self.folder = Path(folder)
+        if record is None:
+            record = _read(self.folder)
+        self.record = record
+
+    @classmethod
+    def create(cls, record, folder=None, under="runs"):
+        """Makes the folder: `folder`, which must not exist (or be empty), or the next number below `under`."""
+        if folder:
+            folder = Path(folder)
+            if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+                raise UserError(f"{folder} exists; choose another --run-dir, or go on with it: --resume {folder}")
+            _make(folder)
+        else:
+            folder = _next(Path(under), f"{record['model']}-{_slug(record['data']['name'])}")
+        run = cls(folder, record)
+        now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+        record.update(created=now, versions=versions(), command=shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]]))
+        _write(folder / "config.json", json.dumps(record, indent=2) + "\n")
+        return run
+
+    @property
+    def export_folder(self):
+        return self.folder / "export" / self.record["model"]
+
+    def check(self, record):
+        """Raises UserError, naming the fields, where the run was made with other settings (its length may change)."""
+        wanted, made = (_settings(json.loads(json.dumps(r))) for r in (record, self.record))  # tuples become lists
+        differ = [f"{k} {_short(made.get(k))} -> {_short(v)}" for k, v in wanted.items() if made.get(k) != v]
+        if differ:
+            raise UserError(f"{self.folder} was made with other settings: {', '.join(differ)}; resume without them, or start a new run")
+
+    def manager(self, game, keep=3):
+        """The run's checkpoints of a model: networks, averaged generator, both optimizers, round."""
+        return tf.train.CheckpointManager(tf.train.Checkpoint(game=game), str(self.folder / "checkpoints"), max_to_keep=keep)
+
+    def restore(self, game, number=None, whole=True):
+        """Restores checkpoint `number` (a round), or the newest good one; returns its path.
+
+        A damaged one is passed over, saying so, unless it was asked for by number. whole: also the optimizers.
+        """
+        checkpoint = tf.train.Checkpoint(game=game)
+        paths = [str(p)[: -len(".index")] for p in (self.folder / "checkpoints").glob("ckpt-*.index")]
+        paths.sort(key=_round, reverse=True)
+        if number is not None:
+            paths = [p for p in paths if _round(p) == number]
+        if not paths:
+            have = ", ".join(str(_round(p.name)) for p in sorted((self.folder / "checkpoints").glob("ckpt-*.index"))) or "none"
+            raise UserError(f"{self.folder} has no checkpoint{f' {number}' if number is not None else ''}; it has: {have}")
+        for path in paths:
+            try:
+                status = checkpoint.restore(path)
+                if whole:
+                    status.assert_existing_objects_matched()
+                else:
+                    status.expect_partial()
+                return path
+            except (tf.errors.OpError, AssertionError, ValueError) as error:
+                reason = f"checkpoint {path} is damaged or of another model ({' '.join(str(error).split())[:80]})"
+                if path == paths[-1]:
+                    raise UserError(f"{reason}, and there is no other") from None
+                print(f"warning: {reason}; using the one before", file=sys.stderr)
+
+    def append(self, row):
+        """Adds one line to metrics.jsonl."""
+        with open(self.folder / "metrics.jsonl", "a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def forget_after(self, number):
+        """Drops lines of metrics.jsonl beyond a round: what was measured after the checkpoint that a run resumes from."""
+        path = self.folder / "metrics.jsonl"
+        if path.exists():
+            lines = [line for line in path.read_text().splitlines() if line and json.loads(line)["round"] <= number]
+            _write(path, "".join(line + "\n" for line in lines))
+
+
+def versions():
+    """Versions of Python and of the packages that decide what a run computes."""
+    return {"python": sys.version.split()[0], **{name: importlib.metadata.version(name) for name in PACKAGES}}
+
+
+def phases(done, steps, every, most=8):
+    """How to play rounds `done` to `steps` by `fit`, whose epochs are all of one length and end where a look is due.
+
+    Returns ([(first round, rounds an epoch, epochs)], steps_per_execution): a shorter epoch up to the next look, whole ones, the rest.
+    """
+    parts = []
+    while done < steps:
+        length = min(every - done % every, steps - done)
+        count = (steps - done) // every if length == every else 1
+        parts.append((done, length, count))
+        done += length * count
+    at_once = max(n for n in range(1, most + 1) if all(length % n == 0 for _, length, _ in parts)) if parts else 1
+    return parts, at_once
+
+
+def _read(folder):
+    try:
+        record = json.loads((folder / "config.json").read_text())
+        record["model"], record["config"], record["data"]
+    except FileNotFoundError:
+        there = sorted(str(p.parent) for p in folder.parent.glob("*/config.json"))[-5:] if folder.parent.is_dir() else []
+        raise UserError(f"{folder} is no run: it has no config.json{'. Runs there: ' + ', '.join(there) if there else ''}") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder}/config.json cannot be read as a run's record ({type(error).__name__}: {error})") from None
+    return record
+
+
+def _settings(record):
+    """What must not change between two parts of a run."""
+    fields = {name: value for name, value in record["config"].items() if name not in ("steps", "every")}
+    return {**{name: record[name] for name in ("model", "data", "precision", "replicas")}, **fields}
+
+
+def _round(path):
+    return int(re.search(r"ckpt-(\d+)", str(path)).group(1))
+
+
+def _slug(name):
+    """A data set's name as part of a folder's: `folder:~/my pictures` -> `my-pictures`."""
+    name = os.path.basename(name.removeprefix("folder:").rstrip("/")) if name.startswith("folder:") else name
+    return re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-") or "data"
+
+
+def _short(value):
+    text = json.dumps(value) if not isinstance(value, dict) else value.get("name", json.dumps(value))
+    return text if len(text) < 40 else text[:37] + "..."
+
+
+def _make(folder):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"the run's folder cannot be made: {error}; choose another with --run-dir") from None
+
+
+def _next(under, stem):
+    _make(under)
+    numbers = [int(p.name.rsplit("-", 1)[1]) for p in under.glob(f"{stem}-*") if p.name.rsplit("-", 1)[1].isdecimal()]
+    number = max(numbers, default=0) + 1
+    while True:
+        folder = under / f"{stem}-{number:04d}"
+        try:
+            folder.mkdir()
+            return folder
+        except FileExistsError:  # another run took the number meanwhile
+            number += 1
+        except OSError as error:
+            raise UserError(f"the run's folder cannot be made: {error}; choose another with --run-dir") from None
+
+
+def _write(path, text):
+    """Writes beside and renames, so that the file is never half there."""
+    work = path.with_name(f".{path.name}.writing")
+    work.write_text(text)
+    os.replace(work, path)

@@ -1,0 +1,95 @@
+"""How a model runs, never what it computes: precision, XLA, replicas, threads, and TensorFlow's start-up noise."""
+
+import contextlib
+import os
+import sys
+
+from zoo.errors import UserError
+
+PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+
+
+@contextlib.contextmanager
+def quiet():
+    """Keeps what native code writes to stderr from the console; used around the import of TensorFlow."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:  # no stderr at all
+        yield
+        return
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+with quiet():
+    import keras
+    import tensorflow as tf
+
+    tf.config.list_physical_devices()  # looks for a GPU, and says so where there is none
+
+
+def precision(choice="auto"):
+    """Keras' policy name for `auto`, `float32`, `bfloat16` or `float16`; sets it for the layers built from now on.
+
+    auto: bfloat16 on GPUs of compute capability 8 and on CPUs with bfloat16 units (AMX, AVX512), float16 on older GPUs,
+    else float32.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if choice == "auto":
+        if gpus:
+            capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
+            choice = "bfloat16" if capability >= (8, 0) else "float16"
+        else:
+            choice = "bfloat16" if _cpu_flags() & {"amx_bf16", "avx512_bf16"} else "float32"
+    elif choice == "float16" and not gpus:
+        print("warning: --precision float16 on a CPU is slower than float32, which computes it there; 'auto' chooses well", file=sys.stderr)
+    keras.config.set_dtype_policy(PRECISIONS[choice])
+    return PRECISIONS[choice]
+
+
+def _cpu_flags():
+    with contextlib.suppress(OSError), open("/proc/cpuinfo") as info:
+        return set(next((line for line in info if line.startswith("flags")), "").split())
+    return set()
+
+
+def strategy(choice="auto"):
+    """A `tf.distribute` strategy: `mirrored` over all GPUs (or logical CPUs), `none`; auto: mirrored where there are several GPUs."""
+    for gpu in tf.config.list_physical_devices("GPU"):
+        with contextlib.suppress(RuntimeError):  # devices are already in use: too late to change
+            tf.config.experimental.set_memory_growth(gpu, True)
+    gpus = tf.config.list_logical_devices("GPU")
+    if choice == "auto":
+        choice = "mirrored" if len(gpus) > 1 else "none"
+    if choice == "none":
+        return tf.distribute.get_strategy()
+    return tf.distribute.MirroredStrategy([d.name for d in gpus or tf.config.list_logical_devices("CPU")])
+
+
+def check_replicas(replicas, policy, batch_size):
+    """Raises UserError for what several replicas cannot do."""
+    if replicas > 1 and policy == "mixed_float16":
+        raise UserError("float16 on several replicas loses updates (Keras tests only the first one's); use --precision bfloat16 or float32")
+    if batch_size % replicas:
+        raise UserError(f"--batch-size {batch_size} cannot be shared by {replicas} replicas; use a multiple of {replicas}")
+
+
+def xla(choice="auto", replicas=1):
+    """Whether to compile by XLA: `on`, `off`; auto: on one GPU only (on a CPU it takes twice as long)."""
+    if choice == "auto":
+        return bool(tf.config.list_physical_devices("GPU")) and replicas == 1
+    return choice == "on"
+
+
+def describe(policy, compiled, replicas):
+    """One line for the console: `float32 on 2 CPU threads`."""
+    gpus = tf.config.list_physical_devices("GPU")
+    place = f"{len(gpus)} GPU{'s' * (len(gpus) > 1)}" if gpus else f"{os.cpu_count()} CPU threads"
+    return f"{policy} on {place}{', compiled by XLA' * compiled}{f', {replicas} replicas' * (replicas > 1)}"
