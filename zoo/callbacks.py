@@ -126,14 +126,16 @@ class Summaries(keras.callbacks.Callback):
             tf.summary.graph(_networks(self.model).graph)
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.sums, self.count, self.since = {}, 0, time.monotonic()
+        self.sums, self.count, self.done, self.since = {}, 0, 0, time.monotonic()
 
     def on_train_batch_end(self, batch, logs=None):
-        done = batch + 1
-        if done - self.count >= self.cadence:
-            self._write(done, logs)
+        self.done = batch + 1
+        if self.done - self.count >= self.cadence:
+            self._write(self.done, logs)
 
     def on_epoch_end(self, epoch, logs=None):
+        if self.done > self.count:
+            self._write(self.done, logs)
         self.looks += 1
         number = played(self.model)
         if self.looks % self.histograms == 1 or number >= self.model.config.steps:

@@ -190,6 +190,7 @@ class Game(keras.Model):
 
     def discriminate(self, image, **conditions):
         """What the discriminator says of images in [0, 1]: `realness` logits [n], and whatever other heads it has."""
+        conditions = {name: tf.convert_to_tensor(value, tf.int64) for name, value in conditions.items()}
         said = self.discriminator({"image": image * 2 - 1, **conditions}, training=False)
         return said if isinstance(said, dict) else {"realness": said}
 
@@ -207,7 +208,9 @@ class Game(keras.Model):
 
     def sample(self, seed, **conditions):
         """Images in [0, 1] of the averaged generator. seed: int64 [n], one a row; conditions: int64 [n] each."""
-        return to_unit(self.averaged({"latent": self.latents(seed), **conditions}, training=False))
+        conditions = {name: tf.convert_to_tensor(value, tf.int64) for name, value in conditions.items()}
+        latent = self.latents(tf.convert_to_tensor(seed, tf.int64))
+        return to_unit(self.averaged({"latent": latent, **conditions}, training=False))
 
     def d_adversarial(self, real, fake):
         """The objective's term for the discriminator, given its logits; keeps their means for the log."""
@@ -234,7 +237,7 @@ class Game(keras.Model):
 
         def discriminator_turn(part, fake):
             fake = tf.nest.map_structure(tf.stop_gradient, fake)
-            self._descend("d", self.discriminator, self.d_optimizer, lambda tape: self.discriminator_loss(part, fake))
+            self.descend("d", self.discriminator, self.d_optimizer, lambda tape: self.discriminator_loss(part, fake))
 
         def generator_turn(tape):
             # The images are made once: the discriminator learns from a stopped copy, then the generator's loss goes on from them.
@@ -245,7 +248,7 @@ class Game(keras.Model):
 
         for part in parts[:-1]:
             discriminator_turn(part, self.generate(part))
-        self._descend("g", self.generator, self.g_optimizer, generator_turn)
+        self.descend("g", self.generator, self.g_optimizer, generator_turn)
         self._average()
         self.round.assign_add(1)
         self.ledger.record(self.seen)
@@ -255,7 +258,7 @@ class Game(keras.Model):
     def metrics(self):
         return list(self.ledger.columns.values())
 
-    def _descend(self, player, network, optimizer, turn):
+    def descend(self, player, network, optimizer, turn):
         """One update of one player. The only place with a tape, a loss scale, a division by replicas and an `apply`."""
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape() as tape:

@@ -77,7 +77,7 @@ class Run:
                 else:
                     status.expect_partial()
                 return path
-            except (tf.errors.OpError, AssertionError, ValueError) as error:
+            except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:  # what TensorFlow says of files cut short
                 reason = f"checkpoint {path} is damaged or of another model ({' '.join(str(error).split())[:80]})"
                 if path == paths[-1]:
                     raise UserError(f"{reason}, and there is no other") from None

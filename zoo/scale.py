@@ -29,9 +29,11 @@ def quiet():
 
 
 with quiet():
+    import absl.logging
     import keras
     import tensorflow as tf
 
+    absl.logging.set_verbosity(absl.logging.ERROR)  # TFDS notes on its own housekeeping
     tf.config.list_physical_devices()  # looks for a GPU, and says so where there is none
 
 

@@ -23,6 +23,7 @@ class Config(game.Config):
     width: int = 64  # channels at the largest size, doubled at each smaller one up to 8 times (code, ngf = ndf)
     kernel: int = 4  # side of the kernels (code)
     slope: float = 0.2  # of the leaky rectifier (§4)
+    output_bias: bool = True  # of the generator's last layer; none in the code, which leaves the ground of digits grey for long
 
 
 def widths(config):
@@ -39,7 +40,7 @@ def build_generator(config):
     x = layers.norm_relu(keras.layers.Reshape((*start, first))(x))
     for size, width in zip(sizes, others):
         x = layers.norm_relu(layers.rise(x, size, width, config.kernel, use_bias=False))
-    x = layers.rise(x, sizes[-1], config.image_shape[-1], config.kernel, use_bias=False)
+    x = layers.rise(x, sizes[-1], config.image_shape[-1], config.kernel, use_bias=config.output_bias)
     return keras.Model({"latent": latent}, layers.image_output(x), name="generator")
 
 
@@ -53,8 +54,8 @@ def build_discriminator(config):
 
 
 @register(
-    dcgan=Config(width=32, steps=1200),
-    dcgan_64=Config(image_shape=(64, 64, 3), batch_size=64, steps=1_175_000, every=2000),
+    dcgan=Config(width=32, steps=1200, generator_learning_rate=5e-4, discriminator_learning_rate=5e-4),
+    dcgan_64=Config(image_shape=(64, 64, 3), output_bias=False, steps=1_175_000, every=2000),
 )
 class DCGAN(game.Game):
     """Convolutional generator and discriminator: the recipe that made GANs train."""

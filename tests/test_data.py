@@ -1,0 +1,156 @@
+"""Sources: what they hold, in which order they give it, and what is said of folders that need mending."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from zoo import data
+from zoo.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.open("digits")
+
+
+def test_digits_are_scikit_learns(digits):
+    assert digits.sizes == {"train": 1437, "test": 360} and digits.image_shape == (32, 32, 1) and digits.num_classes == 10
+    arrays = {split: digits.arrays(split) for split in digits.sizes}
+    labels = np.concatenate([a["label"] for a in arrays.values()])
+    assert sorted(labels) == sorted(load_digits().target)
+    small = arrays["test"]["image"][..., 0].mean((1, 2))
+    assert 20 < small.mean() < 60 and arrays["train"]["image"].dtype == np.uint8
+    assert arrays["train"]["image"][:, 0].max() == 0, "a margin"
+
+
+def test_batches_are_normalised(digits):
+    batch = next(iter(digits.batches(32)))
+    assert set(batch) == {"image", "label"} and batch["image"].shape == (32, 32, 32, 1) and batch["label"].dtype == tf.int64
+    assert float(tf.reduce_min(batch["image"])) == -1 and 0.9 < float(tf.reduce_max(batch["image"])) <= 1
+
+
+def keys(batches, count):
+    return [tuple(np.asarray(b["label"])) for b in batches.take(count)]
+
+
+@pytest.fixture(params=["in memory", "from disk"])
+def numbered(request, monkeypatch):
+    """Thirty images; the label of each is its number."""
+    if request.param == "from disk":
+        monkeypatch.setattr(data, "IN_MEMORY", 0)
+    arrays = {"image": np.zeros((30, 8, 8, 1), np.uint8), "label": np.arange(30)}
+    names = tuple(map(str, range(30)))
+    return data.Source("n", "0", (8, 8, 1), {"train": 30}, names, lambda split: tf.data.Dataset.from_tensor_slices(arrays))
+
+
+def test_an_epoch_holds_each_image_once_in_a_new_order(numbered):
+    first, second = np.reshape(keys(numbered.batches(10, seed=1), 6), (2, 30))
+    assert sorted(first) == sorted(second) == list(range(30))
+    assert list(first) != list(second) and list(first) != list(range(30))
+
+
+def test_a_batch_is_a_function_of_seed_and_number(numbered):
+    whole = keys(numbered.batches(7, seed=1), 12)
+    assert keys(numbered.batches(7, seed=1, start=5), 7) == whole[5:]
+    assert keys(numbered.batches(7, seed=2), 12) != whole
+
+
+def test_a_batch_larger_than_the_data_is_refused(numbered):
+    with pytest.raises(UserError, match="takes 31 images and n has 30"):
+        numbered.batches(31)
+
+
+def test_resizing_keeps_the_middle_and_sets_channels():
+    image = np.zeros((20, 40, 3), np.uint8)
+    image[:, 10:30] = 200
+    small = data.resized(tf.constant(image), (10, 10, 1)).numpy()
+    assert small.shape == (10, 10, 1) and (small == 200).all()
+    assert data.resized(tf.constant(image[..., :1]), (8, 16, 3)).shape == (8, 16, 3)
+
+
+def test_any_tfds_image_data_set_that_is_prepared(tmp_path):
+    class Shapes(tfds.core.GeneratorBasedBuilder):
+        """Two kinds of blots, in two sizes."""
+
+        VERSION = tfds.core.Version("1.2.3")
+
+        def _info(self):
+            features = {"picture": tfds.features.Image(shape=(None, None, 3)), "kind": tfds.features.ClassLabel(names=["a", "b"])}
+            return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+        def _split_generators(self, dl_manager):
+            return {"train": self._generate_examples()}
+
+        def _generate_examples(self):
+            for i in range(6):
+                yield i, {"picture": np.full((20 + i, 30, 3), 40 * i, np.uint8), "kind": i % 2}
+
+    Shapes(data_dir=tmp_path).download_and_prepare()
+    source = data.open("shapes", tmp_path, (16, 16, 1))
+    assert source.version == "1.2.3" and source.class_names == ("a", "b") and source.sizes == {"train": 6}
+    arrays = source.arrays()
+    assert arrays["image"].shape == (6, 16, 16, 1)
+    assert {int(i.max()): int(k) for i, k in zip(arrays["image"], arrays["label"])} == {40 * i: i % 2 for i in range(6)}
+    assert data.open("shapes", tmp_path).image_shape == (64, 64, 3)
+
+
+def picture(path, mode="RGB", size=(12, 12), color=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, color if color is not None else 0).save(path)
+    return path
+
+
+def test_flat_folder(tmp_path, capsys):
+    for i in range(3):
+        picture(tmp_path / f"{i}.png", color=(i, 0, 0))
+    (tmp_path / "notes.txt").write_text("no picture")
+    source = data.open(f"folder:{tmp_path}")
+    assert source.keys == ("image",) and source.image_shape == (12, 12, 3) and source.sizes == {"train": 3}
+    assert sorted(source.arrays()["image"][:, 0, 0, 0]) == [0, 1, 2]
+    assert capsys.readouterr().err == ""
+
+
+def test_class_folders_of_grey_pictures(tmp_path):
+    for i, name in enumerate(["cat", "dog", "dog"]):
+        picture(tmp_path / name / f"{i}.png", "L", color=50 + i)
+    source = data.open(f"folder:{tmp_path}")
+    assert source.class_names == ("cat", "dog") and source.image_shape == (12, 12, 1)
+    arrays = source.arrays()
+    assert list(arrays["label"]) == [0, 1, 1] and list(arrays["image"][:, 0, 0, 0]) == [50, 51, 52]
+
+
+def test_pictures_that_can_be_converted_are_counted_in_one_line(tmp_path, capsys):
+    picture(tmp_path / "rgba.png", "RGBA", color=(255, 0, 0, 0))
+    picture(tmp_path / "deep.png", "I;16", color=65535)
+    picture(tmp_path / "palette.png", "P")
+    picture(tmp_path / "bits.png", "1")
+    picture(tmp_path / "plain.png", size=(30, 20))
+    source = data.open(f"folder:{tmp_path}")
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    for part in ("1 pictures with transparency", "1 pictures with 16", "1 pictures with a palette", "5 pictures of 2 different sizes"):
+        assert part in said
+    assert source.image_shape == (64, 64, 3)
+    images = dict(zip(["bits", "deep", "palette", "plain", "rgba"], source.arrays()["image"]))
+    assert images["rgba"].min() == 255, "transparency is put on white"
+    assert images["deep"].min() == 255, "16 bits are scaled, not cut off"
+
+
+def test_pictures_that_cannot_be_used_are_named(tmp_path):
+    picture(tmp_path / "good.png")
+    picture(tmp_path / "dot.png", size=(1, 1))
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG no more")
+    cut = picture(tmp_path / "cut.jpg", size=(200, 200))
+    cut.write_bytes(cut.read_bytes()[:300])
+    with pytest.raises(UserError) as error:
+        data.open(f"folder:{tmp_path}")
+    for part in ("3 of 4 pictures", "broken.png (not a picture)", "cut.jpg", "dot.png (1x1 pixels)"):
+        assert part in str(error.value)
+
+
+def test_folder_resized_on_request(tmp_path):
+    picture(tmp_path / "a.png", size=(40, 20), color=(7, 7, 7))
+    assert data.open(f"folder:{tmp_path}", image_shape=(16, 16, 1)).arrays()["image"].shape == (1, 16, 16, 1)
