@@ -1,6 +1,7 @@
 """Trains a model of the zoo: parse, open the data, create, compile, fit, export."""
 
 # ruff: noqa: I001
+import contextlib
 import dataclasses
 import errno
 import sys
@@ -148,7 +149,7 @@ def main(argv=None):
     if ended_by:
         print(f"\nsaved after round {callbacks.played(model):,}; to go on: python train.py --resume {run.folder}", file=sys.stderr)
         return 128 + ended_by
-    with _room(run):
+    with room(run):
         version = export.write(zoo.load(run), run.export_folder)
     report(run, version, callbacks.played(model))
     return 0
@@ -162,7 +163,7 @@ def fit(model, run, source, config, parts, options):
     heard = [interrupt, callbacks.Look(run, writer, batch), callbacks.Summaries(run, writer)]
     heard += [callbacks.Profile(run)] if options.profile else []
     try:
-        with _room(run):
+        with room(run):
             for start, length, count in parts:
                 epoch = start // config.every
                 model.fit(
@@ -194,23 +195,19 @@ def report(run, version, rounds):
     print(f"go on with it  python train.py --resume {run.folder} --steps {2 * rounds}")
 
 
-class _room:
+@contextlib.contextmanager
+def room(run):
     """Turns a full disk into one line: what was saved before is whole."""
-
-    def __init__(self, run):
-        self.run = run
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, error, traceback):
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        full |= isinstance(error, tf.errors.OpError) and any(t in str(error) for t in ("No space left", "File too large", "Disk quota"))
-        if full:
-            raise UserError(
-                f"the disk is full: {self.run.folder} could not be written. Its checkpoints before this one are whole; "
-                f"make room, then: python train.py --resume {self.run.folder}"
-            ) from None
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        if not full and not any(text in str(error) for text in ("No space left", "File too large", "Disk quota")):
+            raise
+        raise UserError(
+            f"the disk is full: {run.folder} could not be written. Its checkpoints before this one are whole; "
+            f"make room, then: python train.py --resume {run.folder}"
+        ) from None
 
 
 def _value(argv, option):

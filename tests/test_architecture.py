@@ -14,6 +14,7 @@ FLOORS = {
     "zoo.game": 1,
     "zoo.registry": 0,
     "zoo.losses": 0,
+    "zoo.bookkeeping": 0,
     "zoo.layers": 0,
     "zoo.data": 0,
     "zoo.callbacks": 0,

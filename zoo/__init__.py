@@ -1,7 +1,7 @@
 """A zoo of generative adversarial networks for TensorFlow and Keras: `names`, `create`, `load`, `register`."""
 
 # ruff: noqa: I001
-from zoo import scale as _scale  # noqa: F401  (first: it imports TensorFlow without its start-up noise)
+from zoo import scale as _scale  # (first: it imports TensorFlow without its start-up noise)
 from zoo import models as _models  # noqa: F401  (importing registers them)
 from zoo import registry as _registry
 from zoo import runs as _runs
@@ -16,6 +16,7 @@ def load(run, checkpoint=None):
     Raises UserError where the folder is no run or has no such checkpoint.
     """
     run = run if isinstance(run, _runs.Run) else _runs.Run(run)
-    game = create(run.record["model"], **_registry.settings(run.record["config"]))
+    with _scale.policy("float32"):
+        game = create(run.record["model"], **_registry.settings(run.record["config"]))
     run.restore(game, checkpoint, whole=False)
     return game

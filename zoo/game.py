@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from zoo import losses
+from zoo.bookkeeping import Ledger, Randomness
 from zoo.errors import UserError
 
 
@@ -45,57 +46,6 @@ class Config:
             raise UserError(f"--averaging {self.averaging}: must be at least 0 and less than 1")
         if self.image_shape and (self.image_shape[-1] not in (1, 3) or min(self.image_shape) < 1):
             raise UserError(f"--image-shape {' '.join(map(str, self.image_shape))}: height, width and 1 or 3 channels")
-
-
-class Randomness(keras.random.SeedGenerator):
-    """Seeds that are a function of (seed, round, place in the step, replica), so that a resumed run draws the same.
-
-    It takes the place of every Keras layer's own seed generator, whose state no checkpoint holds and all replicas share.
-    """
-
-    def __init__(self, seed, step):
-        super().__init__(seed)
-        self.step, self.place = step, 0
-
-    def next(self, ordered=True):
-        replica = tf.distribute.get_replica_context()
-        seed = tf.constant([self._initial_seed, 0], tf.int64)
-        for part in (self.step.value, self.place, replica.replica_id_in_sync_group if replica else 0):
-            seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(part, tf.int64))
-        self.place += 1
-        return seed
-
-
-class Ledger(keras.metrics.Metric):
-    """Means of named values in one variable: names may turn up while the step is traced, variables may not."""
-
-    ROOM = 63
-
-    class Column(keras.metrics.Metric):
-        """One name's mean, as Keras wants to see it."""
-
-        def __init__(self, ledger, index, name):
-            super().__init__(name=name)
-            self.read = lambda: ledger.total[index] / tf.maximum(ledger.total[-1], 1)
-            self.reset_state = ledger.reset_state
-
-        def result(self):
-            return self.read()
-
-    def __init__(self):
-        super().__init__(name="ledger")
-        self.total = self.add_variable((self.ROOM + 1,), "zeros", name="total")
-        self.columns = {}
-
-    def record(self, values):
-        for name in values:
-            if name not in self.columns:
-                self.columns[name] = self.Column(self, len(self.columns), name)
-        row = [tf.cast(values[name], tf.float32) for name in self.columns]
-        self.total.assign_add(tf.stack(row + [0.0] * (self.ROOM - len(row)) + [1.0]))
-
-    def result(self):
-        return self.total[-1]
 
 
 class Game(keras.Model):

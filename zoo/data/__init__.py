@@ -35,6 +35,7 @@ class Source:
     sizes: dict[str, int]
     class_names: tuple[str, ...] | None
     examples: Callable  # split -> tf.data.Dataset of {"image": uint8, ...}, each at `image_shape`
+    _held: dict = dataclasses.field(default_factory=dict, repr=False)
 
     @property
     def keys(self):
@@ -76,8 +77,10 @@ class Source:
 
     def arrays(self, split="train"):
         """The whole split as numpy arrays: `image` uint8 [n, h, w, c], and `label` int64 [n] where there are classes."""
-        batches = list(self.examples(split).batch(4096).as_numpy_iterator())
-        return {key: np.concatenate([batch[key] for batch in batches]) for key in self.keys}
+        if split not in self._held:
+            batches = list(self.examples(split).batch(4096).as_numpy_iterator())
+            self._held[split] = {key: np.concatenate([batch[key] for batch in batches]) for key in self.keys}
+        return self._held[split]
 
 
 def normalised(batch):
@@ -154,14 +157,20 @@ def _from_builder(name, builder, image_shape):
             f"{name} holds no images but {', '.join(features)}; name an image data set, as {', '.join(EMBEDDED)}, mnist, cifar10"
         )
     key = "image" if "image" in pictures else pictures[0]
+    if "train" not in builder.info.splits:
+        raise UserError(f"{name} has no split 'train' but {', '.join(builder.info.splits)}; choose another data set")
+    if features[key].np_dtype != np.uint8:
+        raise UserError(f"the images of {name} are {features[key].np_dtype.__name__}, not 8 bits a channel; choose another data set")
     label = next((k for k in ("label", *features) if isinstance(features.get(k), tfds.features.ClassLabel)), None)
     shape = features[key].shape
     if image_shape is None:
-        image_shape = shape if None not in shape else (SIDE, SIDE, shape[-1] or 3)
+        channels = {4: 3}.get(shape[-1], shape[-1] or 3)  # transparency is left out
+        image_shape = (*shape[:2], channels) if None not in shape else (SIDE, SIDE, channels)
     image_shape = tuple(image_shape)
 
     def example(row):
         image = row[key]
+        image = image[..., :3]
         if tuple(image.shape) != image_shape:
             image = resized(image, image_shape)
         return {"image": image, "label": row[label]} if label else {"image": image}

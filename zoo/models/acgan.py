@@ -58,7 +58,14 @@ def build_discriminator(config):
 
 
 @register(
-    acgan=Config(generator_widths=(256, 128, 64, 32), discriminator_widths=(16, 32, 64, 128, 256), steps=800),
+    acgan=Config(
+        generator_widths=(256, 128, 64, 32),
+        discriminator_widths=(16, 32, 64, 128, 256),
+        dropout=0.3,
+        generator_learning_rate=5e-4,
+        discriminator_learning_rate=5e-4,
+        steps=800,
+    ),
     acgan_32=Config(image_shape=(32, 32, 3), batch_size=100, steps=50_000, every=1000, noise=0.1),
     acgan_128=Config(
         image_shape=(128, 128, 3), batch_size=100, steps=50_000, every=1000, generator_widths=(768, 384, 256, 192, 64), noise=0.1
