@@ -111,7 +111,7 @@ class Summaries(keras.callbacks.Callback):
     def __init__(self, run, writer, cadence=20, histograms=5):
         super().__init__()
         self.run, self.writer, self.cadence, self.histograms, self.looks = run, writer, cadence, histograms, 0
-        self.begun = False
+        self.begun = self.laid_out = False
 
     def on_train_begin(self, logs=None):
         if self.begun:
@@ -122,7 +122,6 @@ class Summaries(keras.callbacks.Callback):
         with self.writer.as_default(step=played(self.model)):
             tf.summary.text("configuration", f"```\n{json.dumps(record, indent=2)}\n```")
             hparams.hparams({"model": record["model"], "data": record["data"]["name"], **settings}, trial_id=self.run.folder.name)
-            tf.summary.experimental.write_raw_pb(custom_scalar.pb(_layout()).SerializeToString())
             tf.summary.graph(_networks(self.model).graph)
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -142,7 +141,7 @@ class Summaries(keras.callbacks.Callback):
             with self.writer.as_default(step=number):
                 for player, network in (("g", self.model.generator), ("d", self.model.discriminator)):
                     for weight in network.trainable_weights:
-                        tf.summary.histogram(f"{player}/{weight.path}", keras.ops.convert_to_numpy(weight))
+                        tf.summary.histogram(f"{player}_weights/{weight.path}", keras.ops.convert_to_numpy(weight))
         self.writer.flush()
 
     def _write(self, done, logs):
@@ -150,8 +149,11 @@ class Summaries(keras.callbacks.Callback):
         now, rounds, config = time.monotonic(), done - self.count, self.model.config
         sums = {name: float(value) * done for name, value in logs.items()}
         with self.writer.as_default(step=played(self.model)):
+            if not self.laid_out:
+                tf.summary.experimental.write_raw_pb(custom_scalar.pb(_layout(logs)).SerializeToString())
+                self.laid_out = True
             for name, total in sums.items():
-                tf.summary.scalar(name.replace("_", "/", 1), (total - self.sums.get(name, 0.0)) / rounds)
+                tf.summary.scalar(_tag(name), (total - self.sums.get(name, 0.0)) / rounds)
             for player, optimizer in (("d", self.model.d_optimizer), ("g", self.model.g_optimizer)):
                 tf.summary.scalar(f"{player}/learning_rate", float(optimizer.learning_rate))
                 if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
@@ -200,17 +202,18 @@ def _networks(game):
     return networks.get_concrete_function(*inputs)
 
 
-def _layout():
-    """Custom scalars: the two players side by side."""
-
-    def chart(title, *tags):
-        return layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=[f"^{tag}$" for tag in tags]))
-
+def _layout(names):
+    """Custom scalars: the two players side by side, one chart a quantity (`d_class` and `g_class` share one)."""
+    charts = {}
+    for name in [*names, "d_learning_rate", "g_learning_rate"]:
+        quantity = "mean logit" if name.endswith("_logit") else name.partition("_")[2].replace("_", " ")
+        charts.setdefault(quantity, []).append(f"^{_tag(name)}$")
     charts = [
-        chart("adversarial loss", "d/adversarial", "g/adversarial"),
-        chart("class loss", "d/class", "g/class"),
-        chart("mean logit", "d/real_logit", "d/fake_logit"),
-        chart("gradient norm", "d/gradient_norm", "g/gradient_norm"),
-        chart("learning rate", "d/learning_rate", "g/learning_rate"),
+        layout_pb2.Chart(title=quantity, multiline=layout_pb2.MultilineChartContent(tag=tags)) for quantity, tags in sorted(charts.items())
     ]
     return layout_pb2.Layout(category=[layout_pb2.Category(title="discriminator and generator", chart=charts)])
+
+
+def _tag(name):
+    """A logged name as TensorBoard groups it: `d_class` -> `d/class`."""
+    return name.replace("_", "/", 1)

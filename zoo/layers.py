@@ -60,6 +60,11 @@ def pyramid(image_shape):
     return steps
 
 
+def widths(largest, steps):
+    """Channels of `steps` layers from the smallest size up: `largest` at the last, doubled at each one before, up to 8 times."""
+    return [largest * min(2**i, 8) for i in reversed(range(steps))]
+
+
 def rise(x, size, filters, kernel, **kwargs):
     """Transposed convolution of stride 2, cut to `size` (height, width) where that is odd."""
     x = keras.layers.Conv2DTranspose(filters, kernel, 2, "same", kernel_initializer=normal(), **kwargs)(x)

@@ -38,15 +38,9 @@ class PerceptronConfig(game.Config):
     dropout: float = 0.5  # in both networks (§4.1)
 
 
-def widths(config):
-    """Channels from the smallest size to the largest but one."""
-    steps = len(layers.pyramid(config.image_shape)) - 1
-    return [config.width * min(2**i, 8) for i in reversed(range(steps))]
-
-
 def build_generator(config):
     start, *sizes = layers.pyramid(config.image_shape)
-    first, *others = widths(config)
+    first, *others = layers.widths(config.width, len(sizes))
     latent = keras.Input((config.latent_dim,), name="latent")
     label, code = layers.label_input(config.num_classes)
     x = keras.layers.Concatenate()([latent, code])
@@ -61,7 +55,8 @@ def build_generator(config):
 def build_discriminator(config):
     x = image = keras.Input(config.image_shape, name="image")
     label, code = layers.label_input(config.num_classes)
-    for i, width in enumerate(reversed(widths(config))):
+    widths = layers.widths(config.width, len(layers.pyramid(config.image_shape)) - 1)
+    for i, width in enumerate(reversed(widths)):
         x = layers.conv(layers.with_planes(x, code), width, config.kernel, 2, use_bias=not i)
         x = layers.BatchNorm(gamma_initializer=keras.initializers.RandomNormal(1.0, 0.02))(x) if i else x
         x = keras.layers.LeakyReLU(config.slope)(x)

@@ -26,15 +26,9 @@ class Config(game.Config):
     output_bias: bool = True  # of the generator's last layer; none in the code, which leaves the ground of digits grey for long
 
 
-def widths(config):
-    """Channels from the smallest size to the largest but one."""
-    steps = len(layers.pyramid(config.image_shape)) - 1
-    return [config.width * min(2**i, 8) for i in reversed(range(steps))]
-
-
 def build_generator(config):
     start, *sizes = layers.pyramid(config.image_shape)
-    first, *others = widths(config)
+    first, *others = layers.widths(config.width, len(sizes))
     latent = keras.Input((config.latent_dim,), name="latent")
     x = keras.layers.Dense(start[0] * start[1] * first, use_bias=False, kernel_initializer=layers.normal())(latent)
     x = layers.norm_relu(keras.layers.Reshape((*start, first))(x))
@@ -46,7 +40,8 @@ def build_generator(config):
 
 def build_discriminator(config):
     x = image = keras.Input(config.image_shape, name="image")
-    for i, width in enumerate(reversed(widths(config))):
+    widths = layers.widths(config.width, len(layers.pyramid(config.image_shape)) - 1)
+    for i, width in enumerate(reversed(widths)):
         x = layers.conv(x, width, config.kernel, 2, use_bias=False)
         x = layers.BatchNorm(gamma_initializer=keras.initializers.RandomNormal(1.0, 0.02))(x) if i else x
         x = keras.layers.LeakyReLU(config.slope)(x)
