@@ -49,7 +49,7 @@ def build_discriminator(config):
 
 
 @register(
-    dcgan=Config(width=32, steps=1200, generator_learning_rate=5e-4, discriminator_learning_rate=5e-4),
+    dcgan=Config(width=32, steps=1500, every=300, generator_learning_rate=5e-4),
     dcgan_64=Config(image_shape=(64, 64, 3), output_bias=False, steps=1_175_000, every=2000),
 )
 class DCGAN(game.Game):
