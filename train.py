@@ -1,15 +1,16 @@
 """Trains a model of the zoo: parse, open the data, create, compile, fit, export."""
 
 # ruff: noqa: I001
-import contextlib
 import dataclasses
-import errno
+import os
+import shlex
 import sys
 from typing import Literal
 
 import zoo  # before TensorFlow, whose start-up noise it silences
 import keras
 import tensorflow as tf
+import tyro
 
 from zoo import callbacks, command, data, export, game, registry, runs, scale
 from zoo.errors import UserError
@@ -20,7 +21,7 @@ def options_for(kind):
 
     @dataclasses.dataclass(frozen=True)
     class Options:
-        config: command.tyro.conf.OmitArgPrefixes[kind]
+        config: tyro.conf.OmitArgPrefixes[kind]
         model: str = ""
         """which model; `--list` shows them, `--model NAME --help` its options"""
         data: str = "digits"
@@ -51,56 +52,61 @@ def options_for(kind):
 
 def parse(argv):
     """(Options, Run to resume or None). The model is read first: it decides which options there are."""
-    given = {name: _value(argv, name) for name in ("--model", "--resume")}
     if "--list" in argv:
         print(registry.table())
         sys.exit()
-    if given["--resume"]:
-        run = runs.Run(given["--resume"])
+    run, name = None, _value(argv, "--model")
+    if folder := _value(argv, "--resume"):
+        run = runs.Run(folder)
         record = run.record
-        entry, config = registry.entry(record["model"]), registry.entry(record["model"]).config
-        config = dataclasses.replace(config, **registry.settings(record["config"]))
-        spoken = {v: k for k, v in scale.PRECISIONS.items()}[record["precision"]]
-        default = {"config": config, "model": entry.name, "data": record["data"]["name"], "precision": spoken}
-    elif given["--model"]:
-        run, entry = None, registry.entry(given["--model"])
+        entry = registry.entry(record["model"])
+        config = entry.configured(**registry.settings(record["config"]))
+        default = {"config": config, "model": entry.name, "data": record["data"]["name"], **record["options"]}
+    elif name:
+        entry = registry.entry(name)
         default = {"config": entry.config, "model": entry.name, "data": entry.model.data}
     elif {"-h", "--help"} & set(argv):
-        run, default = None, {"config": game.Config()}
+        default = {"config": game.Config()}
+    elif "--resume" in argv:
+        raise UserError("which run? python train.py --resume runs/NAME")
     else:
         raise UserError(f"which model? python train.py --model NAME, with one of: {', '.join(registry.names())}")
     kind = options_for(type(default["config"]))
     options = command.parse(kind, argv, "train.py", __doc__, kind(**default))
     if run and options.run_dir:
         raise UserError("--resume goes on in its own folder; leave --run-dir out")
+    if options.steps_per_execution < 1:
+        raise UserError(f"--steps-per-execution {options.steps_per_execution}: at least 1")
+    options.config.check()
     return options, run
 
 
 def main(argv=None):
     options, run = parse(sys.argv[1:] if argv is None else argv)
     entry = registry.entry(options.model)
-    options.config.check()
-
-    source = data.open(options.data, options.data_dir, options.config.image_shape)
-    if missing := [key for key in entry.model.batch_keys if key not in source.keys]:
-        fitting = [name for name in registry.names() if set(registry.entry(name).model.batch_keys) <= set(source.keys)]
-        raise UserError(
-            f"{entry.name} needs {' and '.join(missing)} and {source.name} has only {', '.join(source.keys)}; use data with class labels "
-            f"(digits, mnist, a folder with one folder a class), or a model that needs none: {', '.join(fitting)}"
-        )
+    source = data.open(options.data, options.data_dir, options.config.image_shape, entry.model.batch_keys)
     config = options.config.resolved(source.image_shape, source.num_classes)
-    images_a_round = config.batch_size * config.discriminator_steps
+    if source.num_classes and config.num_classes < source.num_classes:
+        raise UserError(f"--num-classes {config.num_classes}: {source.name} has {source.num_classes}; leave it out")
 
     policy = scale.precision(options.precision)
     strategy = scale.strategy(options.strategy)
     replicas = strategy.num_replicas_in_sync
-    scale.check_replicas(replicas, policy, config.batch_size)
+    compiled = scale.xla(options.xla, replicas)
+    scale.check_replicas(replicas, policy, compiled, config.batch_size)
     record = {
         "model": entry.name,
         "config": dataclasses.asdict(config),
         "data": {"name": source.name, "version": source.version, "class_names": source.class_names},
         "precision": policy,
         "replicas": replicas,
+        "xla": compiled,
+        "options": {  # with which a resumed run finds its data and runs as this one did
+            "data_dir": options.data_dir and os.path.abspath(os.path.expanduser(options.data_dir)),
+            "precision": scale.spoken(policy),
+            "strategy": "mirrored" if replicas > 1 else "none",
+            "xla": "on" if compiled else "off",
+        },
     }
     if run:
         run.check(record)
@@ -108,75 +114,78 @@ def main(argv=None):
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
         model = entry.model(config)
-        stream = source.batches(images_a_round, config.seed)  # refuses a batch larger than the data before anything is written
-        shapes = {key: tuple(value.shape) for key, value in stream.element_spec.items()}
-    compiled = scale.xla(options.xla, replicas)
-
-    def plan(folder):
-        counts = [f"{n.count_params():,}" for n in (model.generator, model.discriminator)]
-        shape = "x".join(map(str, config.image_shape))
-        classes = f", {config.num_classes} classes" if source.num_classes else ""
-        print(f"model      {entry.name}: {entry.paper}; parameters: generator {counts[0]}, discriminator {counts[1]}")
-        print(f"data       {source.name} {source.version}: {source.sizes['train']:,} images of {shape}{classes}")
-        print(f"training   {config.steps:,} rounds of {images_a_round} images, a look every {config.every:,}")
-        print(f"precision  {scale.describe(policy, compiled, replicas)}")
-        print(f"folder     {folder}", flush=True)
-
+        model.compile(jit_compile=compiled)
+        restored = run and run.checkpoints and run.restore(model)
+    shapes = source.batches(config.batch_size * config.discriminator_steps).element_spec  # refuses a batch larger than the data
     if options.dry_run:
-        plan("none: a dry run")
+        plan(model, source, scale.describe(policy, compiled, replicas), "none: a dry run")
         for name, value in dataclasses.asdict(config).items():
             print(f"  {name} = {value}")
-        for key, shape in shapes.items():
-            print(f"  batch of {key}: {shape}")
+        for key, spec in shapes.items():
+            print(f"  batch of {key}: {tuple(spec.shape)}")
         return 0
 
-    with strategy.scope():
-        model.compile(jit_compile=compiled)
-        resumed_from = run and run.restore(model)
     done = callbacks.played(model)
-    if run and done >= config.steps:
+    exported = run and run.export_folder.exists()
+    if done >= config.steps and exported:
         raise UserError(f"{run.folder} has played its {done} rounds; to play on: --steps {2 * done}")
-    if run:
-        run.forget_after(done)
-    else:
-        run = runs.Run.create(record, options.run_dir)
-    plan(run.folder)
-    if resumed_from:
-        print(f"resumed    after round {done:,} from {resumed_from}", flush=True)
-
-    parts, model.steps_per_execution = runs.phases(done, config.steps, config.every, options.steps_per_execution)
-    ended_by = fit(model, run, source, config, parts, options)
-    if ended_by:
-        print(f"\nsaved after round {callbacks.played(model):,}; to go on: python train.py --resume {run.folder}", file=sys.stderr)
-        return 128 + ended_by
-    with room(run):
+    run = run or runs.Run.create(record, options.run_dir)
+    plan(model, source, scale.describe(policy, compiled, replicas), run.folder)
+    if restored:
+        print(f"resumed    after round {done:,} from {restored}", flush=True)
+    with runs.writing(run):
+        run.lengthen(config, done)
+        most = options.steps_per_execution if replicas == 1 else 1  # Keras' loop of rounds fails under MirroredStrategy
+        ended_by = fit(model, run, source, list(runs.phases(done, config.steps, config.every, most)), options.profile)
+        rounds = callbacks.played(model)
+        if ended_by and rounds < config.steps:
+            print(f"\nsaved after round {rounds:,}; to go on: {run.resume_command}", file=sys.stderr)
+            return 128 + ended_by
         version = export.write(zoo.load(run), run.export_folder)
-    report(run, version, callbacks.played(model))
+    report(run, version, rounds)
     return 0
 
 
-def fit(model, run, source, config, parts, options):
+def plan(model, source, precision, folder):
+    """Says what is about to be done."""
+    config = model.config
+    counts = [f"{network.count_params():,}" for network in (model.generator, model.discriminator)]
+    shape = "x".join(map(str, config.image_shape))
+    classes = f", {config.num_classes} classes" if source.num_classes else ""
+    paper = registry.paper(type(model))
+    print(f"model      {paper}; parameters: generator {counts[0]}, discriminator {counts[1]}")
+    print(f"data       {source.name} {source.version}: {source.sizes['train']:,} images of {shape}{classes}")
+    print(f"training   {config.steps:,} rounds of {config.batch_size * config.discriminator_steps} images, a look every {config.every:,}")
+    print(f"precision  {precision}")
+    print(f"folder     {folder}", flush=True)
+
+
+def fit(model, run, source, parts, profile):
     """Plays the rounds. Returns the signal that ended them early, or None."""
-    writer = tf.summary.create_file_writer(str(run.folder))
-    batch = next(iter(source.batches(min(64, source.sizes["train"]), config.seed)))
+    config, writer = model.config, tf.summary.create_file_writer(str(run.folder))
     interrupt = callbacks.Interrupt()
-    heard = [interrupt, callbacks.Look(run, writer, batch), callbacks.Summaries(run, writer)]
-    heard += [callbacks.Profile(run)] if options.profile else []
+    batch = next(iter(source.batches(min(64, source.sizes["train"]), config.seed)))  # always the same
+    heard = [
+        interrupt,
+        callbacks.Look(run, writer, batch),
+        callbacks.Summaries(run, writer),
+        *([callbacks.Profile(run)] if profile else []),
+    ]
     try:
-        with room(run):
-            for start, length, count in parts:
-                epoch = start // config.every
-                model.fit(
-                    source.batches(config.batch_size * config.discriminator_steps, config.seed, start),
-                    steps_per_epoch=length,
-                    initial_epoch=epoch,
-                    epochs=epoch + count,
-                    verbose=1 if sys.stdout.isatty() else 2,
-                    shuffle=False,
-                    callbacks=heard,
-                )
-                if interrupt.signal:
-                    break
+        for start, length, count, at_once in parts:
+            if model.steps_per_execution != at_once:
+                model.steps_per_execution, model.train_function = at_once, None  # Keras makes another one
+            model.fit(
+                source.batches(config.batch_size * config.discriminator_steps, config.seed, start),
+                steps_per_epoch=length,
+                initial_epoch=start // config.every,
+                epochs=start // config.every + count,
+                verbose=1 if sys.stdout.isatty() else 2,
+                shuffle=False,
+                callbacks=heard,
+            )
+            if interrupt.signal:
+                break
     finally:
         interrupt.restore()
         writer.close()
@@ -185,29 +194,14 @@ def fit(model, run, source, config, parts, options):
 
 def report(run, version, rounds):
     """Says what was written, and what to type to look at it, sample from it, serve it."""
-    name = run.record["model"]
+    name, folder = run.record["model"], shlex.quote(str(run.folder))
     exported = version.relative_to(run.folder)
+    mount = shlex.quote(f"{run.export_folder.resolve()}:/models/{name}")
     print(f"\nwritten to {run.folder}: checkpoints/, samples/round-{rounds:06d}.png, metrics.jsonl, TensorBoard events, {exported}")
-    print(f"look at it     tensorboard --logdir {run.folder.parent}")
-    print(f"sample from it python -m zoo generate {run.folder} --count 64 --out samples.png")
-    mount = f"{run.export_folder.resolve()}:/models/{name}"
+    print(f"look at it     tensorboard --logdir {shlex.quote(str(run.folder.parent))}")
+    print(f"sample from it python -m zoo generate {folder} --count 64 --out samples.png")
     print(f"serve it       docker run -p 8501:8501 -v {mount} -e MODEL_NAME={name} tensorflow/serving")
-    print(f"go on with it  python train.py --resume {run.folder} --steps {2 * rounds}")
-
-
-@contextlib.contextmanager
-def room(run):
-    """Turns a full disk into one line: what was saved before is whole."""
-    try:
-        yield
-    except (OSError, tf.errors.OpError) as error:
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        if not full and not any(text in str(error) for text in ("No space left", "File too large", "Disk quota")):
-            raise
-        raise UserError(
-            f"the disk is full: {run.folder} could not be written. Its checkpoints before this one are whole; "
-            f"make room, then: python train.py --resume {run.folder}"
-        ) from None
+    print(f"go on with it  {run.resume_command} --steps {2 * rounds}")
 
 
 def _value(argv, option):

@@ -1,5 +1,6 @@
 """Sources: what they hold, in which order they give it, and what is said of folders that need mending."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -39,8 +40,10 @@ def keys(batches, count):
 @pytest.fixture(params=["in memory", "from disk"])
 def numbered(request, monkeypatch):
     """Thirty images; the label of each is its number."""
+    keras.utils.set_random_seed(1)  # as train.py does
     if request.param == "from disk":
         monkeypatch.setattr(data, "IN_MEMORY", 0)
+        monkeypatch.setattr(data, "WINDOW", 16)
     arrays = {"image": np.zeros((30, 8, 8, 1), np.uint8), "label": np.arange(30)}
     names = tuple(map(str, range(30)))
     return data.Source("n", "0", (8, 8, 1), {"train": 30}, names, lambda split: tf.data.Dataset.from_tensor_slices(arrays))
@@ -59,7 +62,7 @@ def test_a_batch_is_a_function_of_seed_and_number(numbered):
 
 
 def test_a_batch_larger_than_the_data_is_refused(numbered):
-    with pytest.raises(UserError, match="takes 31 images and n has 30"):
+    with pytest.raises(UserError, match="takes 31 images .* and n has 30 in 'train'"):
         numbered.batches(31)
 
 
@@ -69,6 +72,8 @@ def test_resizing_keeps_the_middle_and_sets_channels():
     small = data.resized(tf.constant(image), (10, 10, 1)).numpy()
     assert small.shape == (10, 10, 1) and (small == 200).all()
     assert data.resized(tf.constant(image[..., :1]), (8, 16, 3)).shape == (8, 16, 3)
+    white = tf.fill([31, 41, 1], tf.constant(255, tf.uint8))
+    assert (data.resized(white, (28, 28, 1)).numpy() == 255).all(), "nothing is padded"
 
 
 def test_any_tfds_image_data_set_that_is_prepared(tmp_path):
@@ -131,7 +136,7 @@ def test_pictures_that_can_be_converted_are_counted_in_one_line(tmp_path, capsys
     source = data.open(f"folder:{tmp_path}")
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    for part in ("1 pictures with transparency", "1 pictures with 16", "1 pictures with a palette", "5 pictures of 2 different sizes"):
+    for part in ("1 with transparency", "1 with 16 or more bits", "1 with a palette", "1 in mode 1", "5 of 2 different sizes"):
         assert part in said
     assert source.image_shape == (64, 64, 3)
     images = dict(zip(["bits", "deep", "palette", "plain", "rgba"], source.arrays()["image"]))
@@ -149,6 +154,22 @@ def test_pictures_that_cannot_be_used_are_named(tmp_path):
         data.open(f"folder:{tmp_path}")
     for part in ("3 of 4 pictures", "broken.png (not a picture)", "cut.jpg", "dot.png (1x1 pixels)"):
         assert part in str(error.value)
+
+
+def test_a_picture_is_turned_as_its_camera_was(tmp_path):
+    image = Image.new("RGB", (40, 20))
+    exif = image.getexif()
+    exif[0x0112] = 6  # a quarter turn
+    image.save(tmp_path / "a.jpg", exif=exif)
+    assert data.open(f"folder:{tmp_path}").image_shape == (40, 20, 3)
+
+
+def test_the_version_of_a_folder_changes_with_its_files(tmp_path):
+    picture(tmp_path / "a.png")
+    first = data.open(f"folder:{tmp_path}").version
+    assert data.open(f"folder:{tmp_path}").version == first
+    (tmp_path / "a.png").rename(tmp_path / "b.png")
+    assert data.open(f"folder:{tmp_path}").version != first
 
 
 def test_folder_resized_on_request(tmp_path):

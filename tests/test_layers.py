@@ -7,7 +7,6 @@ import tensorflow as tf
 from conftest import number
 
 from zoo import layers
-from zoo.errors import UserError
 
 
 @pytest.mark.parametrize("shape", [(6, 5, 4, 3), (8, 3)])
@@ -56,11 +55,6 @@ def test_pyramid(side, steps):
 
 def test_pyramid_of_an_oblong():
     assert layers.pyramid((32, 48, 3)) == [(4, 6), (8, 12), (16, 24), (32, 48)]
-
-
-def test_a_size_out_of_reach_says_which_are_not():
-    with pytest.raises(UserError, match="4x4 pixels are out of reach: sides of 8 to 1024"):
-        layers.pyramid((4, 4, 1))
 
 
 def test_rise_cuts_odd_sizes():

@@ -82,7 +82,8 @@ def test_the_step_is_traced_once(played, name):
 @every_model
 def test_several_discriminator_steps(name):
     game = tiny(name, discriminator_steps=2)
-    game.train_step(next(iter(source(game).batches(8))))
+    logs = game.train_step(next(iter(source(game).batches(8))))
+    assert np.isfinite([float(v) for v in logs.values()]).all()
     assert int(game.d_optimizer.iterations) == 2 and int(game.g_optimizer.iterations) == 1
 
 
@@ -226,3 +227,6 @@ def test_acgan_is_its_tables(name, widths, start, flat):
 def test_networks_fit_themselves_to_the_images(name, side):
     game = zoo.create(name, image_shape=(side, side, 3), num_classes=4)
     assert game.generator.output_shape == (None, side, side, 3)
+    inputs = {i.name: tf.zeros([2, *i.shape[1:]], i.dtype) for i in game.discriminator.inputs}
+    said = game.discriminator(inputs)
+    assert (said["realness"] if isinstance(said, dict) else said).shape == (2,)

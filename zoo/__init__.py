@@ -18,5 +18,5 @@ def load(run, checkpoint=None):
     run = run if isinstance(run, _runs.Run) else _runs.Run(run)
     with _scale.policy("float32"):
         game = create(run.record["model"], **_registry.settings(run.record["config"]))
-    run.restore(game, checkpoint, whole=False)
+    run.restore(game, checkpoint)
     return game

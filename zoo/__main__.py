@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+import tyro
 
 import zoo
 from zoo import callbacks, command, export, registry, runs
 from zoo.errors import UserError
 
-Folder = command.tyro.conf.Positional[Path]
+Folder = tyro.conf.Positional[Path]
 BATCH = 100  # images that are made at once
 
 
@@ -45,6 +46,8 @@ class Generate:
     def __call__(self):
         if self.count < 1:
             raise UserError(f"--count {self.count}: at least 1")
+        if self.columns is not None and self.columns < 1:
+            raise UserError(f"--columns {self.columns}: at least 1")
         game = zoo.load(self.run, self.checkpoint)
         conditions = {}
         if "label" in game.conditions:
@@ -89,7 +92,9 @@ class Export:
 
     def __call__(self):
         run = runs.Run(self.run)
-        print(export.write(zoo.load(run, self.checkpoint), run.export_folder))
+        game = zoo.load(run, self.checkpoint)
+        with runs.writing(run):
+            print(export.write(game, run.export_folder))
 
 
 COMMANDS = (List, Generate, Export)

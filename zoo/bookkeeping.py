@@ -1,7 +1,18 @@
 """What the step keeps beside the networks: seeds that resume, and means of what it saw."""
 
+import threading
+
 import keras
 import tensorflow as tf
+
+
+class Trace(threading.local):
+    """What belongs to one tracing of the step: replicas are traced in threads of their own, which take turns."""
+
+    place = 0
+
+    def __init__(self):
+        self.noted = {}
 
 
 class Randomness(keras.random.SeedGenerator):
@@ -12,14 +23,18 @@ class Randomness(keras.random.SeedGenerator):
 
     def __init__(self, seed, step):
         super().__init__(seed)
-        self.step, self.place = step, 0
+        self.step, self.trace = step, Trace()
+
+    def restart(self):
+        """A new round begins: its first draw is the next."""
+        self.trace.place = 0
 
     def next(self, ordered=True):
         replica = tf.distribute.get_replica_context()
         seed = tf.constant([self._initial_seed, 0], tf.int64)
-        for part in (self.step.value, self.place, replica.replica_id_in_sync_group if replica else 0):
+        for part in (self.step.value, self.trace.place, replica.replica_id_in_sync_group if replica else 0):
             seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(part, tf.int64))
-        self.place += 1
+        self.trace.place += 1
         return seed
 
 
@@ -42,13 +57,20 @@ class Ledger(keras.metrics.Metric):
     def __init__(self):
         super().__init__(name="ledger")
         self.total = self.add_variable((self.ROOM + 1,), "zeros", name="total")
-        self.columns = {}
+        self.columns, self.trace = {}, Trace()
 
-    def record(self, values):
-        for name in values:
+    def note(self, values):
+        """Keeps values of this round; what is noted several times (k discriminator updates) counts by its mean."""
+        for name, value in values.items():
+            self.trace.noted.setdefault(name, []).append(tf.cast(value, tf.float32))
+
+    def record(self):
+        """Adds the round's values to the means."""
+        noted, self.trace.noted = self.trace.noted, {}
+        for name in noted:
             if name not in self.columns:
                 self.columns[name] = self.Column(self, len(self.columns), name)
-        row = [tf.cast(values[name], tf.float32) for name in self.columns]
+        row = [tf.add_n(list(noted[name])) / len(noted[name]) for name in self.columns]
         self.total.assign_add(tf.stack(row + [0.0] * (self.ROOM - len(row)) + [1.0]))
 
     def result(self):

@@ -34,7 +34,12 @@ def save_png(path, picture):
 
 def played(game):
     """Rounds that a model has played."""
-    return int(keras.ops.convert_to_numpy(game.round))
+    return int(_value(game.round))
+
+
+def _value(variable):
+    """A scalar variable's value, also where replicas hold copies of it."""
+    return float(keras.ops.convert_to_numpy(variable))
 
 
 class Interrupt(keras.callbacks.Callback):
@@ -155,24 +160,26 @@ class Summaries(keras.callbacks.Callback):
             for name, total in sums.items():
                 tf.summary.scalar(_tag(name), (total - self.sums.get(name, 0.0)) / rounds)
             for player, optimizer in (("d", self.model.d_optimizer), ("g", self.model.g_optimizer)):
-                tf.summary.scalar(f"{player}/learning_rate", float(optimizer.learning_rate))
+                tf.summary.scalar(f"{player}/learning_rate", _value(optimizer.learning_rate))
                 if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-                    tf.summary.scalar(f"{player}/loss_scale", float(optimizer.dynamic_scale))
+                    tf.summary.scalar(f"{player}/loss_scale", _value(optimizer.dynamic_scale))
             images = rounds * config.batch_size * config.discriminator_steps
             tf.summary.scalar("speed/images_per_second", images / (now - self.since))
         self.sums, self.count, self.since = sums, done, now
 
 
 class Profile(keras.callbacks.Callback):
-    """Traces the third execution for TensorBoard's profiler, when everything is warm."""
+    """Traces the third execution for TensorBoard's profiler, when everything is warm, or the last where there are fewer."""
 
     def __init__(self, run):
         super().__init__()
-        self.run, self.executions, self.tracing = run, 0, False
+        self.run, self.executions, self.tracing, self.traced = run, 0, False, False
 
     def on_train_batch_begin(self, batch, logs=None):
         self.executions += 1
-        if self.executions == 3:
+        here = self.params["epochs"] * -(-self.params["steps"] // self.model.steps_per_execution)
+        if self.executions == min(3, here) and not self.traced:
+            self.traced = True
             tf.profiler.experimental.start(str(self.run.folder))
             self.tracing = True
 

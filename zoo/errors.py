@@ -8,6 +8,6 @@ class UserError(Exception):
 
 
 def nearest(name, offer):
-    """`"; did you mean 'acgan'?"`, or nothing where no name of `offer` is near."""
+    """`"; did you mean 'acgan'?"`, or a full stop where no name of `offer` is near."""
     found = difflib.get_close_matches(name, list(offer), n=1)
-    return f"; did you mean '{found[0]}'?" if found else ""
+    return f"; did you mean '{found[0]}'?" if found else "."

@@ -1,5 +1,6 @@
 """SavedModels for TF Serving: `<folder>/<version>/`, complete at the moment it appears."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -22,11 +23,22 @@ def write(game, folder):
         for name, (function, specs) in game.exports().items():
             archive.add_endpoint(name, function, input_signature=specs)
         archive.write_out(os.path.join(work, "model"), verbose=False)
-        version = folder / str(max(versions(folder), default=0) + 1)
-        os.rename(os.path.join(work, "model"), version)
+        version = _place(os.path.join(work, "model"), folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return version
+
+
+def _place(model, folder):
+    number = max(versions(folder), default=0) + 1
+    while True:
+        try:
+            os.rename(model, folder / str(number))
+            return folder / str(number)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            number += 1  # another export took the number meanwhile
 
 
 def versions(folder):

@@ -1,6 +1,7 @@
 """The game: two players, each minimising a sum of named terms with its own optimizer. The step is written here, once."""
 
 import dataclasses
+import math
 from typing import Literal
 
 import keras
@@ -9,6 +10,8 @@ import tensorflow as tf
 from zoo import losses
 from zoo.bookkeeping import Ledger, Randomness
 from zoo.errors import UserError
+
+SMALLEST, LARGEST = 8, 1024  # sides of images, in pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,31 +24,49 @@ class Config:
     batch_size: int = 64  # images in one discriminator update, over all replicas
     steps: int = 1000  # rounds to play: one is `discriminator_steps` updates of the discriminator and one of the generator
     every: int = 200  # rounds between two looks (checkpoint, sample grid, metrics.jsonl)
-    seed: int = 0  # of weights, noise and the order of the data
+    seed: int = 0  # of noise, the order of the data and (by train.py) the first weights
     discriminator_steps: int = 1  # k of algorithm 1 in Goodfellow et al. 2014
     optimizer: Literal["adam", "sgd"] = "adam"  # of both players
     generator_learning_rate: float = 2e-4  # of the generator's optimizer
     discriminator_learning_rate: float = 2e-4  # of the discriminator's optimizer
     learning_rate_decay: float = 1.0  # factor on both learning rates, per update
     beta_1: float = 0.5  # Adam's first moment; momentum of SGD
-    beta_2: float = 0.999  # Adam's second moment
+    beta_2: float = 0.999  # Adam's second moment; SGD has none
     averaging: float = 0.999  # decay of the averaged generator; it starts lower and rises with the rounds
 
     def resolved(self, image_shape=(32, 32, 1), num_classes=10):
         """A checked copy in which what the data decide is filled in, where it was left open."""
-        self.check()
-        return dataclasses.replace(self, image_shape=tuple(self.image_shape or image_shape), num_classes=self.num_classes or num_classes)
+        config = dataclasses.replace(self, image_shape=tuple(self.image_shape or image_shape), num_classes=self.num_classes or num_classes)
+        config.check()
+        return config
 
     def check(self):
         """Raises UserError for a number that makes no sense, whatever the data."""
-        positive = ("batch_size", "steps", "every", "latent_dim", "discriminator_steps")
-        for name in (*positive, "generator_learning_rate", "discriminator_learning_rate"):
-            if getattr(self, name) <= 0:
-                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be more than 0")
-        if not 0 <= self.averaging < 1:
-            raise UserError(f"--averaging {self.averaging}: must be at least 0 and less than 1")
-        if self.image_shape and (self.image_shape[-1] not in (1, 3) or min(self.image_shape) < 1):
-            raise UserError(f"--image-shape {' '.join(map(str, self.image_shape))}: height, width and 1 or 3 channels")
+        for field in dataclasses.fields(self):
+            value, option = getattr(self, field.name), f"--{field.name.replace('_', '-')}"
+            numbers = value if isinstance(value, tuple) else (value,)
+            said = f"{option} {' '.join(map(str, numbers))}"
+            if not numbers:
+                raise UserError(f"{option} has no value; give at least one")
+            if field.name == "seed":
+                if not 0 <= value < 2**31:
+                    raise UserError(f"{said}: must be from 0 to {2**31 - 1}")
+            elif any(isinstance(n, int) and not isinstance(n, bool) and n < 1 for n in numbers):
+                raise UserError(f"{said}: must be more than 0")
+            elif any(isinstance(n, float) and not 0 <= n < math.inf for n in numbers):
+                raise UserError(f"{said}: must be 0 or more")
+            elif ("dropout" in field.name or field.name in ("averaging", "beta_1", "beta_2")) and value >= 1:
+                raise UserError(f"{said}: must be less than 1")
+            elif field.name.endswith("learning_rate") and value == 0:
+                raise UserError(f"{said}: must be more than 0")
+        if self.image_shape:
+            *sides, channels = self.image_shape
+            size = "x".join(map(str, sides))
+            if channels not in (1, 3):
+                raise UserError(f"images of {channels} channels are out of reach; --image-shape HEIGHT WIDTH CHANNELS takes 1 or 3")
+            if min(sides) < SMALLEST or max(sides) > LARGEST:
+                resize = f"--image-shape 32 32 {channels} resizes them"
+                raise UserError(f"images of {size} pixels are out of reach; sides of {SMALLEST} to {LARGEST} pixels are not: {resize}")
 
 
 class Game(keras.Model):
@@ -68,7 +89,7 @@ class Game(keras.Model):
         self.round = self.add_weight(
             shape=(), dtype="int64", initializer="zeros", trainable=False, name="round", aggregation="only_first_replica"
         )
-        self.randomness, self.ledger, self.seen = Randomness(config.seed, self.round), Ledger(), {}
+        self.randomness, self.ledger = Randomness(config.seed, self.round), Ledger()
         for layer in self._flatten_layers():
             if hasattr(layer, "seed_generator"):
                 vars(layer)["seed_generator"] = self.randomness
@@ -164,7 +185,7 @@ class Game(keras.Model):
 
     def d_adversarial(self, real, fake):
         """The objective's term for the discriminator, given its logits; keeps their means for the log."""
-        self.seen.update({"d_real_logit": tf.reduce_mean(real), "d_fake_logit": tf.reduce_mean(fake)})
+        self.ledger.note({"d_real_logit": tf.reduce_mean(real), "d_fake_logit": tf.reduce_mean(fake)})
         return self.objective.discriminator(real, fake)
 
     def g_adversarial(self, fake):
@@ -182,7 +203,7 @@ class Game(keras.Model):
 
     def train_step(self, batch):
         """One round: `discriminator_steps` updates of the discriminator, each on its own images, then one of the generator."""
-        self.randomness.place, self.seen = 0, {}
+        self.randomness.restart()
         parts = [dict(zip(batch, values)) for values in zip(*(tf.split(v, self.config.discriminator_steps) for v in batch.values()))]
 
         def discriminator_turn(part, fake):
@@ -201,7 +222,7 @@ class Game(keras.Model):
         self.descend("g", self.generator, self.g_optimizer, generator_turn)
         self._average()
         self.round.assign_add(1)
-        self.ledger.record(self.seen)
+        self.ledger.record()
         return {metric.name: metric.result() for metric in self.metrics}
 
     @property
@@ -216,9 +237,11 @@ class Game(keras.Model):
             # Keras sums gradients over replicas; the share of each is what is minimised, the whole is what is logged.
             loss = optimizer.scale_loss(tf.add_n(list(terms.values())) / replicas)
         gradients = tape.gradient(loss, network.trainable_variables)
+        norm = tf.linalg.global_norm(gradients) * replicas / optimizer.scale_loss(1.0)  # under replicas: the mean of each one's own
+        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            norm = tf.where(tf.math.is_finite(norm), norm, 0.0)  # the scale was too large: this update is skipped
         optimizer.apply(gradients, network.trainable_variables)
-        norm = tf.linalg.global_norm(gradients) * replicas / optimizer.scale_loss(1.0)
-        self.seen.update({**terms, f"{player}_gradient_norm": norm})
+        self.ledger.note({**terms, f"{player}_gradient_norm": norm})
 
     def _average(self):
         played = tf.cast(self.round.value, tf.float32)

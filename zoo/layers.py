@@ -4,10 +4,6 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from zoo.errors import UserError
-
-SMALLEST, LARGEST = 8, 1024
-
 
 @keras.saving.register_keras_serializable("zoo")
 class BatchNorm(keras.layers.BatchNormalization):
@@ -22,7 +18,7 @@ class BatchNorm(keras.layers.BatchNormalization):
 
     def call(self, inputs, training=None, mask=None):
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        if not training or not self.trainable or replicas > 1:
+        if not training or not self.trainable or replicas > 1 or not (self.scale and self.center):
             return super().call(inputs, training=training)
         shape = tf.shape(inputs)
         channels = inputs.shape[-1]
@@ -46,16 +42,10 @@ def normal(stddev=0.02):
 def pyramid(image_shape):
     """Sides from small to full size: [(4, 4), (8, 8), (16, 16), (32, 32)]; odd ones round up: 7, 13, 25, 50, 100.
 
-    The smallest step has a short side of 4 to 7. Raises UserError for sides that no convolutional model here reaches.
+    The smallest step has a short side of 4 to 7.
     """
-    height, width = image_shape[:2]
-    if min(height, width) < SMALLEST or max(height, width) > LARGEST:
-        raise UserError(
-            f"images of {height}x{width} pixels are out of reach: sides of {SMALLEST} to {LARGEST} pixels are not; "
-            f"--image-shape 32 32 {image_shape[-1]} resizes them"
-        )
-    steps = [(height, width)]
-    while min(steps[0]) >= SMALLEST:
+    steps = [tuple(image_shape[:2])]
+    while min(steps[0]) >= 8:
         steps.insert(0, tuple(-(-side // 2) for side in steps[0]))
     return steps
 
@@ -77,9 +67,14 @@ def conv(x, filters, kernel, strides=1, **kwargs):
     return keras.layers.Conv2D(filters, kernel, strides, "same", kernel_initializer=normal(), **kwargs)(x)
 
 
+def norm(x):
+    """Batch normalisation whose gain starts from N(1, 0.02), as in DCGAN's code."""
+    return BatchNorm(gamma_initializer=keras.initializers.RandomNormal(1.0, 0.02))(x)
+
+
 def norm_relu(x):
-    """Batch normalisation (gain from N(1, 0.02), as DCGAN's code), then ReLU."""
-    return keras.layers.ReLU()(BatchNorm(gamma_initializer=keras.initializers.RandomNormal(1.0, 0.02))(x))
+    """That, then ReLU."""
+    return keras.layers.ReLU()(norm(x))
 
 
 def maxout(x, units, pieces, **kwargs):
@@ -101,12 +96,19 @@ def with_planes(x, code):
     return keras.layers.Concatenate()([x, planes])
 
 
+def sigmoid_output(x, image_shape):
+    """[n, pixels] through a sigmoid, as images: float32 in [-1, 1], whatever the precision of the layers before."""
+    x = keras.layers.Activation("sigmoid", dtype="float32")(x)
+    return keras.layers.Rescaling(2.0, -1.0, dtype="float32")(keras.layers.Reshape(image_shape)(x))
+
+
 def image_output(x):
     """Float32 images in [-1, 1], whatever the precision of the layers before."""
     return keras.layers.Activation("tanh", dtype="float32", name="image")(x)
 
 
-def logits(x, units=1, name="realness", **kwargs):
-    """Linear head in float32: [n] for one unit, else [n, units]."""
-    x = keras.layers.Dense(units, dtype="float32", kernel_initializer=normal(), name=name, **kwargs)(x)
-    return ops.squeeze(x, -1) if units == 1 else x
+def logits(x, units=None, **kwargs):
+    """Linear head in float32: [n], or [n, units]."""
+    kwargs = {"kernel_initializer": normal(), **kwargs}
+    x = keras.layers.Dense(units or 1, dtype="float32", **kwargs)(x)
+    return x if units else ops.squeeze(x, -1)

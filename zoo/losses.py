@@ -65,18 +65,12 @@ def gradient_penalty(judge, real, fake, mix, target=1.0):
 
 
 def zero_centred(judge, images):
-    """Half the mean squared slope at `images`: R1 at real ones, R2 at fake ones (Mescheder et al. 2018, eq. 9-10)."""
+    """Half the mean squared slope at `images` (Mescheder et al. 2018, eq. 9-10)."""
     return mean(_squared_slopes(judge, images)) / 2
 
 
-def r1(judge, real):
-    """Half the mean squared slope at the real images (Mescheder et al. 2018, eq. 9)."""
-    return zero_centred(judge, real)
-
-
-def r2(judge, fake):
-    """Half the mean squared slope at the generated images (Mescheder et al. 2018, eq. 10)."""
-    return zero_centred(judge, fake)
+r1 = zero_centred  # at real images
+r2 = zero_centred  # at generated ones
 
 
 def class_error(labels, logits):

@@ -16,21 +16,29 @@ class Entry:
 
     @property
     def paper(self):
-        """First line of the model file: system, authors, year, arXiv id."""
-        return inspect.getdoc(inspect.getmodule(self.model)).splitlines()[0].rstrip(".")
+        return paper(self.model)
 
     @property
     def line(self):
         """First line of the class: what it does."""
         return inspect.getdoc(self.model).splitlines()[0].rstrip(".")
 
-    def create(self, **overrides):
-        """The model. What the data usually decide (`image_shape`, `num_classes`) falls back to the embedded digits'."""
+    def configured(self, **overrides):
+        """The configuration with some fields replaced. Raises UserError, naming the nearest, for a field that there is not."""
         fields = {field.name for field in dataclasses.fields(self.config)}
         for name in overrides:
             if name not in fields:
                 raise UserError(f"{self.name} has no setting '{name}'{nearest(name, fields)} It has: {', '.join(sorted(fields))}")
-        return self.model(dataclasses.replace(self.config, **overrides).resolved())
+        return dataclasses.replace(self.config, **overrides)
+
+    def create(self, **overrides):
+        """The model. What the data usually decide (`image_shape`, `num_classes`) falls back to the embedded digits'."""
+        return self.model(self.configured(**overrides).resolved())
+
+
+def paper(model):
+    """First line of a model's file: system, authors, year, arXiv id."""
+    return inspect.getdoc(inspect.getmodule(model)).splitlines()[0].rstrip(".")
 
 
 _entries = {}

@@ -1,6 +1,8 @@
 """A run's folder: what was asked for, checkpoints, what was measured."""
 
+import contextlib
 import datetime
+import errno
 import importlib.metadata
 import json
 import os
@@ -31,14 +33,15 @@ class Run:
         if folder:
             folder = Path(folder)
             if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-                raise UserError(f"{folder} exists; choose another --run-dir, or go on with it: --resume {folder}")
+                raise UserError(f"{folder} exists; choose another --run-dir, or go on with it: --resume {shlex.quote(str(folder))}")
             _make(folder)
         else:
             folder = _next(Path(under), f"{record['model']}-{_slug(record['data']['name'])}")
         run = cls(folder, record)
         now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
         record.update(created=now, versions=versions(), command=shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]]))
-        _write(folder / "config.json", json.dumps(record, indent=2) + "\n")
+        with writing(run):
+            _write(folder / "config.json", json.dumps(record, indent=2) + "\n")
         return run
 
     @property
@@ -52,30 +55,42 @@ class Run:
         if differ:
             raise UserError(f"{self.folder} was made with other settings: {', '.join(differ)}; resume without them, or start a new run")
 
+    def lengthen(self, config, done):
+        """Remembers the run's new length, and drops what was measured after round `done`, from which it goes on."""
+        self.record["config"].update(steps=config.steps, every=config.every)
+        _write(self.folder / "config.json", json.dumps(self.record, indent=2) + "\n")
+        path = self.folder / "metrics.jsonl"
+        if path.exists():
+            _write(path, "".join(f"{line}\n" for line in path.read_text().splitlines() if _before(line, done)))
+
+    @property
+    def checkpoints(self):
+        """Paths of the checkpoints, the newest first."""
+        paths = [str(path)[: -len(".index")] for path in (self.folder / "checkpoints").glob("ckpt-*.index")]
+        return sorted(paths, key=_round, reverse=True)
+
+    @property
+    def resume_command(self):
+        return f"python train.py --resume {shlex.quote(str(self.folder))}"
+
     def manager(self, game, keep=3):
         """The run's checkpoints of a model: networks, averaged generator, both optimizers, round."""
         return tf.train.CheckpointManager(tf.train.Checkpoint(game=game), str(self.folder / "checkpoints"), max_to_keep=keep)
 
-    def restore(self, game, number=None, whole=True):
+    def restore(self, game, number=None):
         """Restores checkpoint `number` (a round), or the newest good one; returns its path.
 
-        A damaged one is passed over, saying so, unless it was asked for by number. whole: also the optimizers.
+        A damaged one is passed over, saying so, unless it was asked for by number. Optimizers are restored where the model has them.
         """
-        checkpoint = tf.train.Checkpoint(game=game)
-        paths = [str(p)[: -len(".index")] for p in (self.folder / "checkpoints").glob("ckpt-*.index")]
-        paths.sort(key=_round, reverse=True)
-        if number is not None:
-            paths = [p for p in paths if _round(p) == number]
+        paths = [path for path in self.checkpoints if number in (None, _round(path))]
         if not paths:
-            have = ", ".join(str(_round(p.name)) for p in sorted((self.folder / "checkpoints").glob("ckpt-*.index"))) or "none"
+            have = ", ".join(str(_round(path)) for path in reversed(self.checkpoints)) or "none"
             raise UserError(f"{self.folder} has no checkpoint{f' {number}' if number is not None else ''}; it has: {have}")
         for path in paths:
             try:
-                status = checkpoint.restore(path)
-                if whole:
-                    status.assert_existing_objects_matched()
-                else:
-                    status.expect_partial()
+                status = tf.train.Checkpoint(game=game).restore(path)
+                status.expect_partial()  # no list of the optimizers' variables where the model is loaded without them
+                status.assert_existing_objects_matched()
                 return path
             except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:  # what TensorFlow says of files cut short
                 reason = f"checkpoint {path} is damaged or of another model ({' '.join(str(error).split())[:80]})"
@@ -88,12 +103,22 @@ class Run:
         with open(self.folder / "metrics.jsonl", "a") as file:
             file.write(json.dumps(row) + "\n")
 
-    def forget_after(self, number):
-        """Drops lines of metrics.jsonl beyond a round: what was measured after the checkpoint that a run resumes from."""
-        path = self.folder / "metrics.jsonl"
-        if path.exists():
-            lines = [line for line in path.read_text().splitlines() if line and json.loads(line)["round"] <= number]
-            _write(path, "".join(line + "\n" for line in lines))
+
+@contextlib.contextmanager
+def writing(run):
+    """Turns a full disk or a folder that cannot be written into one line; what was saved before is whole."""
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        known = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS)
+        texts = ("No space left", "File too large", "Disk quota", "Permission denied", "Read-only file system")
+        found = next((text for text in texts if text in str(error)), None)
+        if not known and not found:
+            raise
+        raise UserError(
+            f"{run.folder} could not be written: {found or error.strerror}. The checkpoints that it has are whole; "
+            f"make room (or make it writable), then: {run.resume_command}"
+        ) from None
 
 
 def versions():
@@ -104,22 +129,19 @@ def versions():
 def phases(done, steps, every, most=8):
     """How to play rounds `done` to `steps` by `fit`, whose epochs are all of one length and end where a look is due.
 
-    Returns ([(first round, rounds an epoch, epochs)], steps_per_execution): a shorter epoch up to the next look, whole ones, the rest.
+    Yields (first round, rounds an epoch, epochs, steps_per_execution): a shorter epoch up to the next look, whole ones, the rest.
     """
-    parts = []
     while done < steps:
         length = min(every - done % every, steps - done)
         count = (steps - done) // every if length == every else 1
-        parts.append((done, length, count))
+        yield done, length, count, max(n for n in range(1, most + 1) if length % n == 0)
         done += length * count
-    at_once = max(n for n in range(1, most + 1) if all(length % n == 0 for _, length, _ in parts)) if parts else 1
-    return parts, at_once
 
 
 def _read(folder):
     try:
         record = json.loads((folder / "config.json").read_text())
-        record["model"], record["config"], record["data"]
+        record["model"], record["config"], _settings(record)
     except FileNotFoundError:
         there = sorted(str(p.parent) for p in folder.parent.glob("*/config.json"))[-5:] if folder.parent.is_dir() else []
         raise UserError(f"{folder} is no run: it has no config.json{'. Runs there: ' + ', '.join(there) if there else ''}") from None
@@ -131,11 +153,20 @@ def _read(folder):
 def _settings(record):
     """What must not change between two parts of a run."""
     fields = {name: value for name, value in record["config"].items() if name not in ("steps", "every")}
-    return {**{name: record[name] for name in ("model", "data", "precision", "replicas")}, **fields}
+    data = {f"data {name}": value for name, value in record["data"].items()}
+    return {**{name: record[name] for name in ("model", "precision", "replicas", "xla")}, **data, **fields}
+
+
+def _before(line, done):
+    """Whether a line of metrics.jsonl is whole and not of a later round."""
+    try:
+        return json.loads(line)["round"] <= done
+    except (ValueError, KeyError, TypeError):  # cut short when the run was killed
+        return False
 
 
 def _round(path):
-    return int(re.search(r"ckpt-(\d+)", str(path)).group(1))
+    return int(Path(path).name.removeprefix("ckpt-"))
 
 
 def _slug(name):
@@ -145,7 +176,7 @@ def _slug(name):
 
 
 def _short(value):
-    text = json.dumps(value) if not isinstance(value, dict) else value.get("name", json.dumps(value))
+    text = json.dumps(value)
     return text if len(text) < 40 else text[:37] + "..."
 
 

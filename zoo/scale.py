@@ -1,6 +1,7 @@
 """How a model runs, never what it computes: precision, XLA, replicas, threads, and TensorFlow's start-up noise."""
 
 import contextlib
+import functools
 import os
 import sys
 
@@ -60,6 +61,11 @@ def precision(choice="auto"):
     return PRECISIONS[choice]
 
 
+def spoken(policy):
+    """The choice of `precision` that a policy's name stands for."""
+    return next(choice for choice, name in PRECISIONS.items() if name == policy)
+
+
 @contextlib.contextmanager
 def policy(name):
     """Layers that are built inside compute in `name`, Keras' policy before it whatever it was."""
@@ -87,11 +93,18 @@ def strategy(choice="auto"):
         choice = "mirrored" if len(gpus) > 1 else "none"
     if choice == "none":
         return tf.distribute.get_strategy()
-    return tf.distribute.MirroredStrategy([d.name for d in gpus or tf.config.list_logical_devices("CPU")])
+    return _mirrored(tuple(device.name for device in gpus or tf.config.list_logical_devices("CPU")))
 
 
-def check_replicas(replicas, policy, batch_size):
+@functools.cache  # a second strategy over the same devices would take the first one's keys for its collective operations
+def _mirrored(devices):
+    return tf.distribute.MirroredStrategy(list(devices))
+
+
+def check_replicas(replicas, policy, compiled, batch_size):
     """Raises UserError for what several replicas cannot do."""
+    if replicas > 1 and compiled:
+        raise UserError("--xla on: TensorFlow cannot compile a round for several replicas; leave it out, or use --strategy none")
     if replicas > 1 and policy == "mixed_float16":
         raise UserError("float16 on several replicas loses updates (Keras tests only the first one's); use --precision bfloat16 or float32")
     if batch_size % replicas:

@@ -21,8 +21,7 @@ from zoo.errors import UserError, nearest
 
 EMBEDDED = {"digits": _digits.Digits}
 IN_MEMORY = 2**30  # bytes of uint8 pixels that are held as one tensor; more is read from disk again in each epoch
-SIDE = 64  # of TFDS images that come in several sizes
-BUFFER = 10_000  # examples that are shuffled together where the data are read from disk
+WINDOW = 4096  # examples that are shuffled together where the data are read from disk
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,13 +50,13 @@ class Source:
         size = self.sizes[split]
         if batch_size > size:
             raise UserError(
-                f"a round takes {batch_size} images and {self.name} has {size} in '{split}'; --batch-size {size} or less "
-                "(a round takes --discriminator-steps batches)"
+                f"a round takes {batch_size} images (--batch-size times --discriminator-steps) and {self.name} has {size} in '{split}'; "
+                "use a smaller --batch-size"
             )
         per_epoch = size // batch_size
         epochs = tf.data.Dataset.range(start // per_epoch, 2**62)
         if size * int(np.prod(self.image_shape)) <= IN_MEMORY:
-            arrays = {key: tf.constant(value) for key, value in self.arrays(split).items()}
+            arrays = self._tensors(split)
 
             def shuffled(epoch):
                 order = tf.argsort(tf.random.stateless_uniform([size], [seed, epoch]))
@@ -69,18 +68,29 @@ class Source:
             examples = self.examples(split)
 
             def shuffled(epoch):
-                order = examples.shuffle(BUFFER, seed=seed * 1_000_003 + epoch, reshuffle_each_iteration=False)
-                return order.batch(batch_size, drop_remainder=True)
+                # Not `Dataset.shuffle`, which takes no seed that changes by epoch where TensorFlow has a global one.
+                windows = examples.batch(WINDOW).enumerate().map(lambda number, window: mixed(window, [seed + number, epoch]))
+                return windows.rebatch(batch_size, drop_remainder=True)
 
             stream = epochs.flat_map(shuffled).skip(start % per_epoch)
         return stream.map(normalised, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
     def arrays(self, split="train"):
         """The whole split as numpy arrays: `image` uint8 [n, h, w, c], and `label` int64 [n] where there are classes."""
+        return {key: value.numpy() for key, value in self._tensors(split).items()}
+
+    def _tensors(self, split):
         if split not in self._held:
-            batches = list(self.examples(split).batch(4096).as_numpy_iterator())
-            self._held[split] = {key: np.concatenate([batch[key] for batch in batches]) for key in self.keys}
+            with tf.device("CPU"):
+                batches = list(self.examples(split).batch(4096))
+                self._held[split] = {key: tf.concat([batch[key] for batch in batches], 0) for key in self.keys}
         return self._held[split]
+
+
+def mixed(window, seed):
+    """The rows of a dict of tensors in an order that is a function of the seed."""
+    order = tf.argsort(tf.random.stateless_uniform([tf.shape(window["image"])[0]], seed))
+    return {key: tf.gather(value, order) for key, value in window.items()}
 
 
 def normalised(batch):
@@ -88,24 +98,39 @@ def normalised(batch):
     return {**batch, "image": tf.cast(batch["image"], tf.float32) / 127.5 - 1}
 
 
-def open(name, data_dir=None, image_shape=None):
+def open(name, data_dir=None, image_shape=None, needs=("image",)):
     """The `Source` of a name: an embedded one (`digits`), any TFDS image data set (`NAME[/CONFIG]`), or `folder:PATH`.
 
-    image_shape: resize to it (height, width, channels: 1 or 3). Raises UserError where there is no such source, where it is
-    not on this machine and cannot be downloaded, or where it holds no images.
+    image_shape: resize to it (height, width, channels: 1 or 3). needs: keys that a batch must have. Raises UserError where there
+    is no such source, where it is not on this machine and cannot be downloaded, or where it lacks a key.
     """
     if name.startswith("folder:"):
-        return _from_folder(name, image_shape)
-    builder = _embedded(name, data_dir) if name in EMBEDDED else _tfds(name, data_dir)
-    return _from_builder(name, builder, image_shape)
+        return _check(_from_folder(name, image_shape), needs)
+    builder = EMBEDDED[name](data_dir=data_dir) if name in EMBEDDED else _tfds(name, data_dir)
+    _check(_from_builder(name, builder, image_shape), needs)  # from what is known of it, before anything is downloaded
+    builder = _prepared_here(name, builder) if name in EMBEDDED else _prepared(name, builder)
+    source = _from_builder(name, builder, image_shape)
+    if "train" not in source.sizes:
+        raise UserError(f"{name} has no split 'train' but {', '.join(source.sizes)}; choose another data set")
+    return source
+
+
+def _check(source, needs):
+    if missing := [key for key in needs if key not in source.keys]:
+        raise UserError(
+            f"the model needs {' and '.join(missing)}, and {source.name} has only {' and '.join(source.keys)}; use data with class labels "
+            f"(digits, mnist, a folder with one folder a class), or a model that needs only {' and '.join(source.keys)}: --list shows them"
+        )
+    return source
 
 
 def _from_folder(name, image_shape):
-    images, labels, classes = _folder.read(name.removeprefix("folder:"), image_shape)
+    path = os.path.abspath(os.path.expanduser(name.removeprefix("folder:")))
+    images, labels, classes, digest = _folder.read(path, image_shape)
     arrays = {"image": images} if labels is None else {"image": images, "label": labels}
     return Source(
-        name=name,
-        version=f"{len(images)} pictures",
+        name=f"folder:{path}",
+        version=f"{len(images)} pictures, {digest}",
         image_shape=images.shape[1:],
         sizes={"train": len(images)},
         class_names=tuple(classes) if classes else None,
@@ -113,30 +138,33 @@ def _from_folder(name, image_shape):
     )
 
 
-def _embedded(name, data_dir):
-    """The builder of an embedded source, prepared in `data_dir`, or where that can't be written in the temporary folder."""
-    for place in (data_dir, os.path.join(tempfile.gettempdir(), f"zoo-data-{os.getuid()}")):
-        builder = EMBEDDED[name](data_dir=place)
-        if builder.is_prepared():
-            return builder
+def _prepared_here(name, builder):
+    """An embedded source's builder, prepared in its folder, or where that can't be written in the temporary one."""
+    place = os.path.join(tempfile.gettempdir(), f"zoo-data-{os.getuid()}")
+    for candidate in (builder, EMBEDDED[name](data_dir=place)):
+        if candidate.is_prepared():
+            return candidate
         with contextlib.suppress(OSError, tf.errors.OpError), contextlib.redirect_stdout(io.StringIO()):
             tfds.disable_progress_bar()
-            builder.download_and_prepare()
-            return builder
-    raise UserError(f"'{name}' can be written neither to {data_dir or 'the TFDS folder'} nor to {place}; give --data-dir a folder that can")
+            candidate.download_and_prepare()
+            return candidate
+    raise UserError(f"'{name}' can be written neither to the folder of TFDS nor to {place}; give --data-dir a folder that can")
 
 
 def _tfds(name, data_dir):
-    known = tfds.list_builders(with_community_datasets=False)
     try:
-        builder = tfds.builder(name, data_dir=data_dir, try_gcs=False)
+        return tfds.builder(name, data_dir=data_dir, try_gcs=False)
     except tfds.core.DatasetNotFoundError:
+        known = tfds.list_builders(with_community_datasets=False)
         raise UserError(
             f"there is no data set '{name}'{nearest(name.split('/')[0], [*known, *EMBEDDED])} There is: {', '.join(EMBEDDED)} "
             "(embedded, no download), folder:PATH, and every image data set of TFDS (mnist, cifar10, celeb_a, ...)"
         ) from None
     except (ValueError, KeyError) as error:  # an unknown config of a known data set
         raise UserError(f"TFDS cannot open '{name}': {' '.join(str(error).split())[:200]}") from None
+
+
+def _prepared(name, builder):
     if not builder.is_prepared():
         try:
             builder.download_and_prepare()
@@ -157,15 +185,13 @@ def _from_builder(name, builder, image_shape):
             f"{name} holds no images but {', '.join(features)}; name an image data set, as {', '.join(EMBEDDED)}, mnist, cifar10"
         )
     key = "image" if "image" in pictures else pictures[0]
-    if "train" not in builder.info.splits:
-        raise UserError(f"{name} has no split 'train' but {', '.join(builder.info.splits)}; choose another data set")
     if features[key].np_dtype != np.uint8:
         raise UserError(f"the images of {name} are {features[key].np_dtype.__name__}, not 8 bits a channel; choose another data set")
     label = next((k for k in ("label", *features) if isinstance(features.get(k), tfds.features.ClassLabel)), None)
     shape = features[key].shape
     if image_shape is None:
-        channels = {4: 3}.get(shape[-1], shape[-1] or 3)  # transparency is left out
-        image_shape = (*shape[:2], channels) if None not in shape else (SIDE, SIDE, channels)
+        channels = 1 if shape[-1] == 1 else 3  # transparency is left out
+        image_shape = (*shape[:2], channels) if None not in shape else (_folder.SIDE, _folder.SIDE, channels)
     image_shape = tuple(image_shape)
 
     def example(row):
@@ -192,7 +218,7 @@ def resized(image, image_shape):
     height, width, channels = image_shape
     size = tf.cast(tf.shape(image)[:2], tf.float32)
     scale = tf.minimum(size[0] / height, size[1] / width)
-    rows, columns = tf.cast(scale * height, tf.int32), tf.cast(scale * width, tf.int32)
+    rows, columns = (tf.maximum(1, tf.cast(tf.round(scale * side), tf.int32)) for side in (height, width))
     image = tf.image.resize_with_crop_or_pad(image, rows, columns)
     image = tf.image.resize(tf.cast(image, tf.float32), (height, width), antialias=True)
     image = tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)

@@ -6,11 +6,11 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 SIDE, MARGIN = 32, 4
-TRAIN = 1437  # the rest is by other writers
+TRAIN = 1437  # four fifths
 
 
 class Digits(tfds.core.GeneratorBasedBuilder):
-    """Grey digits of 8x8 pixels, enlarged to 24x24 (bicubic) in the middle of 32x32; 1,437 to train on, 360 by other writers to test on."""
+    """Grey digits of 8x8 pixels, enlarged to 24x24 (bicubic) amid 32x32; the first 1,437 to train on, the last 360 to test on."""
 
     VERSION = tfds.core.Version("1.0.0")
 

@@ -53,7 +53,7 @@ def build_discriminator(config):
         x = keras.layers.GaussianNoise(config.noise)(x) if config.noise else x
         x = keras.layers.Dropout(config.dropout)(x)
     x = keras.layers.Flatten()(x)
-    heads = {"realness": layers.logits(x), "classes": layers.logits(x, config.num_classes, name="classes")}
+    heads = {"realness": layers.logits(x), "classes": layers.logits(x, config.num_classes)}
     return keras.Model({"image": image}, heads, name="discriminator")
 
 

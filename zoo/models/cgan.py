@@ -7,7 +7,7 @@ With D = sigmoid(logit), a label y given to both players:
 
 `cgan_mnist` is the paper's pair of multilayer perceptrons. `cgan` gives the label to a convolutional pair as the DCGAN
 authors' code for MNIST does: one constant plane a class beside the channels of every layer. Differs from the paper: momentum
-stays at 0.5 (there it rises to 0.7), and the generator's loss is the non-saturating one.
+stays at 0.5 (there it rises to 0.7), the learning rates have no floor (there 1e-6), and the generator's loss is the non-saturating one.
 """
 
 import dataclasses
@@ -58,7 +58,7 @@ def build_discriminator(config):
     widths = layers.widths(config.width, len(layers.pyramid(config.image_shape)) - 1)
     for i, width in enumerate(reversed(widths)):
         x = layers.conv(layers.with_planes(x, code), width, config.kernel, 2, use_bias=not i)
-        x = layers.BatchNorm(gamma_initializer=keras.initializers.RandomNormal(1.0, 0.02))(x) if i else x
+        x = layers.norm(x) if i else x
         x = keras.layers.LeakyReLU(config.slope)(x)
     x = keras.layers.Concatenate()([keras.layers.Flatten()(x), code])
     return keras.Model({"image": image, "label": label}, layers.logits(x), name="discriminator")
@@ -71,8 +71,7 @@ def build_generator_perceptron(config):
     kind = keras.layers.Dense(config.label_units, "relu")(code)
     x = keras.layers.Dropout(config.dropout)(keras.layers.Concatenate()([noise, kind]))
     x = keras.layers.Dropout(config.dropout)(keras.layers.Dense(config.joint_units, "relu")(x))
-    x = keras.layers.Dense(int(np.prod(config.image_shape)), "sigmoid", dtype="float32")(x)
-    x = keras.layers.Rescaling(2.0, -1.0, dtype="float32")(keras.layers.Reshape(config.image_shape)(x))
+    x = layers.sigmoid_output(keras.layers.Dense(int(np.prod(config.image_shape)))(x), config.image_shape)
     return keras.Model({"latent": latent, "label": label}, x, name="generator")
 
 

@@ -43,7 +43,7 @@ def build_discriminator(config):
     widths = layers.widths(config.width, len(layers.pyramid(config.image_shape)) - 1)
     for i, width in enumerate(reversed(widths)):
         x = layers.conv(x, width, config.kernel, 2, use_bias=False)
-        x = layers.BatchNorm(gamma_initializer=keras.initializers.RandomNormal(1.0, 0.02))(x) if i else x
+        x = layers.norm(x) if i else x
         x = keras.layers.LeakyReLU(config.slope)(x)
     return keras.Model({"image": image}, layers.logits(keras.layers.Flatten()(x), use_bias=False), name="discriminator")
 

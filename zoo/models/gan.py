@@ -8,7 +8,8 @@ With D = sigmoid(logit), and z uniform:
 
 Two multilayer perceptrons: rectified linear units in G; maxout units and dropout in D. `gan_mnist` is the network of the
 authors' code for MNIST. Differs from it: momentum stays at 0.5 (there it rises to 0.7 over 250 epochs), the discriminator's
-loss is the paper's (the code halves it), the output bias starts at 0, and the players move in turn, not at once.
+loss is the paper's (the code halves it), the output bias starts at 0, the learning rate has no floor (there 1e-6), and the players
+move in turn, not at once.
 """
 
 import dataclasses
@@ -34,17 +35,19 @@ class Config(game.Config):
     dropout: float = 0.5  # share of its hidden units that is dropped (code, mnist.yaml)
 
 
+def uniform(spread):
+    return keras.initializers.RandomUniform(-spread, spread)
+
+
 def dense(x, units, spread):
-    return keras.layers.Dense(units, kernel_initializer=keras.initializers.RandomUniform(-spread, spread))(x)
+    return keras.layers.Dense(units, kernel_initializer=uniform(spread))(x)
 
 
 def build_generator(config):
     x = latent = keras.Input((config.latent_dim,), name="latent")
     for _ in range(2):
         x = keras.layers.ReLU()(dense(x, config.generator_units, config.generator_range))
-    x = dense(x, int(np.prod(config.image_shape)), config.generator_range)
-    x = keras.layers.Activation("sigmoid", dtype="float32")(x)
-    x = keras.layers.Rescaling(2.0, -1.0, dtype="float32")(keras.layers.Reshape(config.image_shape)(x))
+    x = layers.sigmoid_output(dense(x, int(np.prod(config.image_shape)), config.generator_range), config.image_shape)
     return keras.Model({"latent": latent}, x, name="generator")
 
 
@@ -53,9 +56,8 @@ def build_discriminator(config):
     x = keras.layers.Flatten()(keras.layers.Rescaling(0.5, 0.5)(image))
     for rate in (config.input_dropout, config.dropout):
         x = keras.layers.Dropout(rate)(x)
-        start = keras.initializers.RandomUniform(-config.discriminator_range, config.discriminator_range)
-        x = layers.maxout(x, config.discriminator_units, config.pieces, kernel_initializer=start)
-    x = layers.logits(keras.layers.Dropout(config.dropout)(x))
+        x = layers.maxout(x, config.discriminator_units, config.pieces, kernel_initializer=uniform(config.discriminator_range))
+    x = layers.logits(keras.layers.Dropout(config.dropout)(x), kernel_initializer=uniform(config.discriminator_range))
     return keras.Model({"image": image}, x, name="discriminator")
 
 
