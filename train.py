@@ -94,20 +94,7 @@ def main(argv=None):
     replicas = strategy.num_replicas_in_sync
     compiled = scale.xla(options.xla, replicas)
     scale.check_replicas(replicas, policy, compiled, config.batch_size)
-    record = {
-        "model": entry.name,
-        "config": dataclasses.asdict(config),
-        "data": {"name": source.name, "version": source.version, "class_names": source.class_names},
-        "precision": policy,
-        "replicas": replicas,
-        "xla": compiled,
-        "options": {  # with which a resumed run finds its data and runs as this one did
-            "data_dir": options.data_dir and os.path.abspath(os.path.expanduser(options.data_dir)),
-            "precision": scale.spoken(policy),
-            "strategy": "mirrored" if replicas > 1 else "none",
-            "xla": "on" if compiled else "off",
-        },
-    }
+    record = recorded(options, config, source, policy, replicas, compiled)
     if run:
         run.check(record)
 
@@ -116,12 +103,13 @@ def main(argv=None):
         model = entry.model(config)
         model.compile(jit_compile=compiled)
         restored = run and run.checkpoints and run.restore(model)
-    shapes = source.batches(config.batch_size * config.discriminator_steps).element_spec  # refuses a batch larger than the data
+    batches = source.batches(config.batch_size * config.discriminator_steps)  # refuses one larger than the data
+    how = scale.describe(policy, compiled, replicas)
     if options.dry_run:
-        plan(model, source, scale.describe(policy, compiled, replicas), "none: a dry run")
+        plan(entry, model, source, how, "none: a dry run")
         for name, value in dataclasses.asdict(config).items():
             print(f"  {name} = {value}")
-        for key, spec in shapes.items():
+        for key, spec in batches.element_spec.items():
             print(f"  batch of {key}: {tuple(spec.shape)}")
         return 0
 
@@ -130,7 +118,7 @@ def main(argv=None):
     if done >= config.steps and exported:
         raise UserError(f"{run.folder} has played its {done} rounds; to play on: --steps {2 * done}")
     run = run or runs.Run.create(record, options.run_dir)
-    plan(model, source, scale.describe(policy, compiled, replicas), run.folder)
+    plan(entry, model, source, how, run.folder)
     if restored:
         print(f"resumed    after round {done:,} from {restored}", flush=True)
     with runs.writing(run):
@@ -146,14 +134,31 @@ def main(argv=None):
     return 0
 
 
-def plan(model, source, precision, folder):
+def recorded(options, config, source, policy, replicas, compiled):
+    """What config.json keeps of a run."""
+    return {
+        "model": options.model,
+        "config": dataclasses.asdict(config),
+        "data": {"name": source.name, "version": source.version, "class_names": source.class_names},
+        "precision": policy,
+        "replicas": replicas,
+        "xla": compiled,
+        "options": {  # with which a resumed run finds its data and runs as this one did
+            "data_dir": options.data_dir and os.path.abspath(os.path.expanduser(options.data_dir)),
+            "precision": scale.spoken(policy),
+            "strategy": "mirrored" if replicas > 1 else "none",
+            "xla": "on" if compiled else "off",
+        },
+    }
+
+
+def plan(entry, model, source, precision, folder):
     """Says what is about to be done."""
     config = model.config
     counts = [f"{network.count_params():,}" for network in (model.generator, model.discriminator)]
     shape = "x".join(map(str, config.image_shape))
     classes = f", {config.num_classes} classes" if source.num_classes else ""
-    paper = registry.paper(type(model))
-    print(f"model      {paper}; parameters: generator {counts[0]}, discriminator {counts[1]}")
+    print(f"model      {entry.name}: {entry.paper}; parameters: generator {counts[0]}, discriminator {counts[1]}")
     print(f"data       {source.name} {source.version}: {source.sizes['train']:,} images of {shape}{classes}")
     print(f"training   {config.steps:,} rounds of {config.batch_size * config.discriminator_steps} images, a look every {config.every:,}")
     print(f"precision  {precision}")

@@ -1,10 +1,11 @@
 """Times one round of DCGAN, 28x28 grey images in batches of 128, in several styles with the very same layers.
 
     python benchmarks/throughput.py                 # a table on the console
-    python benchmarks/throughput.py --rounds 16     # a longer look
+    python benchmarks/throughput.py --turns 20      # a longer look
 
-Each style runs in a process of its own, one after the other, each twice; the faster half counts. Read the ratios: the
-milliseconds are the machine's. PyTorch's rows appear where torch is installed.
+Each style is a process of its own; they take turns, one at a time, in short stretches, so that other work on the machine meets
+all of them. A ratio is the median over the turns, the milliseconds are the fastest turn's. PyTorch's rows appear where torch is
+installed.
 """
 
 import argparse
@@ -17,26 +18,23 @@ import sys
 import time
 
 BATCH, SIDE, LATENT, WIDTH = 128, 28, 100, 64
-EPOCHS = 3
+ROUNDS = 8  # in one stretch
 
 
 def ours(precision):
     """The zoo's model, as train.py runs it."""
     import zoo  # isort: skip
-    import numpy as np
-
     from zoo import scale
 
     policy = scale.precision(precision)
     game = zoo.create("dcgan", image_shape=(SIDE, SIDE, 1), width=WIDTH, output_bias=False, batch_size=BATCH)
     game.compile(jit_compile=scale.xla(), steps_per_execution=4)
-    return policy, keras_times(game, {"image": np.random.rand(BATCH, SIDE, SIDE, 1).astype("float32") * 2 - 1}), parameters(game)
+    return policy, parameters(game), keras_stretch(game)
 
 
 def plain():
     """The usual Keras example: two passes of the generator, Keras' own batch norm, float32, one `fit`."""
     import keras
-    import numpy as np
     import tensorflow as tf
     from keras import layers
 
@@ -100,26 +98,30 @@ def plain():
 
     model = Plain()
     model.compile(keras.optimizers.Adam(2e-4, 0.5), keras.optimizers.Adam(2e-4, 0.5))
-    return "float32", keras_times(model, {"image": np.random.rand(BATCH, SIDE, SIDE, 1).astype("float32") * 2 - 1}), parameters(model)
+    return "float32", parameters(model), keras_stretch(model)
 
 
-def keras_times(model, batch):
-    """Seconds a round, one number an epoch, the first epoch (tracing) left out."""
+def keras_stretch(model):
+    """A function that plays some rounds by `fit` and returns the seconds of one."""
     import keras
+    import numpy as np
     import tensorflow as tf
 
     class Clock(keras.callbacks.Callback):
-        times = []
-
         def on_epoch_begin(self, epoch, logs=None):
             self.began = time.perf_counter()
 
         def on_epoch_end(self, epoch, logs=None):
-            self.times.append((time.perf_counter() - self.began) / ROUNDS)
+            self.seconds = (time.perf_counter() - self.began) / ROUNDS
 
-    data = tf.data.Dataset.from_tensors(batch).repeat()
-    model.fit(data, steps_per_epoch=ROUNDS, epochs=EPOCHS + 1, verbose=0, shuffle=False, callbacks=[Clock()])
-    return Clock.times[1:]
+    clock = Clock()
+    data = tf.data.Dataset.from_tensors({"image": np.random.rand(BATCH, SIDE, SIDE, 1).astype("float32") * 2 - 1}).repeat()
+
+    def stretch():
+        model.fit(data, steps_per_epoch=ROUNDS, verbose=0, shuffle=False, callbacks=[clock])
+        return clock.seconds
+
+    return stretch
 
 
 def parameters(model):
@@ -181,14 +183,15 @@ def torch_row(half):
         g_loss.backward()
         optimizers[1].step()
 
-    times = []
-    for epoch in range(EPOCHS + 1):
+    def stretch():
+        rounds = 1 if half else ROUNDS  # without bfloat16 units one round takes seconds
         began = time.perf_counter()
-        for _ in range(ROUNDS if epoch else 3):
+        for _ in range(rounds):
             step()
-        times.append((time.perf_counter() - began) / ROUNDS)
+        return (time.perf_counter() - began) / rounds
+
     count = sum(p.numel() for network in (generator, discriminator) for p in network.parameters())
-    return "bfloat16" if half else "float32", times[1:], count
+    return "bfloat16" if half else "float32", count, stretch
 
 
 ROWS = {
@@ -201,33 +204,55 @@ ROWS = {
 }
 
 
+def work(name):
+    """One style's process: says what it is, then plays a stretch for each line that it is given."""
+    precision, count, stretch = ROWS[name]()
+    stretch()  # traces, warms up
+    print(json.dumps([precision, count]), flush=True)
+    for _ in sys.stdin:
+        print(json.dumps(stretch()), flush=True)
+
+
+def start(name):
+    # Where TensorFlow does not turn oneDNN on by itself, one row shows what that alone is worth.
+    env = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "1"} if "oneDNN" in name else None
+    command = [sys.executable, __file__, "--row", name]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=env)
+
+
 def main():
-    global ROUNDS
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=8, help="rounds in one measured stretch")
+    parser.add_argument("--turns", type=int, default=10, help="stretches of each style")
     parser.add_argument("--row", choices=ROWS, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    ROUNDS = options.rounds
     if options.row:
-        print(json.dumps(ROWS[options.row]()))
-        return
+        return work(options.row)
     rows = [name for name in ROWS if not name.startswith("PyTorch") or importlib.util.find_spec("torch")]
-    times, precision, counts = {name: [] for name in rows}, {}, {}
-    for _ in range(2):
-        for name in rows:
-            command = [sys.executable, __file__, "--row", name, "--rounds", str(ROUNDS)]
-            env = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "1"} if "forced" in name else None  # where TensorFlow does not do so by itself
-            answer = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout.splitlines()[-1])
-            precision[name], measured, counts[name] = answer
-            times[name] += measured
+    workers, precision, counts, times = {}, {}, {}, {name: [] for name in rows}
+    for name in rows:
+        workers[name] = start(name)
+        precision[name], counts[name] = json.loads(workers[name].stdout.readline())
     assert len(set(counts.values())) == 1, f"the networks differ: {counts}"
-    best = {name: statistics.mean(sorted(values)[: len(values) // 2]) for name, values in times.items()}
-    print(f"DCGAN {SIDE}x{SIDE}, batch {BATCH}, {next(iter(counts.values())):,} parameters")
+    for _ in range(options.turns):
+        for name, worker in workers.items():
+            worker.stdin.write("go\n")
+            worker.stdin.flush()
+            times[name].append(json.loads(worker.stdout.readline()))
+    for worker in workers.values():
+        worker.stdin.close()
+        worker.wait()
+
+    def ratio(name, to):
+        return statistics.median(a / b for a, b in zip(times[to], times[name]))
+
+    print(f"DCGAN {SIDE}x{SIDE}, batch {BATCH}, {counts[rows[0]]:,} parameters, {options.turns} turns")
     print(f"{'':34}{'precision':16}{'ms/round':>9}{'images/s':>10}{'plain Keras = 1':>17}")
     for name in rows:
-        print(f"{name:34}{precision[name]:16}{best[name] * 1e3:9.1f}{BATCH / best[name]:10.0f}{best['plain Keras'] / best[name]:17.2f}")
-    if torch := [best[name] for name in rows if name.startswith("PyTorch")]:
-        print(f"zoo against the best PyTorch line: {min(torch) / best['zoo']:.2f}")
+        best = min(times[name])
+        print(f"{name:34}{precision[name]:16}{best * 1e3:9.1f}{BATCH / best:10.0f}{ratio(name, 'plain Keras'):17.2f}")
+    if torch := [name for name in rows if name.startswith("PyTorch")]:
+        print(f"zoo against the best PyTorch line: {min(ratio('zoo', name) for name in torch):.2f}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ class Entry:
 
     @property
     def paper(self):
-        return paper(self.model)
+        """First line of the model file: system, authors, year, arXiv id."""
+        return inspect.getdoc(inspect.getmodule(self.model)).splitlines()[0].rstrip(".")
 
     @property
     def line(self):
@@ -34,11 +35,6 @@ class Entry:
     def create(self, **overrides):
         """The model. What the data usually decide (`image_shape`, `num_classes`) falls back to the embedded digits'."""
         return self.model(self.configured(**overrides).resolved())
-
-
-def paper(model):
-    """First line of a model's file: system, authors, year, arXiv id."""
-    return inspect.getdoc(inspect.getmodule(model)).splitlines()[0].rstrip(".")
 
 
 _entries = {}
