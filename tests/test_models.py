@@ -13,7 +13,7 @@ from conftest import number, play, same, source, tiny, weights
 from tensorflow.python.tools import saved_model_utils
 
 import zoo
-from zoo import registry
+from zoo import losses, registry
 
 NAMES = zoo.names()
 every_model = pytest.mark.parametrize("name", NAMES)
@@ -230,3 +230,23 @@ def test_networks_fit_themselves_to_the_images(name, side):
     inputs = {i.name: tf.zeros([2, *i.shape[1:]], i.dtype) for i in game.discriminator.inputs}
     said = game.discriminator(inputs)
     assert (said["realness"] if isinstance(said, dict) else said).shape == (2,)
+
+
+def test_the_gan_of_2014_plays_either_objective():
+    for name in ("minimax", "non_saturating"):
+        game = tiny("gan", objective=name)
+        assert game.objective is getattr(losses, name)
+    batch = next(iter(source(game).batches(4)))
+    loss = float(game.generator_loss(batch, game.generate(batch))["g_adversarial"])
+    assert 0 < loss < 2, "non-saturating: softplus of minus the logit"
+
+
+def test_minimax_saturates_where_non_saturating_does_not():
+    """At a fake logit of -10 the minimax gradient is sigmoid(-10), the other nearly 1 (Goodfellow et al. 2014, §3)."""
+    slopes = {}
+    for name in ("minimax", "non_saturating"):
+        fake = tf.Variable([-10.0])
+        with tf.GradientTape() as tape:
+            loss = getattr(losses, name).generator(fake)
+        slopes[name] = float(tape.gradient(loss, fake)[0])
+    assert slopes["minimax"] == pytest.approx(-4.5398e-5, rel=1e-3) and slopes["non_saturating"] == pytest.approx(-0.99995, rel=1e-4)

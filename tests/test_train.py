@@ -331,15 +331,22 @@ def test_bad_input_is_one_line_and_leaves_nothing(inside, capsys, argv, parts):
     assert files() == []
 
 
-def test_a_data_set_that_is_not_there_and_no_network(inside, capsys, monkeypatch):
-    def no_network(*args, **kwargs):
+@pytest.mark.parametrize("fault", ["no network", "no server"])
+def test_a_data_set_that_cannot_be_downloaded(inside, capsys, monkeypatch, fault):
+    def fail(*args, **kwargs):
         raise ConnectionError("no route to host")
 
-    monkeypatch.setattr("tensorflow_datasets.core.download.DownloadManager.download", no_network)
-    monkeypatch.setattr("tensorflow_datasets.core.download.DownloadManager.download_and_extract", no_network)
+    if fault == "no network":
+        monkeypatch.setattr("socket.getaddrinfo", fail)
+        for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.delenv(name, raising=False)
+    else:
+        monkeypatch.setattr("zoo.data._online", lambda: True)
+        monkeypatch.setattr("tensorflow_datasets.core.DatasetBuilder.download_and_prepare", fail)
     said = refused(capsys, ["--model", "gan", "--data", "mnist", "--data-dir", str(inside / "tfds")])
     for part in ("'mnist' is not in", "tfds/mnist/3.0.1", "could not be downloaded", "--data-dir", "Without a download: digits"):
         assert part in said
+    assert files() == []
 
 
 def test_a_data_set_without_labels(inside, capsys):

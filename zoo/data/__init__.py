@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import io
 import os
+import socket
 import tempfile
 from collections.abc import Callable
 
@@ -165,16 +166,30 @@ def _tfds(name, data_dir):
 
 
 def _prepared(name, builder):
-    if not builder.is_prepared():
-        try:
-            builder.download_and_prepare()
-        except Exception as error:  # TFDS raises whatever its downloader does: one line for all of them
-            reason = " ".join(str(error).split())[:120]
-            raise UserError(
-                f"'{name}' is not in {builder.data_path} and could not be downloaded ({type(error).__name__}: {reason}); "
-                f"put a prepared copy there or name its parent with --data-dir. Without a download: {', '.join(EMBEDDED)}, folder:PATH"
-            ) from None
+    """A TFDS builder whose data are on this machine, downloaded if need be."""
+    if builder.is_prepared():
+        return builder
+    try:
+        if not _online():
+            raise ConnectionError("no network")
+        builder.download_and_prepare()
+    except Exception as error:  # TFDS raises whatever its downloader does: one line for all of them
+        reason = " ".join(str(error).split())[:120]
+        raise UserError(
+            f"'{name}' is not in {builder.data_path} and could not be downloaded ({type(error).__name__}: {reason}); "
+            f"put a prepared copy there or name its parent with --data-dir. Without a download: {', '.join(EMBEDDED)}, folder:PATH"
+        ) from None
     return builder
+
+
+def _online():
+    """Whether names resolve. Where they do not, TFDS would try for minutes and leave empty folders."""
+    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
+        return True  # the proxy resolves them
+    try:
+        return bool(socket.getaddrinfo("storage.googleapis.com", 443))  # where TFDS keeps its own files
+    except OSError:
+        return False
 
 
 def _from_builder(name, builder, image_shape):
