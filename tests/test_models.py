@@ -235,7 +235,7 @@ def test_networks_fit_themselves_to_the_images(name, side):
 def test_the_gan_of_2014_plays_either_objective():
     for name in ("minimax", "non_saturating"):
         game = tiny("gan", objective=name)
-        assert game.objective is getattr(losses, name)
+        assert game.objective == getattr(losses, name)
     batch = next(iter(source(game).batches(4)))
     loss = float(game.generator_loss(batch, game.generate(batch))["g_adversarial"])
     assert 0 < loss < 2, "non-saturating: softplus of minus the logit"
