@@ -13,6 +13,7 @@ beta_2 is 0.999 (printed as 10^-3). The generator's source term is the non-satur
 import dataclasses
 
 import keras
+import tensorflow as tf
 
 from zoo import game, layers, losses
 from zoo.registry import register
@@ -96,4 +97,4 @@ class ACGAN(game.Game):
 
     def discriminate(self, image, **conditions):
         said = super().discriminate(image, **conditions)
-        return {"realness": said["realness"], "class_probabilities": keras.ops.softmax(said["classes"])}
+        return {"realness": said["realness"], "class_probabilities": tf.nn.softmax(said["classes"])}
