@@ -118,6 +118,18 @@ def test_flat_folder(tmp_path, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_plain_pictures_of_sixteen_pixels_need_no_warning(tmp_path, capsys):
+    for mode in ("L", "RGB"):
+        picture(tmp_path / f"{mode}.png", mode, (16, 16))
+    data.open(f"folder:{tmp_path}")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_folder_without_its_prefix_is_told(tmp_path):
+    with pytest.raises(UserError, match="is a path, .* --data folder:"):
+        data.open(str(tmp_path))
+
+
 def test_class_folders_of_grey_pictures(tmp_path):
     for i, name in enumerate(["cat", "dog", "dog"]):
         picture(tmp_path / name / f"{i}.png", "L", color=50 + i)

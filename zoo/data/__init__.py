@@ -105,6 +105,8 @@ def open(name, data_dir=None, image_shape=None, needs=("image",)):
     image_shape: resize to it (height, width, channels: 1 or 3). needs: keys that a batch must have. Raises UserError where there
     is no such source, where it is not on this machine and cannot be downloaded, or where it lacks a key.
     """
+    if name.startswith(("/", ".", "~")):
+        raise UserError(f"{name} is a path, not the name of a data set; for the pictures in a folder: --data folder:{name}")
     if name.startswith("folder:"):
         return _check(_from_folder(name, image_shape), needs)
     builder = EMBEDDED[name](data_dir=data_dir) if name in EMBEDDED else _tfds(name, data_dir)

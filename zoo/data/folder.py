@@ -83,10 +83,8 @@ def _pictures(path):
 
 def _plain(picture, converted):
     """The picture in mode L or RGB, upright; counts what had to be converted."""
-    if "16" in str(picture.tile):  # colours of 16 bits, which Pillow cuts to 8 by itself
-        converted["with 16 or more bits a channel, cut to 8"] += 1
     deep = picture.mode.startswith(("I", "F"))
-    if deep and "16" not in str(picture.tile):
+    if deep or "16" in str([tile[3] for tile in picture.tile]):  # how the file is packed: Pillow cuts 16-bit colours to 8 by itself
         converted["with 16 or more bits a channel, cut to 8"] += 1
     picture = ImageOps.exif_transpose(picture)
     mode = picture.mode
