@@ -59,6 +59,10 @@ class Ledger(keras.metrics.Metric):
         self.total = self.add_variable((self.ROOM + 1,), "zeros", name="total")
         self.columns, self.trace = {}, Trace()
 
+    def restart(self):
+        """A new round begins; what an abandoned tracing noted belongs to its own graph."""
+        self.trace.noted = {}
+
     def note(self, values):
         """Keeps values of this round; what is noted several times (k discriminator updates) counts by its mean."""
         for name, value in values.items():
@@ -66,7 +70,7 @@ class Ledger(keras.metrics.Metric):
 
     def record(self):
         """Adds the round's values to the means."""
-        noted, self.trace.noted = self.trace.noted, {}
+        noted = self.trace.noted
         for name in noted:
             if name not in self.columns:
                 self.columns[name] = self.Column(self, len(self.columns), name)

@@ -204,6 +204,7 @@ class Game(keras.Model):
     def train_step(self, batch):
         """One round: `discriminator_steps` updates of the discriminator, each on its own images, then one of the generator."""
         self.randomness.restart()
+        self.ledger.restart()
         parts = [dict(zip(batch, values)) for values in zip(*(tf.split(v, self.config.discriminator_steps) for v in batch.values()))]
 
         def discriminator_turn(part, fake):
