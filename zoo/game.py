@@ -177,11 +177,12 @@ class Game(keras.Model):
         shape = [self.config.latent_dim]
         return tf.map_fn(lambda s: self.prior(shape, tf.stack([s, 0])), seed, fn_output_signature=tf.TensorSpec(shape, tf.float32))
 
-    def sample(self, seed, **conditions):
-        """Images in [0, 1] of the averaged generator. seed: int64 [n], one a row; conditions: int64 [n] each."""
+    def sample(self, seed, live=False, **conditions):
+        """Images in [0, 1] of the averaged generator, or of the live one. seed: int64 [n], one a row; conditions: int64 [n] each."""
         conditions = {name: tf.convert_to_tensor(value, tf.int64) for name, value in conditions.items()}
         latent = self.latents(tf.convert_to_tensor(seed, tf.int64))
-        return to_unit(self.averaged({"latent": latent, **conditions}, training=False))
+        network = self.generator if live else self.averaged
+        return to_unit(network({"latent": latent, **conditions}, training=False))
 
     def d_adversarial(self, real, fake):
         """The objective's term for the discriminator, given its logits; keeps their means for the log."""

@@ -56,7 +56,7 @@ class Source:
             )
         per_epoch = size // batch_size
         epochs = tf.data.Dataset.range(start // per_epoch, 2**62)
-        if size * int(np.prod(self.image_shape)) <= IN_MEMORY:
+        if self._fits(split):
             arrays = self._tensors(split)
 
             def shuffled(epoch):
@@ -79,6 +79,17 @@ class Source:
     def arrays(self, split="train"):
         """The whole split as numpy arrays: `image` uint8 [n, h, w, c], and `label` int64 [n] where there are classes."""
         return {key: value.numpy() for key, value in self._tensors(split).items()}
+
+    def some(self, split="train", count=10_000, seed=0):
+        """The same as `arrays`, of at most `count` examples: drawn by the seed, or the first ones where the data are large."""
+        if self._fits(split):
+            rows = np.random.RandomState(seed).permutation(self.sizes[split])[:count]
+            return {key: value[rows] for key, value in self.arrays(split).items()}
+        batches = list(self.examples(split).take(count).batch(1024).as_numpy_iterator())
+        return {key: np.concatenate([batch[key] for batch in batches]) for key in self.keys}
+
+    def _fits(self, split):
+        return self.sizes[split] * int(np.prod(self.image_shape)) <= IN_MEMORY
 
     def _tensors(self, split):
         if split not in self._held:

@@ -1,0 +1,237 @@
+"""Scores of a model's samples against real images, each with the protocol it was made by."""
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from zoo.errors import UserError, nearest
+from zoo.metrics import distances, pictures
+
+BATCH = 250  # images that are sampled at once
+
+
+class Side:
+    """One of the two sets that are compared: uint8 images, their labels where there are classes, what the extractor says of them."""
+
+    def __init__(self, images, labels, extractor, progress=iter):
+        self.images, self.labels, self.extractor, self.progress = images, labels, extractor, progress
+
+    def __len__(self):
+        return len(self.images)
+
+    @functools.cached_property
+    def said(self):
+        return self.extractor(self.images, self.progress)
+
+    @property
+    def features(self):
+        return self.said["features"]
+
+    @functools.cached_property
+    def gaussian(self):
+        return distances.gaussian(self.features)
+
+    @property
+    def unit(self):
+        """The images as float32 in [0, 1]."""
+        return self.images.astype(np.float32) / 255
+
+
+class Evaluation:
+    """Compares samples with real images. The real side is read and seen by the extractor once, and kept.
+
+    source: where the real images come from; extractor: see `extractors`. count: samples, and real images where the split has as many.
+    split: `test` where there is one (real images that the model has not seen), else `train`. seed: of the samples and of the choice of
+    real images. live: the generator as it is, not its average.
+    """
+
+    def __init__(self, source, extractor, count=10_000, split=None, seed=0, live=False):
+        split = split or ("test" if "test" in source.sizes else "train")
+        if split not in source.sizes:
+            raise UserError(f"{source.name} has no split '{split}'; there is: {', '.join(source.sizes)}")
+        if count < 2:
+            raise UserError(f"--count {count}: scores compare sets of images; at least 2")
+        self.source, self.extractor, self.count, self.split, self.seed, self.live = source, extractor, count, split, seed, live
+
+    @functools.cached_property
+    def real(self):
+        return self._drawn(self.split, self.seed)
+
+    def _drawn(self, split, seed):
+        drawn = self.source.some(split, self.count, seed)
+        return Side(drawn["image"], drawn.get("label"), self.extractor)
+
+    def samples(self, game, progress=iter):
+        """As many samples as `count`, with the classes of the real images in turn where the model has classes."""
+        self._fits(game)
+        conditions = {name: np.resize(self.real.labels, self.count) for name in game.conditions}
+        return Side(
+            samples(game, self.count, self.seed, conditions, self.live, progress), conditions.get("label"), self.extractor, progress
+        )
+
+    def other_real(self):
+        """Real images of the train split (of the same, and others, where that is the split): what samples should look like at best."""
+        if self.split != "train":
+            return self._drawn("train", self.seed)
+        drawn = self.source.some("train", 2 * self.count, self.seed)
+        half = len(drawn["image"]) // 2
+        labels = drawn.get("label")
+        return Side(drawn["image"][half:], labels if labels is None else labels[half:], self.extractor)
+
+    def scores(self, fake, metrics):
+        """{name: value} of the samples (a Side). metrics: names of `METRICS`. UserError: unknown, or not for this model or data."""
+        found = {}
+        for function in dict.fromkeys(METRICS[known(name)] for name in metrics):
+            found.update(function(self, fake))
+        return {name: value for name, value in found.items() if _base(name) in metrics or _base(name) not in METRICS}
+
+    def protocol(self, truncation=None):
+        """Everything that a score depends on beside the model: two scores compare where this is the same."""
+        return {
+            "extractor": self.extractor.name,
+            "extractor_sha256": self.extractor.sha256,
+            "data": f"{self.source.name} {self.source.version}",
+            "split": self.split,
+            "real_images": min(self.count, self.source.sizes[self.split]),
+            "fake_images": self.count,
+            "image_shape": list(self.source.image_shape),
+            "resizing": self.extractor.resizing,
+            "seed": self.seed,
+            "generator": "live" if self.live else "averaged",
+            "truncation": truncation,
+        }
+
+    def possible(self, game, metrics):
+        """Those of the metrics that this model, these data and this extractor have."""
+        return [name for name in metrics if not _lacks(self, known(name), bool(game.conditions))]
+
+    def _fits(self, game):
+        if tuple(game.config.image_shape) != tuple(self.source.image_shape):
+            raise UserError(
+                f"the model makes images of {game.config.image_shape}, and the real ones are opened as {self.source.image_shape}"
+            )
+        if "label" in game.conditions and self.source.class_names is None:
+            raise UserError(
+                f"the model makes images by class, and {self.source.name} has no labels; name the data that it was trained on: --data"
+            )
+
+
+def samples(game, count, seed=0, conditions=None, live=False, progress=iter):
+    """`count` images of a model, uint8. Image i has seed i of a row of its own for each `seed`; conditions: name -> [count]."""
+    seeds = np.arange(count, dtype=np.int64) + (np.int64(seed) << 32) + (1 << 24)  # away from the previews'
+    parts = []
+    for i in progress(range(0, count, BATCH)):
+        picked = {name: np.int64(values[i : i + BATCH]) for name, values in (conditions or {}).items()}
+        parts.append(_sampler(game, live)(seeds[i : i + BATCH], picked))
+    return np.concatenate(parts)
+
+
+def _sampler(game, live):
+    """The model's sampling as one graph; kept with the model, for tracing is what costs."""
+    kept = vars(game).setdefault("_samplers", {})
+    if live not in kept:
+
+        @tf.function(reduce_retracing=True)
+        def draw(seed, conditions):
+            return tf.image.convert_image_dtype(game.sample(seed, live=live, **conditions), tf.uint8, saturate=True)
+
+        kept[live] = draw
+    return lambda seed, conditions: kept[live](tf.constant(seed), {k: tf.constant(v) for k, v in conditions.items()}).numpy()
+
+
+# -- the scores, each {name: value} of an evaluation and the samples ------------------------------------------------------------------
+
+
+def _frechet(evaluation, fake):
+    return {evaluation.extractor.distance: distances.frechet(evaluation.real.gaussian, fake.features)}
+
+
+def _kid(evaluation, fake):
+    name = evaluation.extractor.name
+    mean, error = distances.kid(evaluation.real.features, fake.features, seed=evaluation.seed)
+    return {f"kid[{name}]": mean, f"kid_error[{name}]": error}
+
+
+def _inception_score(evaluation, fake):
+    name = evaluation.extractor.name
+    mean, spread = distances.inception_score(fake.said["probabilities"], min(10, max(1, len(fake) // 2)))
+    return {f"inception_score[{name}]": mean, f"inception_score_spread[{name}]": spread}
+
+
+def _manifold(evaluation, fake):
+    found = distances.manifold(evaluation.real.features, fake.features)
+    return {f"{name}[{evaluation.extractor.name}]": value for name, value in found.items()}
+
+
+def _class_accuracy(evaluation, fake):
+    right = np.mean(fake.said["probabilities"].argmax(1) == fake.labels)
+    return {f"class_accuracy[{evaluation.extractor.name}]": float(right)}
+
+
+def _ms_ssim(evaluation, fake):
+    found = pictures.class_similarity(fake.unit, fake.labels, seed=evaluation.seed)
+    return {"ms_ssim": float(np.mean(list(found.values())))}
+
+
+def _swd(evaluation, fake):
+    count = min(len(fake), len(evaluation.real))
+    found = pictures.sliced_wasserstein(evaluation.real.unit[:count], fake.unit[:count], evaluation.seed)
+    return {f"swd_{resolution}": value for resolution, value in found.items()} | {"swd": float(np.mean(list(found.values())))}
+
+
+def _memorisation(evaluation, fake):
+    seen = evaluation._drawn("train", evaluation.seed)
+    found = distances.memorisation(fake.features, seen.features, evaluation.real.features, evaluation.seed)
+    return {f"memorisation[{evaluation.extractor.name}]": found}
+
+
+METRICS = {
+    "frechet": _frechet,
+    "fid": _frechet,
+    "kid": _kid,
+    "inception_score": _inception_score,
+    "precision": _manifold,
+    "recall": _manifold,
+    "density": _manifold,
+    "coverage": _manifold,
+    "class_accuracy": _class_accuracy,
+    "ms_ssim": _ms_ssim,
+    "swd": _swd,
+    "memorisation": _memorisation,
+}
+CHEAP = ("frechet", "precision", "recall", "class_accuracy")  # while a model trains
+LOWER = ("frechet", "fid", "kid", "ms_ssim", "swd")  # is better; of the others, higher
+
+
+def known(name):
+    """The name, if it is a metric's; UserError otherwise."""
+    if name not in METRICS:
+        raise UserError(f"there is no metric '{name}'{nearest(name, METRICS)} There is: {', '.join(METRICS)}")
+    return name
+
+
+def _lacks(evaluation, name, by_class):
+    """Why a metric is not to be had, or None."""
+    extractor = evaluation.extractor
+    if name == "fid" and extractor.distance != "fid":
+        return f"only the Inception graph's Fréchet distance is called fid; with {extractor.name} it is: --metrics frechet"
+    if name in ("class_accuracy", "ms_ssim") and not by_class:
+        return f"{name} needs a model with classes, and this one has none"
+    if name == "class_accuracy" and not extractor.classes:
+        return f"class_accuracy needs a classifier of the data's own classes, and {extractor.name} is none: --extractor classifier"
+    if name == "inception_score" and extractor.name.startswith("keras"):
+        return f"inception_score needs an extractor that classifies, and {extractor.name} gives features only"
+    if name == "memorisation" and evaluation.split == "train":
+        return f"memorisation compares images that were seen with others that were not: --split test, where {evaluation.source.name} has it"
+    return None
+
+
+def _base(name):
+    """`frechet[classifier-mnist-1a2b]` -> `frechet`."""
+    return name.partition("[")[0]
+
+
+def best_first(name):
+    """A key for `min` and `sorted` that puts the better value of a score first."""
+    return (lambda value: value) if _base(name) in LOWER or name.startswith("swd_") else (lambda value: -value)

@@ -1,0 +1,332 @@
+"""Feature extractors: networks that turn images into what the scores compare. A score's name says which one it used.
+
+`classifier` is trained here, on the data set's own labels (or, where labels are absent or few, on telling by how much an image was
+turned), once, and kept with its accuracy and hash. `inception` is the graph of 2015 that published FIDs use; `keras:NAME` any network
+of `keras.applications`.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import tarfile
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from zoo.errors import UserError, nearest
+
+BATCH = 250  # images that go through a network at once
+FEW = 20  # images a class (median) below which labels are too few to learn from
+LARGEST = 64  # pixels a side of what the classifier looks at
+SEEN = 480_000  # images that the classifier's training takes, or 40 epochs where those are fewer
+EDGE = ((0, 0), (1, 1), (1, 1), (0, 0))  # one pixel on every side
+INCEPTION = "http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz"
+GRAPH = "classify_image_graph_def.pb"
+
+
+@dataclasses.dataclass(frozen=True)
+class Extractor:
+    """Images [n, h, w, c] in [0, 1] -> features [n, d] and, where the network classifies, probabilities [n, k]."""
+
+    name: str  # as it stands in the scores' names: classifier-mnist-1a2b
+    sha256: str  # of the weights, or of the file that they came from
+    about: str  # what it is, for people
+    shape: tuple[int, int, int] | None  # that it looks at; None: it resizes by itself
+    resizing: str  # how images of another size get there
+    run: Callable  # images of that shape -> {"features": ..., "probabilities": ... or missing}
+    classes: int | None = None  # that its probabilities are of, where they are those of the data set
+    accuracy: float | None = None  # on held-out real images
+
+    @property
+    def distance(self):
+        """Name of the Fréchet distance of its features: only that of the graph of 2015 is the published one."""
+        return "fid" if self.name.startswith("inception-2015") else f"frechet[{self.name}]"
+
+    def __call__(self, images, progress=iter):
+        """{"features": float32 [n, d], ...}. images: float32 in [0, 1], or uint8. progress: wraps the loop (a bar)."""
+        parts = [self._some(images[i : i + BATCH]) for i in progress(range(0, len(images), BATCH))]
+        return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+    def _some(self, images):
+        images = tf.image.convert_image_dtype(images, tf.float32)
+        if self.shape is not None:
+            images = fitted(images, self.shape)
+        return {key: value.numpy() for key, value in self.run(images).items()}
+
+
+def fitted(images, shape):
+    """Images [n, h, w, c] resized (bilinear, anti-aliased) to `shape`, and with as many channels."""
+    if images.shape[-1] != shape[-1]:
+        images = tf.image.grayscale_to_rgb(images) if shape[-1] == 3 else tf.image.rgb_to_grayscale(images)
+    if tuple(images.shape[1:3]) != tuple(shape[:2]):
+        images = tf.clip_by_value(tf.image.resize(images, shape[:2], antialias=True), 0, 1)
+    return images
+
+
+def open(name, source, folder=None, say=print):
+    """The extractor of a name: `classifier`, `classifier:SEED`, `rotations`, `inception`, `inception:FILE` or `keras:NETWORK`.
+
+    source: the data set whose classifier it is; its train split is learned from. folder: where a trained one is kept (default: the
+    temporary folder). say: told when a training or download begins. Raises UserError for an unknown name, and for weights that are
+    neither here nor to be had.
+    """
+    kind, _, rest = name.partition(":")
+    if kind == "classifier" and (not rest or rest.isdecimal()):
+        return classifier(source, int(rest or 0), folder, say)
+    if name == "rotations":
+        return classifier(source, 0, folder, say, rotations="asked for")
+    if kind == "inception":
+        return inception(rest or None, folder, say)
+    if kind == "keras":
+        return application(rest)
+    offer = "classifier, classifier:SEED, rotations, inception, inception:FILE, keras:NETWORK"
+    raise UserError(f"there is no extractor '{name}'{nearest(name, offer.split(', '))} There is: {offer}")
+
+
+# -- the data set's own classifier ----------------------------------------------------------------------------------------------------
+
+
+def classifier(source, seed=0, folder=None, say=print, rotations=None):
+    """A small convolutional network trained on the source's labels; read from `folder` where it has been trained before.
+
+    Where the source has no labels, or fewer than 20 images a class, it learns by how many quarter turns an image was turned
+    (Gidaris et al. 2018, arXiv:1803.07728), and is called `rotations-...`: it has features, but no classes to be right about.
+    rotations: a reason to do so anyway.
+    """
+    if rotations is None and source.class_names is None:
+        rotations = f"{source.name} has no labels"
+    data = source.some("train", 60_000, seed)
+    if rotations is None and (usual := np.median(np.bincount(data["label"], minlength=source.num_classes))) < FEW:
+        rotations = f"{source.name} has {usual:.0f} images a class"
+    height, width, channels = source.image_shape
+    shrunk = min(1, LARGEST / min(height, width))
+    shape = (max(8, round(height * shrunk)), max(8, round(width * shrunk)), channels)
+    kind, classes = ("rotations", 4) if rotations else ("classifier", source.num_classes)
+    if rotations:
+        shape = (min(shape[:2]),) * 2 + shape[2:]
+    short = re.sub(r"[^A-Za-z0-9]+", "_", os.path.basename(source.name.rstrip("/"))).strip("_").lower()
+    digest = hashlib.sha256(f"{source.name} {source.version} {shape} {classes} {seed}".encode()).hexdigest()[:8]
+    path = Path(folder or tempfile.gettempdir()) / f"{kind}-{short}-{'x'.join(map(str, shape))}-{digest}.keras"
+    record = path.with_suffix(".json")
+    if path.exists() and record.exists():
+        network, accuracy = keras.saving.load_model(path, compile=False), json.loads(record.read_text())["accuracy"]
+    else:
+        why = f" (it learns to tell quarter turns: {rotations})" if rotations else ""
+        say(f"scores     training the {kind} that compares images of {source.name}{why}; once, then kept in {path.parent}")
+        network, accuracy = _train(source, data, shape, classes, seed, bool(rotations))
+        _keep(path, record, network, {"accuracy": accuracy, "data": source.name, "version": source.version, "why": rotations})
+    weights = b"".join(np.ascontiguousarray(weight).tobytes() for weight in network.get_weights())
+    sha256 = hashlib.sha256(weights).hexdigest()
+    task = f"by how many quarter turns images of {source.name} were turned ({rotations})" if rotations else f"the labels of {source.name}"
+    name = f"{kind}-{short}-{sha256[:4]}" if not seed else f"{kind}{seed}-{short}-{sha256[:4]}"
+    return Extractor(
+        name=name,
+        sha256=sha256,
+        about=f"a small network trained on {task}: {accuracy:.2%} right on images that it had not seen",
+        shape=shape,
+        resizing=f"to {shape[0]}x{shape[1]}, bilinear, anti-aliased, where it differs",
+        run=tf.function(lambda images: network(images, training=False), reduce_retracing=True),
+        classes=None if rotations else classes,
+        accuracy=accuracy,
+    )
+
+
+def small_network(shape, classes, seed=0):
+    """The classifier: three convolutions, 128 features. Images in [0, 1] -> features, probabilities."""
+    layer = keras.layers
+    x = image = keras.Input(shape)
+    x = layer.Rescaling(2.0, -1.0, dtype="float32")(x)
+    for i, width in enumerate((24, 48, 96)):
+        start = keras.initializers.HeNormal(1000 * seed + i)
+        x = layer.Conv2D(width, 3, padding="same", activation="relu", kernel_initializer=start, dtype="float32")(x)
+        x = layer.MaxPooling2D(padding="same", dtype="float32")(x)
+    x = layer.Dropout(0.3, seed=seed, dtype="float32")(layer.Flatten(dtype="float32")(x))
+    x = layer.Dense(128, "relu", kernel_initializer=keras.initializers.HeNormal(1000 * seed + 10), dtype="float32")(x)
+    y = layer.Dropout(0.5, seed=seed + 1, dtype="float32")(x)
+    y = layer.Dense(classes, "softmax", kernel_initializer=keras.initializers.GlorotUniform(1000 * seed + 11), dtype="float32")(y)
+    return keras.Model(image, {"features": x, "probabilities": y})
+
+
+def train(images, labels, classes, seed=0, seen=SEEN, epochs=40):
+    """That network, trained on images [n, h, w, c] (uint8, or float32 in [0, 1]).
+
+    seen: images that the training takes in all, at most `epochs` times the whole set; at least 200 updates.
+    """
+    batch = min(128, len(images))
+    updates = max(200, min(seen, epochs * len(images)) // batch)
+    network = small_network(images.shape[1:], classes, seed)
+    network.compile(
+        optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, updates)),
+        loss={"probabilities": keras.losses.SparseCategoricalCrossentropy()},
+        jit_compile=False,
+        steps_per_execution=8,
+    )
+    with tf.device("CPU"):
+        stream = tf.data.Dataset.from_tensor_slices((images, labels)).shuffle(len(images), seed=seed).repeat().batch(batch)
+
+    def moved(images, labels):
+        """The batch moved by up to two pixels each way; what comes in is a copy of the edge."""
+        images = tf.image.convert_image_dtype(images, tf.float32)
+        padded = tf.pad(tf.pad(images, EDGE, "SYMMETRIC"), EDGE, "SYMMETRIC")
+        by = tf.random.uniform([2], 0, 5, tf.int32, seed)
+        return tf.slice(padded, [0, by[0], by[1], 0], [-1, *images.shape[1:]]), {"probabilities": labels}
+
+    network.fit(stream.map(moved).prefetch(4), steps_per_epoch=updates, verbose=0, shuffle=False)
+    return network
+
+
+def right(network, images, labels):
+    """The share of images whose label a network names."""
+    said = [
+        np.argmax(network(tf.image.convert_image_dtype(images[i : i + BATCH], tf.float32), training=False)["probabilities"], -1)
+        for i in range(0, len(images), BATCH)
+    ]
+    return float(np.mean(np.concatenate(said) == labels))
+
+
+def _train(source, data, shape, classes, seed, rotations):
+    """A network and its share of right answers on the test split, or on a tenth of the train split where there is none."""
+    if "test" in source.sizes:
+        held = source.some("test", 10_000, seed)
+    else:
+        cut = max(1, len(data["image"]) // 10)
+        data, held = ({key: value[part] for key, value in data.items()} for part in (slice(cut, None), slice(cut)))
+    learned, kept = ((_fit(part["image"], shape), part.get("label")) for part in (data, held))
+    if rotations:
+        learned, kept = _turned(learned[0], seed), _turned(kept[0], seed)
+    network = train(*learned, classes, seed)
+    return network, right(network, *kept)
+
+
+def _fit(images, shape):
+    if images.shape[1:] == shape:
+        return images
+    parts = [fitted(tf.image.convert_image_dtype(images[i : i + BATCH], tf.float32), shape) for i in range(0, len(images), BATCH)]
+    return np.concatenate([tf.image.convert_image_dtype(part, tf.uint8, saturate=True).numpy() for part in parts])
+
+
+def _turned(images, seed):
+    turns = np.random.RandomState(seed).randint(0, 4, len(images))
+    return np.stack([np.rot90(image, turn) for image, turn in zip(images, turns)]), turns
+
+
+def _keep(path, record, network, about):
+    """Saves it beside its place and renames, the record last: a training that is cut short leaves none."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        work = path.with_name(f".{os.getpid()}-{path.name}")
+        network.save(work)
+        os.replace(work, path)
+        work = record.with_name(f".{os.getpid()}-{record.name}")
+        work.write_text(json.dumps(about, indent=2) + "\n")
+        os.replace(work, record)
+    except OSError as error:
+        raise UserError(f"the trained classifier cannot be kept in {path.parent}: {error}; --data-dir names another folder") from None
+
+
+# -- the graph of 2015 ----------------------------------------------------------------------------------------------------------------
+
+
+def inception(file=None, folder=None, say=print):
+    """The Inception graph of 2015-12-05 (Szegedy et al. 2015), as Heusel et al. 2017 use it: pool_3 [2048], 1008 classes.
+
+    file: `classify_image_graph_def.pb` or the archive that it comes in; default: the one in `folder`, else it is fetched there. It takes
+    images of 0 to 255 and resizes them itself, as the published figures were made. The inception score's logits leave the bias out,
+    as Salimans et al. 2016 do.
+    """
+    if file is None:
+        file = Path(folder or tempfile.gettempdir()) / GRAPH
+        if not file.exists():
+            _fetch(file, say)
+    file = Path(file).expanduser()
+    try:
+        content = _unpacked(file)
+    except (OSError, KeyError, tarfile.TarError) as error:
+        raise UserError(f"{file} cannot be read as the Inception graph ({error}); it is in {INCEPTION}") from None
+    sha256 = hashlib.sha256(content).hexdigest()
+    return Extractor(
+        name=f"inception-2015-{sha256[:4]}",
+        sha256=sha256,
+        about=f"the Inception graph of 2015-12-05, from {file}",
+        shape=None,
+        resizing="to 299x299 by the graph itself (bilinear, not anti-aliased)",
+        run=_graph_function(content, file),
+    )
+
+
+def _graph_function(content, file):
+    graph = tf.compat.v1.GraphDef()
+    try:
+        graph.ParseFromString(content)
+        wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), [])
+        tensor = wrapped.graph.as_graph_element
+        weights = wrapped.graph.get_operation_by_name("softmax/logits/MatMul").inputs[1]
+        network = wrapped.prune(tensor("ExpandDims:0"), [tensor("pool_3:0"), weights])
+        wide = tuple(weights.shape)
+    except Exception as error:  # protobuf and TensorFlow raise many kinds
+        raise UserError(f"{file} is not the Inception graph of 2015 ({' '.join(str(error).split())[:100]}); it is in {INCEPTION}") from None
+    if wide != (2048, 1008):
+        raise UserError(f"{file} is not the Inception graph of 2015: its last layer is {wide}, not (2048, 1008); it is in {INCEPTION}")
+
+    def run(images):
+        images = tf.image.grayscale_to_rgb(images) if images.shape[-1] == 1 else images
+        parts = [network(image[None] * 255) for image in images]  # the graph is made for one image at a time
+        features = tf.concat([tf.reshape(pooled, [1, -1]) for pooled, _ in parts], 0)
+        return {"features": features, "probabilities": tf.nn.softmax(features @ parts[0][1])}
+
+    return run
+
+
+def _unpacked(file):
+    if tarfile.is_tarfile(file):
+        with tarfile.open(file) as archive:
+            return archive.extractfile(GRAPH).read()
+    return file.read_bytes()
+
+
+def _fetch(file, say):
+    say(f"scores     fetching the Inception graph from {INCEPTION} to {file.parent}")
+    try:
+        archive = keras.utils.get_file(origin=INCEPTION, fname=os.path.basename(INCEPTION), cache_dir=str(file.parent), cache_subdir=".")
+        content = _unpacked(Path(archive))
+        file.write_bytes(content)
+    except Exception as error:  # whatever a network does
+        raise UserError(
+            f"the Inception graph is not in {file.parent} and could not be fetched ({' '.join(str(error).split())[:80]}); "
+            f"get {INCEPTION} and name it: --extractor inception:FILE. Without it: --extractor classifier"
+        ) from None
+
+
+# -- keras.applications ---------------------------------------------------------------------------------------------------------------
+
+
+def application(name, weights="imagenet"):
+    """A network of `keras.applications`, without its head, pooled; its weights are fetched by Keras. Named by the weights' hash."""
+    known = {key: value for key, value in vars(keras.applications).items() if isinstance(value, Callable)}
+    modules = {key: value for key, value in vars(keras.applications).items() if hasattr(value, "preprocess_input")}
+    if name not in known:
+        raise UserError(f"keras.applications has no '{name}'{nearest(name, known)} There is: {', '.join(sorted(known))}")
+    try:
+        network = known[name](include_top=False, weights=weights, pooling="avg", input_shape=(224, 224, 3))
+    except Exception as error:  # whatever a network does
+        reason = " ".join(str(error).split())[:100]
+        raise UserError(
+            f"the weights of keras:{name} could not be fetched ({reason}); Keras keeps them in ~/.keras/models, "
+            "and a file put there is used. Without them: --extractor classifier"
+        ) from None
+    prepare = next(m.preprocess_input for m in modules.values() if getattr(m, name, None) is known[name])
+    sha256 = hashlib.sha256(b"".join(np.ascontiguousarray(w).tobytes() for w in network.get_weights())).hexdigest()
+    return Extractor(
+        name=f"keras_{name}-{sha256[:4]}",
+        sha256=sha256,
+        about=f"keras.applications.{name}, pooled features",
+        shape=(224, 224, 3),
+        resizing="to 224x224, bilinear, anti-aliased, where it differs",
+        run=tf.function(lambda images: {"features": network(prepare(images * 255), training=False)}, reduce_retracing=True),
+    )
