@@ -12,8 +12,11 @@ import keras
 import tensorflow as tf
 import tyro
 
-from zoo import callbacks, command, data, export, game, registry, runs, scale
+from zoo import callbacks, card, command, data, export, game, metrics, registry, runs, scale
 from zoo.errors import UserError
+
+RETRIES = 3  # how often a training that has diverged goes back to its last checkpoint
+DIVERGED = 3  # exit status where that did not help
 
 
 def options_for(kind):
@@ -40,6 +43,12 @@ def options_for(kind):
         """replicas; auto: mirrored where there are several GPUs"""
         steps_per_execution: int = 8
         """most rounds between two returns to Python; a divisor of --every is used"""
+        scores: int = 1000
+        """samples that are scored at each look; 0: none"""
+        extractor: str = "classifier"
+        """what the scores see by: classifier (the data's own, trained once), rotations, inception[:FILE], keras:NETWORK"""
+        best: str = "frechet"
+        """the score that decides which checkpoint is kept as the best: frechet, kid, precision, recall, class_accuracy, ..."""
         profile: bool = False
         """trace a few rounds for TensorBoard's profiler"""
         dry_run: bool = False
@@ -98,6 +107,7 @@ def main(argv=None):
     if run:
         run.check(record)
 
+    evaluation = options.scores and metrics.Evaluation(source, metrics.extractors.open(options.extractor, source), options.scores)
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
         model = entry.model(config)
@@ -117,19 +127,28 @@ def main(argv=None):
     exported = run and run.export_folder.exists()
     if done >= config.steps and exported:
         raise UserError(f"{run.folder} has played its {done} rounds; to play on: --steps {2 * done}")
+    measured = evaluation and evaluation.during_training(model, options.best)
+    record["parameters"] = {"generator": model.generator.count_params(), "discriminator": model.discriminator.count_params()}
     run = run or runs.Run.create(record, options.run_dir)
     plan(entry, model, source, how, run.folder)
+    if evaluation:
+        print(f"scores     {', '.join(measured)} of {options.scores:,} samples at a look; {evaluation.extractor.about}", flush=True)
     if restored:
         print(f"resumed    after round {done:,} from {restored}", flush=True)
     with runs.writing(run):
         run.lengthen(config, done)
         most = options.steps_per_execution if replicas == 1 else 1  # Keras' loop of rounds fails under MirroredStrategy
-        ended_by = fit(model, run, source, list(runs.phases(done, config.steps, config.every, most)), options.profile)
+        ended_by = fit(model, run, source, most, heard_by(run, source, evaluation, measured, options))
         rounds = callbacks.played(model)
+        describe(run, entry, model)
+        if ended_by == "diverged":
+            print(f"\nstopped; the checkpoint of round {rounds:,} is whole. To try again: {run.resume_command}", file=sys.stderr)
+            return DIVERGED
         if ended_by and rounds < config.steps:
             print(f"\nsaved after round {rounds:,}; to go on: {run.resume_command}", file=sys.stderr)
             return 128 + ended_by
         version = export.write(zoo.load(run), run.export_folder)
+        describe(run, entry, model)
     report(run, version, rounds)
     return 0
 
@@ -165,36 +184,57 @@ def plan(entry, model, source, precision, folder):
     print(f"folder     {folder}", flush=True)
 
 
-def fit(model, run, source, parts, profile):
-    """Plays the rounds. Returns the signal that ended them early, or None."""
-    config, writer = model.config, tf.summary.create_file_writer(str(run.folder))
-    interrupt = callbacks.Interrupt()
-    batch = next(iter(source.batches(min(64, source.sizes["train"]), config.seed)))  # always the same
-    heard = [
-        interrupt,
-        callbacks.Look(run, writer, batch),
-        callbacks.Summaries(run, writer),
-        *([callbacks.Profile(run)] if profile else []),
-    ]
+def heard_by(run, source, evaluation, measured, options):
+    """The callbacks of a training, in the order in which they hear of it. The last two see what the others have found."""
+    writer = tf.summary.create_file_writer(str(run.folder))
+    batch = next(iter(source.batches(min(64, source.sizes["train"]), 0)))  # always the same
+    others = [callbacks.Watch(batch, metrics.pictures.pairwise_distance)]
+    if evaluation:
+        others.append(callbacks.Evaluate(run, writer, evaluation, measured, options.best))
+    profile = [callbacks.Profile(run)] if options.profile else []
+    return [callbacks.Interrupt(), *others, callbacks.Look(run, writer, batch, others), callbacks.Summaries(run, writer), *profile]
+
+
+def fit(model, run, source, most, heard):
+    """Plays the rounds. Returns the signal that ended them early, `diverged` where they did not stay finite, or None."""
+    config, interrupt, tries = model.config, heard[0], 0
     try:
-        for start, length, count, at_once in parts:
-            if model.steps_per_execution != at_once:
-                model.steps_per_execution, model.train_function = at_once, None  # Keras makes another one
-            model.fit(
-                source.batches(config.batch_size * config.discriminator_steps, config.seed, start),
-                steps_per_epoch=length,
-                initial_epoch=start // config.every,
-                epochs=start // config.every + count,
-                verbose=1 if sys.stdout.isatty() else 2,
-                shuffle=False,
-                callbacks=heard,
-            )
-            if interrupt.signal:
-                break
+        while True:
+            try:
+                for start, length, count, at_once in runs.phases(callbacks.played(model), config.steps, config.every, most):
+                    if model.steps_per_execution != at_once:
+                        model.steps_per_execution, model.train_function = at_once, None  # Keras makes another one
+                    model.fit(
+                        source.batches(config.batch_size * config.discriminator_steps, config.seed, start),
+                        steps_per_epoch=length,
+                        initial_epoch=start // config.every,
+                        epochs=start // config.every + count,
+                        verbose=1 if sys.stdout.isatty() else 2,
+                        shuffle=False,
+                        callbacks=heard,
+                    )
+                    if interrupt.signal:
+                        break
+                return interrupt.signal
+            except callbacks.Diverged as trouble:
+                noise = int(keras.ops.convert_to_numpy(model.retries)) + 1
+                path, tries = run.restore(model), tries + 1
+                model.retries.assign(noise)
+                again = f"going back to {path} with other noise ({tries} of {RETRIES})" if tries <= RETRIES else "giving up"
+                print(f"\nwarning: {trouble}. {HELP}; {again}", file=sys.stderr, flush=True)
+                if tries > RETRIES:
+                    return "diverged"
     finally:
         interrupt.restore()
-        writer.close()
-    return interrupt.signal
+        next(callback for callback in heard if isinstance(callback, callbacks.Summaries)).writer.close()
+
+
+HELP = "What usually helps: smaller learning rates, --precision float32, a smaller penalty"
+
+
+def describe(run, entry, model):
+    """Writes the model card."""
+    card.write(run, entry.paper, entry.line, metrics.best_first, "label" in model.conditions)
 
 
 def report(run, version, rounds):
@@ -202,7 +242,13 @@ def report(run, version, rounds):
     name, folder = run.record["model"], shlex.quote(str(run.folder))
     exported = version.relative_to(run.folder)
     mount = shlex.quote(f"{run.export_folder.resolve()}:/models/{name}")
-    print(f"\nwritten to {run.folder}: checkpoints/, samples/round-{rounds:06d}.png, metrics.jsonl, TensorBoard events, {exported}")
+    print(
+        f"\nwritten to {run.folder}: checkpoints/, samples/round-{rounds:06d}.png, metrics.jsonl, README.md, TensorBoard events, {exported}"
+    )
+    if run.best:
+        scored = [row for row in run.rows if run.best["name"] in row.get("scores", {})]
+        last = f"; last {scored[-1]['scores'][run.best['name']]:.4g}" if scored else ""
+        print(f"best           {run.best['name']} {run.best['value']:.4g} at round {run.best['round']:,}{last} (--checkpoint best)")
     print(f"look at it     tensorboard --logdir {shlex.quote(str(run.folder.parent))}")
     print(f"sample from it python -m zoo generate {folder} --count 64 --out samples.png")
     print(f"serve it       docker run -p 8501:8501 -v {mount} -e MODEL_NAME={name} tensorflow/serving")

@@ -25,6 +25,7 @@ FLOORS = {
     "zoo.export": 0,
     "zoo.scale": 0,
     "zoo.command": 0,
+    "zoo.results": -1,  # what a run has measured: the card and the comparison read it
     "zoo.errors": -1,  # what a user's mistake is: every floor may say so
 }
 ARROWS = set()  # (importer, imported) between two modules of floor 0 that share a type

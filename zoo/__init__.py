@@ -10,8 +10,8 @@ from zoo.registry import create, names, register
 __all__ = ["create", "load", "names", "register"]
 
 
-def load(run, checkpoint=None):
-    """The model of a run's folder as it was at a checkpoint (a round; default: the newest), in float32. Needs no data set.
+def load(run, checkpoint="last"):
+    """The model of a run's folder as it was at a checkpoint (`last`, `best` or a round), in float32. Needs no data set.
 
     Raises UserError where the folder is no run or has no such checkpoint.
     """

@@ -1,15 +1,17 @@
-"""Uses what was trained: lists the models, samples from a run, exports it."""
+"""Uses what was trained: lists the models, samples from a run, scores it, compares it with others, exports it."""
 
 import dataclasses
 import sys
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
 import tyro
+from tqdm import tqdm
 
 import zoo
-from zoo import callbacks, command, export, registry, runs
+from zoo import callbacks, command, compare, data, export, metrics, registry, runs
 from zoo.errors import UserError
 
 Folder = tyro.conf.Positional[Path]
@@ -38,8 +40,8 @@ class Generate:
     """classes, in turn (default: all of them); for models with classes"""
     seed: int = 0
     """seed of the first image; each next image has the next seed"""
-    checkpoint: int | None = None
-    """the round whose checkpoint is used (default: the newest)"""
+    checkpoint: str = "last"
+    """`last`, `best`, or a round"""
     columns: int | None = None
     """of the grid (default: as square as it goes)"""
 
@@ -87,8 +89,8 @@ class Export:
 
     run: Folder
     """the run's folder"""
-    checkpoint: int | None = None
-    """the round whose checkpoint is exported (default: the newest)"""
+    checkpoint: str = "last"
+    """`last`, `best`, or a round"""
 
     def __call__(self):
         run = runs.Run(self.run)
@@ -97,7 +99,142 @@ class Export:
             print(export.write(game, run.export_folder))
 
 
-COMMANDS = (List, Generate, Export)
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """What an evaluation of a run is told."""
+
+    run: Folder
+    """the run's folder"""
+    checkpoint: str = "last"
+    """`last`, `best`, or a round"""
+    count: int = 10_000
+    """samples, and real images where the split has as many"""
+    extractor: str = "classifier"
+    """what the scores see by: classifier[:SEED], rotations, inception[:FILE], keras:NETWORK"""
+    data: str | None = None
+    """where the real images come from (default: what the run was trained on)"""
+    data_dir: str | None = None
+    """where TFDS keeps its data sets (default: as in the run)"""
+    split: str | None = None
+    """of the real images (default: test, where there is one)"""
+    seed: int = 0
+    """of the samples, and of the choice of real images"""
+    live: bool = False
+    """the generator as it is, not its average"""
+
+    def open(self):
+        """(Run, model, Evaluation)."""
+        run = runs.Run(self.run)
+        game = zoo.load(run, self.checkpoint)
+        record = run.record
+        folder = self.data_dir or (record.get("options") or {}).get("data_dir")
+        source = data.open(self.data or record["data"]["name"], folder, game.config.image_shape, type(game).batch_keys)
+        extractor = metrics.extractors.open(self.extractor, source)
+        return run, game, metrics.Evaluation(source, extractor, self.count, self.split, self.seed, self.live)
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate(Judged):
+    """scores of a run's samples against real images, with their protocol; kept in its metrics.jsonl"""
+
+    metrics: tuple[str, ...] | None = None
+    """some of: frechet (fid), kid, inception_score, precision, recall, density, coverage, class_accuracy, ms_ssim, swd, memorisation
+    (default: all that the model, the data and the extractor have)"""
+
+    def __call__(self):
+        for name in self.metrics or ():
+            metrics.known(name)
+        run, game, evaluation = self.open()
+        fake = evaluation.samples(game, progress("samples"))
+        asked = self.metrics or evaluation.possible(game, metrics.METRICS)
+        scores = evaluation.scores(fake, asked)
+        real = evaluation.scores(evaluation.other_real(), [name for name in asked if name != "memorisation"])
+        with runs.writing(run):
+            run.append_scores(callbacks.played(game), self.checkpoint, scores, evaluation.protocol())
+        print(f"{run.folder}, checkpoint {self.checkpoint} (round {callbacks.played(game):,})")
+        print(
+            command.table(["score", "samples", "real"], [[k, f"{v:.4g}", f"{real[k]:.4g}" if k in real else ""] for k, v in scores.items()])
+        )
+        print("\nprotocol")
+        for name, value in evaluation.protocol().items():
+            print(f"  {name} = {value}")
+        print(f"\nreal: other real images in the place of the samples. Written to {run.folder / 'metrics.jsonl'}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Analyse(Judged):
+    """ACGAN's two analyses (classes by resolution, variety within them) and the samples' nearest training images: tables and plots"""
+
+    out: Path | None = None
+    """folder of the plots (default: analysis/ in the run's)"""
+
+    def __call__(self):
+        run, game, evaluation = self.open()
+        fake = evaluation.samples(game, progress("samples"))
+        analyses = metrics.analyses
+        kinds = [analyses.discriminability, analyses.diversity] if game.conditions and evaluation.extractor.classes else []
+        for analysis in [*kinds, analyses.neighbours]:
+            told(run, self.out, "analysis", analysis(evaluation, game, fake=fake, progress=progress(analysis.__name__)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Usefulness(Judged):
+    """what samples are good for: a classifier trained on them, and one of few real images with them added"""
+
+    sizes: tuple[int, ...] | None = None
+    """numbers of real images that samples are added to (default: 100, 500 and 2,000, where there are as many)"""
+    repeats: int = 3
+    """trainings of each kind"""
+    out: Path | None = None
+    """folder of the plots (default: usefulness/ in the run's)"""
+
+    def __call__(self):
+        if self.repeats < 1:
+            raise UserError(f"--repeats {self.repeats}: at least 1")
+        run, game, evaluation = self.open()
+        told(run, self.out, "usefulness", metrics.analyses.gan_train_test(evaluation, game, self.count, progress=progress("GAN-train")))
+        found = metrics.analyses.augmentation(evaluation, game, self.sizes, self.count, self.repeats, progress=progress("augmentation"))
+        told(run, self.out, "usefulness", found)
+
+
+def told(run, out, kind, found):
+    """Prints an analysis' table, and draws it into a folder of the run's."""
+    title, header, rows = found.table()
+    path = (out or run.folder / kind) / f"{type(found).__name__.lower()}.png"
+    with runs.writing(run):
+        found.plot(path)
+    print(f"{title}\n{command.table(header, rows)}\ndrawn in {path}\n")
+
+
+@dataclasses.dataclass(frozen=True)
+class Compare:
+    """several runs side by side: one table, one picture; scores of one protocol only"""
+
+    run: tyro.conf.Positional[tuple[Path, ...]]
+    """the runs' folders"""
+    score: str | None = None
+    """the score that is drawn (default: frechet)"""
+    count: int | None = None
+    """of the protocols that all runs share, the one with so many samples (default: with the most)"""
+    format: Literal["terminal", "markdown", "csv"] = "terminal"
+    """of the table"""
+    out: Path = Path("compare.png")
+    """the picture"""
+
+    def __call__(self):
+        comparison = compare.Comparison(map(runs.Run, self.run), metrics.best_first, self.score, self.count)
+        compare.draw(comparison, self.out)
+        print(compare.FORMATS[self.format](comparison), end="")
+        if self.format == "terminal":
+            print(f"drawn in {self.out}")
+
+
+def progress(what):
+    """A bar on stderr around a loop, with a name."""
+    return lambda loop: tqdm(loop, what, leave=False, disable=None)
+
+
+COMMANDS = (List, Generate, Evaluate, Compare, Analyse, Usefulness, Export)
 
 
 def main(argv=None):

@@ -16,14 +16,14 @@ class Trace(threading.local):
 
 
 class Randomness(keras.random.SeedGenerator):
-    """Seeds that are a function of (seed, round, place in the step, replica), so that a resumed run draws the same.
+    """Seeds that are a function of (seed, retries, round, place in the step, replica), so that a resumed run draws the same.
 
     It takes the place of every Keras layer's own seed generator, whose state no checkpoint holds and all replicas share.
     """
 
-    def __init__(self, seed, step):
+    def __init__(self, seed, retries, step):
         super().__init__(seed)
-        self.step, self.trace = step, Trace()
+        self.retries, self.step, self.trace = retries, step, Trace()
 
     def restart(self):
         """A new round begins: its first draw is the next."""
@@ -32,23 +32,27 @@ class Randomness(keras.random.SeedGenerator):
     def next(self, ordered=True):
         replica = tf.distribute.get_replica_context()
         seed = tf.constant([self._initial_seed, 0], tf.int64)
-        for part in (self.step.value, self.trace.place, replica.replica_id_in_sync_group if replica else 0):
+        for part in (self.retries.value, self.step.value, self.trace.place, replica.replica_id_in_sync_group if replica else 0):
             seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(part, tf.int64))
         self.trace.place += 1
         return seed
 
 
 class Ledger(keras.metrics.Metric):
-    """Means of named values in one variable: names may turn up while the step is traced, variables may not."""
+    """Means of named values in one variable: names may turn up while the step is traced, variables may not.
 
-    ROOM = 63
+    Beside each sum stands the number of rounds in which the value was finite: it tells what went wrong first, and when.
+    """
+
+    ROOM = 63  # values that are logged
+    GRADIENTS = 1024  # weights whose gradients are watched
 
     class Column(keras.metrics.Metric):
-        """One name's mean, as Keras wants to see it."""
+        """One name's mean, as Keras wants to see it; NaN where the value was not finite in some round."""
 
         def __init__(self, ledger, index, name):
             super().__init__(name=name)
-            self.read = lambda: ledger.total[index] / tf.maximum(ledger.total[-1], 1)
+            self.read = lambda: ledger.mean(index)
             self.reset_state = ledger.reset_state
 
         def result(self):
@@ -56,26 +60,54 @@ class Ledger(keras.metrics.Metric):
 
     def __init__(self):
         super().__init__(name="ledger")
-        self.total = self.add_variable((self.ROOM + 1,), "zeros", name="total")
-        self.columns, self.trace = {}, Trace()
+        self.total = self.add_variable((2, self.ROOM + 1), "zeros", name="total")  # sums of the finite values; how many those were
+        self.sound = self.add_variable((self.GRADIENTS,), "zeros", name="sound")  # rounds in which each weight's gradient was finite
+        self.columns, self.watched, self.trace = {}, [], Trace()
 
     def restart(self):
         """A new round begins; what an abandoned tracing noted belongs to its own graph."""
-        self.trace.noted = {}
+        self.trace.noted, self.trace.gradients = {}, {}
 
     def note(self, values):
         """Keeps values of this round; what is noted several times (k discriminator updates) counts by its mean."""
         for name, value in values.items():
             self.trace.noted.setdefault(name, []).append(tf.cast(value, tf.float32))
 
+    def inspect(self, weights, squares):
+        """Keeps whether the gradient of each weight is finite. squares: the sum of squares of each."""
+        for weight, fine in zip(weights, tf.unstack(tf.cast(tf.math.is_finite(squares), tf.float32))):
+            kept = self.trace.gradients
+            kept[weight.path] = kept[weight.path] * fine if weight.path in kept else fine
+
     def record(self):
         """Adds the round's values to the means."""
-        noted = self.trace.noted
+        noted, gradients = self.trace.noted, self.trace.gradients
         for name in noted:
             if name not in self.columns:
                 self.columns[name] = self.Column(self, len(self.columns), name)
-        row = [tf.add_n(list(noted[name])) / len(noted[name]) for name in self.columns]
-        self.total.assign_add(tf.stack(row + [0.0] * (self.ROOM - len(row)) + [1.0]))
+        self.watched.extend(path for path in gradients if path not in self.watched)
+        row = tf.stack([tf.add_n(list(noted[name])) / len(noted[name]) for name in self.columns])
+        fine = tf.math.is_finite(row)
+        rows = tf.stack([tf.where(fine, row, 0.0), tf.cast(fine, tf.float32)])
+        self.total.assign_add(tf.concat([rows, tf.zeros([2, self.ROOM - row.shape[0]]), tf.ones([2, 1])], 1))
+        sound = tf.stack([gradients.get(path, 1.0) for path in self.watched][: self.GRADIENTS])
+        self.sound.assign_add(tf.pad(sound, [[0, self.GRADIENTS - sound.shape[0]]]))
+
+    def mean(self, index):
+        """Of column number `index`, over the rounds since the means began."""
+        sums, counts = self.total[0], self.total[1]
+        return tf.where(counts[index] < counts[-1], float("nan"), sums[index] / tf.maximum(counts[-1], 1))
+
+    def trouble(self):
+        """What was first not finite: (share of the rounds before it, names of values, paths of weights with such a gradient), or None."""
+        counts = keras.ops.convert_to_numpy(self.total)[1]
+        sound = keras.ops.convert_to_numpy(self.sound)
+        values = {name: counts[i] for i, name in enumerate(self.columns)}
+        gradients = {path: sound[i] for i, path in enumerate(self.watched[: self.GRADIENTS])}
+        first = min([*values.values(), *gradients.values()], default=counts[-1])
+        if first >= counts[-1]:
+            return None
+        return float(first / counts[-1]), *([name for name, count in kind.items() if count == first] for kind in (values, gradients))
 
     def result(self):
-        return self.total[-1]
+        return self.total[1, -1]

@@ -1,7 +1,9 @@
-"""What happens while `fit` plays: looks (checkpoint, grid, a line of numbers), TensorBoard, signals, the profiler."""
+"""What happens while `fit` plays: looks (checkpoint, scores, grid, a line of numbers), the watch, TensorBoard, signals, the profiler."""
 
 import json
+import math
 import signal
+import sys
 import time
 
 import keras
@@ -12,6 +14,17 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import summary as custom_scalar
 from tensorboard.plugins.hparams import api as hparams
 
+from zoo.errors import UserError
+
+WON = 0.998  # share of real images that are ranked above generated ones from which on a discriminator has won
+FADED = 0.01  # of a gradient's largest norm: below, it has vanished
+COLLAPSED = 0.4  # of the variety of real images: below, samples have collapsed
+HELPS = {
+    "won": "a smaller --discriminator-learning-rate, a larger --generator-learning-rate, dropout or a penalty (R1) in the discriminator",
+    "vanished": "the non-saturating loss instead of minimax, a smaller --discriminator-learning-rate",
+    "blind": "a larger --discriminator-learning-rate, more --discriminator-steps, less dropout",
+    "collapse": "smaller learning rates, a larger --batch-size, a penalty on the discriminator, or a checkpoint from before it",
+}
 GAP = 2  # pixels between the pictures of a grid
 
 
@@ -67,12 +80,140 @@ class Interrupt(keras.callbacks.Callback):
             signal.signal(*self.before.popitem())
 
 
-class Look(keras.callbacks.Callback):
-    """At the end of each epoch: the checkpoint first, then a grid of samples and a line of numbers."""
+class Diverged(Exception):
+    """A value of the game is not finite any more; its text says which, where and when."""
 
-    def __init__(self, run, writer, batch):
+
+class Watch(keras.callbacks.Callback):
+    """Names what goes wrong while it happens: values that are not finite (raises Diverged), a player that has won, collapse.
+
+    The last two are judged at each look by means over it, need two looks in a row, and are said once. batch: real images, what the variety
+    of samples is measured against by `variety(images in [0, 1], labels or None)`.
+    """
+
+    def __init__(self, batch, variety):
         super().__init__()
-        self.run, self.writer, self.batch, self.started = run, writer, batch, None
+        self.batch, self.variety, self.row, self.begun = batch, variety, {}, 0
+        self.largest, self.seen, self.said, self.drawn = {}, {}, set(), 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.begun = played(self.model)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if all(math.isfinite(value) for value in logs.values()):
+            return
+        share, values, weights = self.model.ledger.trouble()
+        number = self.begun + int(share * (batch + 1)) + 1
+        terms = f"{' and '.join(values)} {'are' if len(values) > 1 else 'is'} not finite" if values else "every loss term was finite before"
+        layers = f"the gradient of {weights[0]}{f' and {len(weights) - 1} more' if weights[1:] else ''} is not finite" if weights else ""
+        raise Diverged(f"round {number}: {'; '.join(part for part in (terms, layers) if part)}")
+
+    def on_epoch_end(self, epoch, logs=None):
+        number, drawn, found = played(self.model), self._variety(), dict(self._won(logs or {}))
+        rising = drawn is None or drawn > 1.1 * self.drawn  # as in the first rounds, when all samples are still grey
+        self.drawn = drawn or 0.0
+        if not rising and drawn < COLLAPSED:
+            kind = " of a class" if self.model.conditions else ""
+            found["collapse"] = f"collapse: two samples{kind} differ {drawn:.0%} as much as two real images do"
+        self.seen = {kind: self.seen.get(kind, 0) + 1 for kind in found}
+        news = [kind for kind, times in self.seen.items() if times >= 2 and kind not in self.said]
+        self.said.update(news)
+        texts = [f"round {number}: {found[kind]}. What usually helps: {HELPS[kind]}" for kind in news]
+        for text in texts:
+            print(f"\nwarning: {text}", file=sys.stderr, flush=True)
+        self.row = {"warnings": texts} if texts else {}
+        if drawn is not None:
+            self.row["variety"] = round(drawn, 4)
+
+    def _won(self, logs):
+        """(kind, what to say) of a player that has won, by the means over this look."""
+        accuracy, norms, faded = logs.get("d_accuracy"), {}, {}
+        for player in "gd":
+            if (norm := logs.get(f"{player}_gradient_norm")) is not None:
+                self.largest[player] = max(norm, self.largest.get(player, 0.0))
+                faded[player], norms[player] = norm < FADED * self.largest[player] or norm < 1e-7, norm
+        if accuracy is not None and accuracy > WON:
+            yield "won", f"the discriminator has won: it ranks {accuracy:.1%} of the real images above generated ones"
+        if faded.get("g"):
+            yield "vanished", f"the generator's gradient has vanished (norm {norms['g']:.1e}, it was {self.largest['g']:.1e})"
+        if faded.get("d") and accuracy is not None and accuracy < 0.6:
+            yield "blind", f"the discriminator has given up: accuracy {accuracy:.0%}, gradient norm {norms['d']:.1e}"
+
+    def _variety(self):
+        """How much two samples differ, over how much two real images do; within classes where the model has them."""
+        labels = self.batch.get("label") if "label" in self.model.conditions else None
+        try:
+            if not hasattr(self, "real"):
+                self.real = self.variety((np.asarray(self.batch["image"]) + 1) / 2, None if labels is None else np.asarray(labels))
+            conditions = {name: self.batch[name] for name in self.model.conditions}
+            count = len(self.batch["image"])
+            drawn = np.asarray(self.model.sample(np.arange(count, dtype=np.int64), **conditions))
+            return self.variety(drawn, None if labels is None else np.asarray(labels)) / self.real if self.real else None
+        except UserError:  # too few images of a class to say
+            return None
+
+
+class Evaluate(keras.callbacks.Callback):
+    """At the end of an epoch: scores of samples by an `Evaluation`; keeps the best checkpoint by one of them.
+
+    metrics: their names; best: the one that decides. share: of the training's time; where evaluating has taken more, a look goes without
+    (never the last one), so that training never stalls and every score has the same protocol.
+    """
+
+    def __init__(self, run, writer, evaluation, metrics, best, share=0.15):
+        super().__init__()
+        self.run, self.writer, self.evaluation, self.metrics, self.best, self.share = run, writer, evaluation, metrics, best, share
+        self.started, self.spent, self.row, self.failed = None, 0.0, {}, False
+
+    def on_train_begin(self, logs=None):
+        if self.started is None:
+            self.started = time.monotonic()
+            with self.writer.as_default(step=played(self.model)):
+                tf.summary.text("protocol", f"```\n{json.dumps(self.evaluation.protocol(), indent=2)}\n```")
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.row, began = {}, time.monotonic()
+        last = played(self.model) >= self.model.config.steps
+        if self.spent > self.share * (began - self.started) and not last:
+            return
+        try:
+            scores = self.evaluation.scores(self.evaluation.samples(self.model), self.metrics)
+        except UserError as error:  # samples that no statistic can take are no reason to stop
+            if not self.failed:
+                print(f"\nwarning: no scores: {error}", file=sys.stderr, flush=True)
+            self.failed = True
+            return
+        self._keep(scores)
+        seconds = time.monotonic() - began
+        self.spent += seconds
+        self.row = {
+            "scores": {name: round(value, 6) for name, value in scores.items()},
+            "protocol": self.evaluation.protocol(),
+            "scores_seconds": round(seconds, 2),
+        }
+        with self.writer.as_default(step=played(self.model)):
+            for name, value in scores.items():
+                tf.summary.scalar(f"scores/{name}", value)
+        logs.update({name.partition("[")[0]: value for name, value in scores.items()}, scores_seconds=seconds)  # for the progress line
+
+    def _keep(self, scores):
+        name = self.evaluation.named(self.best, scores)
+        if name is None or not math.isfinite(scores[name]):
+            return
+        before = self.run.best
+        if not before or before["name"] != name or self.evaluation.better(name, scores[name], before["value"]):
+            self.run.keep_best(self.model, name, scores[name])
+
+
+class Look(keras.callbacks.Callback):
+    """At the end of each epoch: the checkpoint first, then a grid of samples and a line of numbers.
+
+    others: callbacks before this one whose `row` belongs to that line.
+    """
+
+    def __init__(self, run, writer, batch, others=()):
+        super().__init__()
+        self.run, self.writer, self.batch, self.others, self.started = run, writer, batch, others, None
 
     def set_model(self, model):
         super().set_model(model)
@@ -81,9 +222,9 @@ class Look(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         if self.started is None:
             self.started, self.first = time.monotonic(), played(self.model)
-            before = self.run.folder / "metrics.jsonl"
-            rows = before.read_text().splitlines() if before.exists() else []
-            self.before = json.loads(rows[-1])["seconds"] if rows else 0.0
+            self.before = max((row.get("seconds", 0.0) for row in self.run.rows), default=0.0)
+        if not self.run.checkpoints:
+            self.manager.save(checkpoint_number=played(self.model))  # there is always one to go back to
 
     def on_epoch_end(self, epoch, logs=None):
         number, config = played(self.model), self.model.config
@@ -96,13 +237,17 @@ class Look(keras.callbacks.Callback):
             tf.summary.image("samples", picture[None])
         seconds = time.monotonic() - self.started
         images = config.batch_size * config.discriminator_steps
+        rows = [other.row for other in self.others]
+        ours = {name for row in rows for name in row.get("scores", {})}
+        shown = {name.partition("[")[0] for name in ours} | {"scores_seconds"}
         self.run.append(
             {
                 "round": number,
                 "images": number * images,
                 "seconds": round(self.before + seconds, 3),
                 "images_per_second": round((number - self.first) * images / seconds, 1),
-                **{name: round(float(value), 6) for name, value in (logs or {}).items()},
+                **{name: round(float(value), 6) for name, value in (logs or {}).items() if name not in shown},
+                **{name: value for row in rows for name, value in row.items()},
             }
         )
 

@@ -86,10 +86,8 @@ class Game(keras.Model):
         self.averaged = keras.models.clone_model(generator)
         self.averaged.set_weights(generator.get_weights())
         self.averaged.trainable = False
-        self.round = self.add_weight(
-            shape=(), dtype="int64", initializer="zeros", trainable=False, name="round", aggregation="only_first_replica"
-        )
-        self.randomness, self.ledger = Randomness(config.seed, self.round), Ledger()
+        self.round, self.retries = self._counter("round"), self._counter("retries")
+        self.randomness, self.ledger = Randomness(config.seed, self.retries, self.round), Ledger()
         for layer in self._flatten_layers():
             if hasattr(layer, "seed_generator"):
                 vars(layer)["seed_generator"] = self.randomness
@@ -186,7 +184,8 @@ class Game(keras.Model):
 
     def d_adversarial(self, real, fake):
         """The objective's term for the discriminator, given its logits; keeps their means for the log."""
-        self.ledger.note({"d_real_logit": tf.reduce_mean(real), "d_fake_logit": tf.reduce_mean(fake)})
+        pairs = tf.cast(real > fake, tf.float32)  # how often a real image looks more real than a generated one: 0.5 where D knows nothing
+        self.ledger.note({"d_real_logit": tf.reduce_mean(real), "d_fake_logit": tf.reduce_mean(fake), "d_accuracy": tf.reduce_mean(pairs)})
         return self.objective.discriminator(real, fake)
 
     def g_adversarial(self, fake):
@@ -239,11 +238,17 @@ class Game(keras.Model):
             # Keras sums gradients over replicas; the share of each is what is minimised, the whole is what is logged.
             loss = optimizer.scale_loss(tf.add_n(list(terms.values())) / replicas)
         gradients = tape.gradient(loss, network.trainable_variables)
-        norm = tf.linalg.global_norm(gradients) * replicas / optimizer.scale_loss(1.0)  # under replicas: the mean of each one's own
+        squares = tf.stack([tf.reduce_sum(tf.square(gradient)) for gradient in gradients])
+        norm = tf.sqrt(tf.reduce_sum(squares)) * replicas / optimizer.scale_loss(1.0)  # under replicas: the mean of each one's own
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             norm = tf.where(tf.math.is_finite(norm), norm, 0.0)  # the scale was too large: this update is skipped
+        else:
+            self.ledger.inspect(network.trainable_variables, squares)
         optimizer.apply(gradients, network.trainable_variables)
         self.ledger.note({**terms, f"{player}_gradient_norm": norm})
+
+    def _counter(self, name):
+        return self.add_weight(shape=(), dtype="int64", initializer="zeros", trainable=False, name=name, aggregation="only_first_replica")
 
     def _average(self):
         played = tf.cast(self.round.value, tf.float32)

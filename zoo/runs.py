@@ -8,9 +8,11 @@ import json
 import os
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
+import keras
 import tensorflow as tf
 
 from zoo.errors import UserError
@@ -61,13 +63,38 @@ class Run:
         _write(self.folder / "config.json", json.dumps(self.record, indent=2) + "\n")
         path = self.folder / "metrics.jsonl"
         if path.exists():
-            _write(path, "".join(f"{line}\n" for line in path.read_text().splitlines() if _before(line, done)))
+            _write(path, "".join(f"{json.dumps(row)}\n" for row in self.rows if row["round"] <= done))
+        if self.best and self.best["round"] > done:
+            shutil.rmtree(self.folder / "checkpoints" / "best")
 
     @property
     def checkpoints(self):
         """Paths of the checkpoints, the newest first."""
         paths = [str(path)[: -len(".index")] for path in (self.folder / "checkpoints").glob("ckpt-*.index")]
         return sorted(paths, key=_round, reverse=True)
+
+    @property
+    def rows(self):
+        """The lines of metrics.jsonl, as dicts; one that was cut short is left out."""
+        path = self.folder / "metrics.jsonl"
+        return [row for line in path.read_text().splitlines() if (row := _row(line))] if path.exists() else []
+
+    @property
+    def best(self):
+        """The best checkpoint's {"name", "value", "round"}: the score that it is best by; None where none is kept."""
+        paths = list((self.folder / "checkpoints" / "best").glob("ckpt-*.index"))
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            score = json.loads((self.folder / "checkpoints" / "best" / "score.json").read_text())
+            if any(_round(str(path)[: -len(".index")]) == score["round"] for path in paths):
+                return score
+        return None
+
+    def keep_best(self, game, name, value):
+        """Keeps the model as it is as the best checkpoint, beside the last ones."""
+        folder, number = self.folder / "checkpoints" / "best", int(keras.ops.convert_to_numpy(game.round))
+        manager = tf.train.CheckpointManager(tf.train.Checkpoint(game=game), str(folder), max_to_keep=1)
+        manager.save(checkpoint_number=number)
+        _write(folder / "score.json", json.dumps({"name": name, "value": value, "round": number}) + "\n")
 
     @property
     def resume_command(self):
@@ -77,15 +104,21 @@ class Run:
         """The run's checkpoints of a model: networks, averaged generator, both optimizers, round."""
         return tf.train.CheckpointManager(tf.train.Checkpoint(game=game), str(self.folder / "checkpoints"), max_to_keep=keep)
 
-    def restore(self, game, number=None):
-        """Restores checkpoint `number` (a round), or the newest good one; returns its path.
+    def restore(self, game, which="last"):
+        """Restores a checkpoint: `last` (the newest good one), `best`, or that of a round; returns its path.
 
         A damaged one is passed over, saying so, unless it was asked for by number. Optimizers are restored where the model has them.
         """
-        paths = [path for path in self.checkpoints if number in (None, _round(path))]
+        best = [str(self.folder / "checkpoints" / "best" / f"ckpt-{self.best['round']}")] if self.best else []
+        if which == "best":
+            paths = best
+        else:
+            paths = (
+                [path for path in [*self.checkpoints, *best] if str(which) == str(_round(path))] if which != "last" else self.checkpoints
+            )
         if not paths:
-            have = ", ".join(str(_round(path)) for path in reversed(self.checkpoints)) or "none"
-            raise UserError(f"{self.folder} has no checkpoint{f' {number}' if number is not None else ''}; it has: {have}")
+            have = [str(_round(path)) for path in reversed(self.checkpoints)] + [f"best (of round {_round(path)})" for path in best]
+            raise UserError(f"{self.folder} has no checkpoint {which}; it has: {', '.join(have) or 'none'}")
         for path in paths:
             try:
                 status = tf.train.Checkpoint(game=game).restore(path)
@@ -98,10 +131,18 @@ class Run:
                     raise UserError(f"{reason}, and there is no other") from None
                 print(f"warning: {reason}; using the one before", file=sys.stderr)
 
+    def append_scores(self, number, checkpoint, scores, protocol):
+        """Adds scores that were made after the training, of the checkpoint of round `number`."""
+        look = next((row for row in self.rows if row["round"] == number), {})
+        seen = {name: look[name] for name in ("images", "seconds") if name in look}
+        scores = {name: round(value, 6) for name, value in scores.items()}
+        self.append({"round": number, **seen, "evaluated": True, "checkpoint": checkpoint, "scores": scores, "protocol": protocol})
+
     def append(self, row):
-        """Adds one line to metrics.jsonl."""
-        with open(self.folder / "metrics.jsonl", "a") as file:
-            file.write(json.dumps(row) + "\n")
+        """Adds one line to metrics.jsonl, below one that was cut short when the run was killed."""
+        with open(self.folder / "metrics.jsonl", "ab+") as file:
+            whole = file.seek(0, os.SEEK_END) == 0 or (file.seek(-1, os.SEEK_END), file.read(1) == b"\n")[1]
+            file.write(f"{'' if whole else chr(10)}{json.dumps(row)}\n".encode())
 
 
 @contextlib.contextmanager
@@ -157,12 +198,11 @@ def _settings(record):
     return {**{name: record[name] for name in ("model", "precision", "replicas", "xla")}, **data, **fields}
 
 
-def _before(line, done):
-    """Whether a line of metrics.jsonl is whole and not of a later round."""
-    try:
-        return json.loads(line)["round"] <= done
-    except (ValueError, KeyError, TypeError):  # cut short when the run was killed
-        return False
+def _row(line):
+    """A line of metrics.jsonl; None where it was cut short when the run was killed."""
+    with contextlib.suppress(ValueError):
+        row = json.loads(line)
+        return row if isinstance(row, dict) and isinstance(row.get("round"), int) else None
 
 
 def _round(path):

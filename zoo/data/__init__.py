@@ -35,6 +35,7 @@ class Source:
     sizes: dict[str, int]
     class_names: tuple[str, ...] | None
     examples: Callable  # split -> tf.data.Dataset of {"image": uint8, ...}, each at `image_shape`
+    beside: str = ""  # folder beside the data that can be written, for what is made from them; the temporary one where none can
     _held: dict = dataclasses.field(default_factory=dict, repr=False)
 
     @property
@@ -149,6 +150,7 @@ def _from_folder(name, image_shape):
         sizes={"train": len(images)},
         class_names=tuple(classes) if classes else None,
         examples=lambda split: tf.data.Dataset.from_tensor_slices(arrays),
+        beside=_beside(tfds.core.constants.DATA_DIR),
     )
 
 
@@ -238,7 +240,19 @@ def _from_builder(name, builder, image_shape):
         examples=lambda split: builder.as_dataset(split=split, read_config=tfds.ReadConfig(try_autocache=False)).map(
             example, num_parallel_calls=tf.data.AUTOTUNE
         ),
+        beside=_beside(str(builder.data_dir).removesuffix(f"/{builder.info.full_name}"), tfds.core.constants.DATA_DIR),
     )
+
+
+def _beside(*folders):
+    """The first of these folders that can be written or made, else the temporary one."""
+    for folder in map(os.path.expanduser, folders):
+        there = folder
+        while not os.path.exists(there):
+            there = os.path.dirname(there)
+        if os.access(there, os.W_OK):
+            return os.path.join(folder, "zoo_extractors")
+    return os.path.join(tempfile.gettempdir(), f"zoo-extractors-{os.getuid()}")
 
 
 def resized(image, image_shape):

@@ -1,5 +1,6 @@
 """Numbers about images: each score with the protocol it was made by."""
 
-from zoo.metrics.evaluation import CHEAP, METRICS, Evaluation, Side
+from zoo.metrics import analyses, distances, extractors, pictures
+from zoo.metrics.evaluation import METRICS, Evaluation, best_first, known, samples
 
-__all__ = ["CHEAP", "METRICS", "Evaluation", "Side"]
+__all__ = ["METRICS", "Evaluation", "analyses", "best_first", "distances", "extractors", "known", "pictures", "samples"]

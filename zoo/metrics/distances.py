@@ -160,18 +160,16 @@ def nearest(queries, references):
     return np.linalg.norm(queries - references[indices], axis=1), indices
 
 
-def memorisation(fake, train, test, seed=0):
-    """Median over the fakes of (distance to the nearest training image) / (distance to the nearest test image), >= 0.
+def memorisation(fake, train, unseen):
+    """Median distance of fakes to the nearest training image, over the same of real images that were not trained on, >= 0.
 
-    1: as near to what was seen as to what was not; clearly below 1: copies. Features [n, d]; as many training as test images are drawn, for
-    the nearest of more is nearer. A fake that equals an image of both counts 1.
-    UserError: no images, NaN or infinity, different widths, all training and test images the same.
-    Cf. Meehan et al. 2020 (arXiv:2004.05675), who test the same two distances. Checked against scipy.spatial.cKDTree.
+    About 1: as near to the training images as new real ones are; 0: copies. Low as well where samples are few and usual: look at the
+    pictures (`analyses.neighbours`). Features [n, d]; give all training images, for what is left out cannot be found.
+    UserError: no images, NaN or infinity, different widths, unseen images that are training images.
+    Cf. Meehan et al. 2020 (arXiv:2004.05675), who compare the same distances. Checked against scipy.spatial.cKDTree.
     """
-    fake, train, test = _checked("Memorisation", 1, generated=fake, training=train, test=test)
-    if (train == train[0]).all() and (test == train[0]).all():
-        raise UserError("Memorisation is undefined: all training and test images have the same features.")
-    size, draw = min(len(train), len(test)), np.random.default_rng(seed)
-    seen, unseen = (nearest(fake, side[draw.permutation(len(side))[:size]])[0] for side in (train, test))
-    ratios = np.divide(seen, unseen, out=np.where(seen > 0, np.inf, 1.0), where=unseen > 0)
-    return float(np.median(ratios))
+    fake, train, unseen = _checked("Memorisation", 1, generated=fake, training=train, unseen=unseen)
+    near, usual = (np.median(nearest(side, train)[0]) for side in (fake, unseen))
+    if usual == 0:
+        raise UserError("Memorisation needs real images that were not trained on; most of these are training images.")
+    return float(near / usual)

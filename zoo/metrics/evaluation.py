@@ -9,6 +9,7 @@ from zoo.errors import UserError, nearest
 from zoo.metrics import distances, pictures
 
 BATCH = 250  # images that are sampled at once
+QUERIES = 1000  # images whose nearest training image is looked for
 
 
 class Side:
@@ -58,8 +59,13 @@ class Evaluation:
     def real(self):
         return self._drawn(self.split, self.seed)
 
-    def _drawn(self, split, seed):
-        drawn = self.source.some(split, self.count, seed)
+    @functools.cached_property
+    def seen(self):
+        """The training images, as many as can be held."""
+        return self._drawn("train", self.seed, 60_000)
+
+    def _drawn(self, split, seed, count=None):
+        drawn = self.source.some(split, count or self.count, seed)
         return Side(drawn["image"], drawn.get("label"), self.extractor)
 
     def samples(self, game, progress=iter):
@@ -80,11 +86,19 @@ class Evaluation:
         return Side(drawn["image"][half:], labels if labels is None else labels[half:], self.extractor)
 
     def scores(self, fake, metrics):
-        """{name: value} of the samples (a Side). metrics: names of `METRICS`. UserError: unknown, or not for this model or data."""
+        """{name: value} of the samples (a Side). metrics: names of `METRICS`. UserError: unknown, or not for these samples."""
         found = {}
+        for name in metrics:
+            if reason := _lacks(self, known(name), fake.labels is not None):
+                raise UserError(reason)
         for function in dict.fromkeys(METRICS[known(name)] for name in metrics):
             found.update(function(self, fake))
-        return {name: value for name, value in found.items() if _base(name) in metrics or _base(name) not in METRICS}
+        asked = {*metrics, *("fid" for name in metrics if name == "frechet")}
+        return {name: value for name, value in found.items() if _base(name) in asked or _base(name) not in METRICS}
+
+    def named(self, name, scores):
+        """A metric's full name among scores: `frechet` -> `frechet[classifier-mnist-1a2b]`, or `fid`; None where it is missing."""
+        return next((full for full in scores if _base(full) in (name, "fid" if name == "frechet" else name)), None)
 
     def protocol(self, truncation=None):
         """Everything that a score depends on beside the model: two scores compare where this is the same."""
@@ -102,9 +116,20 @@ class Evaluation:
             "truncation": truncation,
         }
 
-    def possible(self, game, metrics):
+    @staticmethod
+    def better(name, value, than):
+        """Whether a value of a score is better than another."""
+        return best_first(name)(value) < best_first(name)(than)
+
+    def possible(self, game, names):
         """Those of the metrics that this model, these data and this extractor have."""
-        return [name for name in metrics if not _lacks(self, known(name), bool(game.conditions))]
+        return [name for name in names if not _lacks(self, known(name), "label" in game.conditions)]
+
+    def during_training(self, game, best):
+        """The metrics that are cheap enough for every look, and `best`. UserError where that one is not to be had."""
+        if reason := _lacks(self, known(best), "label" in game.conditions):
+            raise UserError(reason)
+        return list(dict.fromkeys([*self.possible(game, CHEAP), best]))
 
     def _fits(self, game):
         if tuple(game.config.image_shape) != tuple(self.source.image_shape):
@@ -181,8 +206,7 @@ def _swd(evaluation, fake):
 
 
 def _memorisation(evaluation, fake):
-    seen = evaluation._drawn("train", evaluation.seed)
-    found = distances.memorisation(fake.features, seen.features, evaluation.real.features, evaluation.seed)
+    found = distances.memorisation(fake.features[:QUERIES], evaluation.seen.features, evaluation.real.features[:QUERIES])
     return {f"memorisation[{evaluation.extractor.name}]": found}
 
 
@@ -223,7 +247,7 @@ def _lacks(evaluation, name, by_class):
     if name == "inception_score" and extractor.name.startswith("keras"):
         return f"inception_score needs an extractor that classifies, and {extractor.name} gives features only"
     if name == "memorisation" and evaluation.split == "train":
-        return f"memorisation compares images that were seen with others that were not: --split test, where {evaluation.source.name} has it"
+        return f"memorisation needs real images that were not trained on: --split test, where {evaluation.source.name} has it"
     return None
 
 

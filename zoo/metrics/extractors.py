@@ -11,7 +11,6 @@ import json
 import os
 import re
 import tarfile
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,7 +48,9 @@ class Extractor:
         return "fid" if self.name.startswith("inception-2015") else f"frechet[{self.name}]"
 
     def __call__(self, images, progress=iter):
-        """{"features": float32 [n, d], ...}. images: float32 in [0, 1], or uint8. progress: wraps the loop (a bar)."""
+        """{"features": float32 [n, d], ...}. images: [n, h, w, 1 or 3], float32 in [0, 1], or uint8. progress: wraps the loop (a bar)."""
+        if images.ndim != 4 or images.shape[-1] not in (1, 3):
+            raise UserError(f"{self.name} looks at images [n, height, width, 1 or 3], not at {list(images.shape)}")
         parts = [self._some(images[i : i + BATCH]) for i in progress(range(0, len(images), BATCH))]
         return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
@@ -70,22 +71,25 @@ def fitted(images, shape):
 
 
 def open(name, source, folder=None, say=print):
-    """The extractor of a name: `classifier`, `classifier:SEED`, `rotations`, `inception`, `inception:FILE` or `keras:NETWORK`.
+    """The extractor of a name: `classifier`, `classifier:SEED`, `rotations`, `file:PATH`, `inception`, `inception:FILE` or `keras:NETWORK`.
 
-    source: the data set whose classifier it is; its train split is learned from. folder: where a trained one is kept (default: the
-    temporary folder). say: told when a training or download begins. Raises UserError for an unknown name, and for weights that are
+    source: the data set whose classifier it is; its train split is learned from. folder: where what was trained or fetched is kept
+    (default: `source.beside`). say: told when a training or download begins. Raises UserError for an unknown name, and for weights that are
     neither here nor to be had.
     """
+    folder = folder or source.beside
     kind, _, rest = name.partition(":")
     if kind == "classifier" and (not rest or rest.isdecimal()):
         return classifier(source, int(rest or 0), folder, say)
     if name == "rotations":
         return classifier(source, 0, folder, say, rotations="asked for")
+    if kind == "file":
+        return kept(rest, source)
     if kind == "inception":
         return inception(rest or None, folder, say)
     if kind == "keras":
         return application(rest)
-    offer = "classifier, classifier:SEED, rotations, inception, inception:FILE, keras:NETWORK"
+    offer = "classifier, classifier:SEED, rotations, file:PATH, inception, inception:FILE, keras:NETWORK"
     raise UserError(f"there is no extractor '{name}'{nearest(name, offer.split(', '))} There is: {offer}")
 
 
@@ -101,55 +105,73 @@ def classifier(source, seed=0, folder=None, say=print, rotations=None):
     """
     if rotations is None and source.class_names is None:
         rotations = f"{source.name} has no labels"
-    data = source.some("train", 60_000, seed)
+    data = source.some("train", min(60_000, 2**30 // int(np.prod(source.image_shape))), seed)
     if rotations is None and (usual := np.median(np.bincount(data["label"], minlength=source.num_classes))) < FEW:
         rotations = f"{source.name} has {usual:.0f} images a class"
     height, width, channels = source.image_shape
     shrunk = min(1, LARGEST / min(height, width))
     shape = (max(8, round(height * shrunk)), max(8, round(width * shrunk)), channels)
-    kind, classes = ("rotations", 4) if rotations else ("classifier", source.num_classes)
     if rotations:
         shape = (min(shape[:2]),) * 2 + shape[2:]
-    short = re.sub(r"[^A-Za-z0-9]+", "_", os.path.basename(source.name.rstrip("/"))).strip("_").lower()
-    digest = hashlib.sha256(f"{source.name} {source.version} {shape} {classes} {seed}".encode()).hexdigest()[:8]
-    path = Path(folder or tempfile.gettempdir()) / f"{kind}-{short}-{'x'.join(map(str, shape))}-{digest}.keras"
-    record = path.with_suffix(".json")
-    if path.exists() and record.exists():
-        network, accuracy = keras.saving.load_model(path, compile=False), json.loads(record.read_text())["accuracy"]
-    else:
-        why = f" (it learns to tell quarter turns: {rotations})" if rotations else ""
-        say(f"scores     training the {kind} that compares images of {source.name}{why}; once, then kept in {path.parent}")
+    classes = 4 if rotations else source.num_classes
+    about = {"data": source.name, "version": source.version, "shape": shape, "classes": classes, "seed": seed, "rotations": rotations}
+    digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:8]
+    path = Path(folder or source.beside) / f"{_title(about)}-{'x'.join(map(str, shape))}-{digest}.keras"
+    if not (path.exists() and path.with_suffix(".json").exists()):
+        why = f" ({rotations}: it learns by how many quarter turns an image was turned)" if rotations else ""
+        say(f"scores     training the network that compares images of {source.name}{why}; once, then kept in {path.parent}")
         network, accuracy = _train(source, data, shape, classes, seed, bool(rotations))
-        _keep(path, record, network, {"accuracy": accuracy, "data": source.name, "version": source.version, "why": rotations})
-    weights = b"".join(np.ascontiguousarray(weight).tobytes() for weight in network.get_weights())
-    sha256 = hashlib.sha256(weights).hexdigest()
+        _keep(path, network, {**about, "accuracy": accuracy})
+    return kept(path, source)
+
+
+def kept(path, source):
+    """A network that `classifier` has trained and kept: PATH.keras, and PATH.json beside it. UserError where it is for other data."""
+    path = Path(path).expanduser()
+    try:
+        about = json.loads(path.with_suffix(".json").read_text())
+        network = keras.saving.load_model(path, compile=False)
+        shape, rotations = tuple(about["shape"]), about["rotations"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise UserError(f"{path} cannot be read as an extractor ({reason}); give the .keras file that 'classifier' has kept") from None
+    if about["data"] != source.name or shape[-1] != source.image_shape[-1] or (not rotations and about["classes"] != source.num_classes):
+        made = f"{about['data']} ({'x'.join(map(str, shape))}, {about['classes']} classes)"
+        raise UserError(f"{path} was made for {made}, and the data are {source.name}; --extractor classifier makes one for them")
+    sha256 = hashlib.sha256(b"".join(np.ascontiguousarray(weight).tobytes() for weight in network.get_weights())).hexdigest()
     task = f"by how many quarter turns images of {source.name} were turned ({rotations})" if rotations else f"the labels of {source.name}"
-    name = f"{kind}-{short}-{sha256[:4]}" if not seed else f"{kind}{seed}-{short}-{sha256[:4]}"
     return Extractor(
-        name=name,
+        name=f"{_title(about)}-{sha256[:4]}",
         sha256=sha256,
-        about=f"a small network trained on {task}: {accuracy:.2%} right on images that it had not seen",
+        about=f"a small network trained on {task}: {about['accuracy']:.2%} right on images that it had not seen",
         shape=shape,
         resizing=f"to {shape[0]}x{shape[1]}, bilinear, anti-aliased, where it differs",
         run=tf.function(lambda images: network(images, training=False), reduce_retracing=True),
-        classes=None if rotations else classes,
-        accuracy=accuracy,
+        classes=None if rotations else about["classes"],
+        accuracy=about["accuracy"],
     )
+
+
+def _title(about):
+    """`classifier-mnist`, `classifier1-mnist` (of another seed), `rotations-pictures`."""
+    short = re.sub(r"[^A-Za-z0-9]+", "_", os.path.basename(about["data"].rstrip("/"))).strip("_").lower()
+    return f"{'rotations' if about['rotations'] else 'classifier'}{about['seed'] or ''}-{short}"
 
 
 def small_network(shape, classes, seed=0):
     """The classifier: three convolutions, 128 features. Images in [0, 1] -> features, probabilities."""
-    layer = keras.layers
+    layer, plain = keras.layers, {"dtype": "float32"}  # whatever the precision of the model beside it
     x = image = keras.Input(shape)
-    x = layer.Rescaling(2.0, -1.0, dtype="float32")(x)
-    for i, width in enumerate((24, 48, 96)):
+    x = layer.Rescaling(2.0, -1.0, **plain)(x)
+    for i, width in enumerate((32, 64, 96)):
         start = keras.initializers.HeNormal(1000 * seed + i)
-        x = layer.Conv2D(width, 3, padding="same", activation="relu", kernel_initializer=start, dtype="float32")(x)
-        x = layer.MaxPooling2D(padding="same", dtype="float32")(x)
-    x = layer.Dropout(0.3, seed=seed, dtype="float32")(layer.Flatten(dtype="float32")(x))
-    x = layer.Dense(128, "relu", kernel_initializer=keras.initializers.HeNormal(1000 * seed + 10), dtype="float32")(x)
-    y = layer.Dropout(0.5, seed=seed + 1, dtype="float32")(x)
-    y = layer.Dense(classes, "softmax", kernel_initializer=keras.initializers.GlorotUniform(1000 * seed + 11), dtype="float32")(y)
+        x = layer.Conv2D(width, 3, padding="same", activation="relu", kernel_initializer=start, **plain)(x)
+        x = layer.MaxPooling2D(padding="same", **plain)(x)
+    x = layer.Flatten(**plain)(layer.MaxPooling2D(padding="same", **plain)(x))
+    x = layer.Dropout(0.2, seed=seed, **plain)(x)
+    x = layer.Dense(128, "relu", kernel_initializer=keras.initializers.HeNormal(1000 * seed + 10), **plain)(x)
+    y = layer.Dropout(0.3, seed=seed + 1, **plain)(x)
+    y = layer.Dense(classes, "softmax", kernel_initializer=keras.initializers.GlorotUniform(1000 * seed + 11), **plain)(y)
     return keras.Model(image, {"features": x, "probabilities": y})
 
 
@@ -216,16 +238,15 @@ def _turned(images, seed):
     return np.stack([np.rot90(image, turn) for image, turn in zip(images, turns)]), turns
 
 
-def _keep(path, record, network, about):
+def _keep(path, network, about):
     """Saves it beside its place and renames, the record last: a training that is cut short leaves none."""
+    network.optimizer = None  # its state would be three quarters of the file
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        work = path.with_name(f".{os.getpid()}-{path.name}")
-        network.save(work)
-        os.replace(work, path)
-        work = record.with_name(f".{os.getpid()}-{record.name}")
-        work.write_text(json.dumps(about, indent=2) + "\n")
-        os.replace(work, record)
+        for place, write in ((path, network.save), (path.with_suffix(".json"), lambda p: p.write_text(json.dumps(about, indent=2) + "\n"))):
+            work = place.with_name(f".{os.getpid()}-{place.name}")
+            write(work)
+            os.replace(work, place)
     except OSError as error:
         raise UserError(f"the trained classifier cannot be kept in {path.parent}: {error}; --data-dir names another folder") from None
 
@@ -233,15 +254,15 @@ def _keep(path, record, network, about):
 # -- the graph of 2015 ----------------------------------------------------------------------------------------------------------------
 
 
-def inception(file=None, folder=None, say=print):
+def inception(file, folder, say=print):
     """The Inception graph of 2015-12-05 (Szegedy et al. 2015), as Heusel et al. 2017 use it: pool_3 [2048], 1008 classes.
 
-    file: `classify_image_graph_def.pb` or the archive that it comes in; default: the one in `folder`, else it is fetched there. It takes
+    file: `classify_image_graph_def.pb` or the archive that it comes in; None: the one in `folder`, else it is fetched there. It takes
     images of 0 to 255 and resizes them itself, as the published figures were made. The inception score's logits leave the bias out,
     as Salimans et al. 2016 do.
     """
     if file is None:
-        file = Path(folder or tempfile.gettempdir()) / GRAPH
+        file = Path(folder) / GRAPH
         if not file.exists():
             _fetch(file, say)
     file = Path(file).expanduser()

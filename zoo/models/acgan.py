@@ -28,6 +28,7 @@ class Config(game.Config):
     noise: float = 0.0  # standard deviation of the noise on the discriminator's activations (table 2: one of 0, 0.1, 0.2)
     slope: float = 0.2  # of the leaky rectifier (tables 1, 2)
     class_weight: float = 1.0  # of the class terms of both players
+    fake_class_weight: float = 1.0  # of generated images in the discriminator's class term; 0: it learns classes from real ones only
 
 
 def build_generator(config):
@@ -52,7 +53,7 @@ def build_discriminator(config):
         x = layers.BatchNorm()(x) if i else x
         x = keras.layers.LeakyReLU(config.slope)(x)
         x = keras.layers.GaussianNoise(config.noise)(x) if config.noise else x
-        x = keras.layers.Dropout(config.dropout)(x)
+        x = keras.layers.Dropout(config.dropout)(x) if config.dropout else x
     x = keras.layers.Flatten()(x)
     heads = {"realness": layers.logits(x), "classes": layers.logits(x, config.num_classes)}
     return keras.Model({"image": image}, heads, name="discriminator")
@@ -82,10 +83,10 @@ class ACGAN(game.Game):
 
     def discriminator_loss(self, batch, fake):
         real, fake = self.judge(batch["image"], batch), self.judge(fake, batch)
-        class_error = losses.class_error(batch["label"], real["classes"]) + losses.class_error(batch["label"], fake["classes"])
+        errors = [losses.class_error(batch["label"], said["classes"]) for said in (real, fake)]
         return {
             "d_adversarial": self.d_adversarial(real["realness"], fake["realness"]),
-            "d_class": self.config.class_weight * class_error,
+            "d_class": self.config.class_weight * (errors[0] + self.config.fake_class_weight * errors[1]),
         }
 
     def generator_loss(self, batch, fake):

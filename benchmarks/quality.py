@@ -1,0 +1,240 @@
+"""The table of every model on real data: trains, scores and writes benchmarks/results.md, one row a finished run.
+
+Each run sees the same number of images and is scored by the same classifier (benchmarks/extractors), which had no part in its training;
+a second one, trained from another seed, confirms. Stopped at any moment and started again, it goes on where it was.
+"""
+
+import dataclasses
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import tyro
+from tqdm import tqdm
+
+from zoo import command, data, metrics, registry, runs
+from zoo.errors import UserError
+
+HERE = Path(__file__).parent
+LOOKS = 8  # at each, 1,000 samples are scored to find the best checkpoint
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    models: tuple[str, ...] = ("gan", "dcgan", "cgan", "acgan")
+    """which models; the rows of others stay"""
+    data: tuple[str, ...] = ("mnist", "fashion_mnist")
+    """TFDS data sets with a `test` split and class labels"""
+    seeds: int = 3
+    """runs of each model on the first data set; the others get one"""
+    images: int = 300_000
+    """that each run sees"""
+    count: int = 10_000
+    """samples that are scored at the end"""
+    data_dir: str | None = None
+    """where TFDS keeps its data sets"""
+    runs: Path = Path("runs/quality")
+    """where the runs are kept"""
+    results: Path = HERE / "results.jsonl"
+    """a line a finished run; the table is made of it, beside it as .md"""
+    grids: Path = HERE.parent / "docs" / "quality"
+    """gets the last grid of seed 0 of each model"""
+
+
+def main(argv=None):
+    options = command.parse(Options, sys.argv[1:] if argv is None else argv, "quality.py", __doc__)
+    for model in options.models:
+        registry.entry(model)
+    wanted = [
+        (name, model, seed) for i, name in enumerate(options.data) for model in options.models for seed in range([1, options.seeds][i == 0])
+    ]
+    for name in options.data:
+        real(options, name)
+    bar = tqdm(wanted, "runs", disable=None)
+    for name, model, seed in bar:
+        bar.set_postfix_str(f"{model} on {name}, seed {seed}")
+        if not finished(options, data=name, model=model, seed=seed, images=options.images):
+            record(options, trained(options, name, model, seed))
+        write(options)
+    print(options.results.with_suffix(".md").read_text())
+    return 0
+
+
+def evaluations(options, name, source):
+    """By the classifier that is kept beside this file, and by the second one. Makes and keeps those that are missing."""
+    for seed in (0, 1):
+        path = HERE / "extractors" / f"{name}-{seed}.keras"
+        if not path.exists():
+            made = metrics.extractors.classifier(source, seed, HERE / "extractors" / "new")
+            (found,) = (HERE / "extractors" / "new").glob(f"*{made.shape[0]}x*.keras")
+            for suffix in (".keras", ".json"):
+                shutil.move(found.with_suffix(suffix), path.with_suffix(suffix))
+            shutil.rmtree(HERE / "extractors" / "new")
+        yield f"file:{path}"
+
+
+def real(options, name):
+    """The row of real images in the place of samples."""
+    if finished(options, data=name, model="real"):
+        return
+    source = data.open(name, options.data_dir, needs=("image", "label"))
+    found = {}
+    for extractor in evaluations(options, name, source):
+        evaluation = metrics.Evaluation(source, metrics.extractors.open(extractor, source), options.count)
+        scores = evaluation.scores(evaluation.other_real(), SCORES)
+        found[evaluation.extractor.name] = {"scores": scores, "protocol": evaluation.protocol()}
+    record(options, {"data": name, "model": "real", "seed": 0, "last": found})
+
+
+SCORES = ("frechet", "kid", "precision", "recall", "class_accuracy")
+
+
+def trained(options, name, model, seed):
+    """Trains, or goes on with, one run; evaluates its last and its best checkpoint; the row."""
+    folder, config = options.runs / f"{model}-{name}-seed{seed}", registry.entry(model).config
+    place = ["--data-dir", options.data_dir] if options.data_dir else []
+    first, second = (f"file:{HERE / 'extractors' / f'{name}-{i}.keras'}" for i in (0, 1))
+    steps = options.images // (config.batch_size * config.discriminator_steps)
+    train = ["train.py", "--model", model, "--data", name, "--steps", str(steps), "--every", str(-(-steps // LOOKS)), "--seed", str(seed)]
+    if not (folder / "config.json").exists():
+        call(*train, *place, "--extractor", first, "--run-dir", folder)
+    elif not (folder / "export").exists():
+        call("train.py", "--resume", folder, "--extractor", first)
+    run = runs.Run(folder)
+    found = {}
+    for checkpoint in ("last", "best"):
+        for extractor in (first, second):
+            call("-m", "zoo", "evaluate", folder, "--checkpoint", checkpoint, "--extractor", extractor, "--count", options.count)
+            row = run.rows[-1]
+            found.setdefault(checkpoint, {})[row["protocol"]["extractor"]] = {"scores": row["scores"], "protocol": row["protocol"]}
+    looks = [row for row in run.rows if "images_per_second" in row]
+    if seed == 0:
+        options.grids.mkdir(parents=True, exist_ok=True)
+        shutil.copy(sorted((folder / "samples").glob("*.png"))[-1], options.grids / f"{model}-{name}.png")
+    return {
+        "data": name,
+        "model": model,
+        "seed": seed,
+        "images": options.images,
+        "parameters": run.record["parameters"],
+        "seconds": looks[-1]["seconds"],
+        "images_per_second": looks[-1]["images_per_second"],
+        "best_round": run.best["round"],
+        "command": "python " + " ".join(train),
+        "precision": run.record["precision"],
+        "versions": run.record["versions"],
+        "machine": machine(),
+        **found,
+    }
+
+
+def call(*arguments):
+    """Runs Python at the project's top; its words go to the console, below the bar."""
+    done = subprocess.run([sys.executable, *map(str, arguments)], cwd=HERE.parent)
+    if done.returncode:
+        raise UserError(
+            f"`python {' '.join(map(str, arguments))}` ended with status {done.returncode}; started again, this goes on where it was"
+        )
+
+
+def finished(options, **wanted):
+    """The rows so far, or those that have these values."""
+    rows = [json.loads(line) for line in options.results.read_text().splitlines()] if options.results.exists() else []
+    return [row for row in rows if all(row[key] == value for key, value in wanted.items())]
+
+
+def record(options, row):
+    with open(options.results, "a") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+# -- the table ------------------------------------------------------------------------------------------------------------------------
+
+COLUMNS = ("model", "runs", "parameters G / D", "Fréchet, best", "Fréchet, last", "by the second", "KID x1000", "precision", "recall")
+COLUMNS += ("class accuracy", "by the second", "seconds")
+
+
+def write(options):
+    """benchmarks/results.md of all rows: a table for each protocol, for only scores of the same one may share a column."""
+    rows, tables = finished(options), {}
+    for row in rows:
+        tables.setdefault(json.dumps([found["protocol"] for found in row["last"].values()]), []).append(row)
+    text = ["# Models on real data", "", __doc__.split("\n\n")[0].splitlines()[0], ""]
+    text += ["Made by `python benchmarks/quality.py`; every number can be made again by the command of its row.", ""]
+    for protocols, found in tables.items():
+        text += table(json.loads(protocols), found)
+    path = options.results.with_suffix(".md")
+    work = path.with_suffix(".writing")
+    work.write_text("\n".join(text) + "\n")
+    os.replace(work, path)
+
+
+def table(protocols, rows):
+    """One protocol's part of the page."""
+    name, (real_row,) = rows[0]["data"], [row for row in rows if row["model"] == "real"]
+    images = max((row["images"] for row in rows if "images" in row), default=0)
+    lines = [f"## {name}, {images:,} images seen", "", "| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+    lines.append("| " + " | ".join(["real against real", "", "", "", *scores([real_row])[1:], ""]) + " |")
+    models = list(dict.fromkeys(row["model"] for row in rows if row is not real_row))
+    for model in models:
+        mine = [row for row in rows if row["model"] == model]
+        sizes = " / ".join(f"{count:,}" for count in mine[0]["parameters"].values())
+        seconds = f"{statistics.mean(row['seconds'] for row in mine):,.0f}"
+        lines.append("| " + " | ".join([f"`{model}`", str(len(mine)), sizes, *scores(mine), seconds]) + " |")
+    lines += [
+        "",
+        "Mean ± standard deviation over the runs; lower is better up to KID, higher from precision on.",
+        "",
+        "Commands, of the first seed:",
+        "",
+    ]
+    lines += [f"- `{next(row['command'] for row in rows if row['model'] == model)}`" for model in models]
+    lines += ["", "Protocol: " + "; ".join(f"{key} {value}" for key, value in protocols[0].items() if key != "extractor_sha256") + "."]
+    lines += [f"The second extractor is {protocols[1]['extractor']}.", ""]
+    places = dict.fromkeys(
+        f"{row['machine']}, {row['precision']}, " + ", ".join(" ".join(v) for v in row["versions"].items())
+        for row in rows
+        if "machine" in row
+    )
+    return lines + [f"Machine: {place}." for place in places] + [""]
+
+
+def scores(rows):
+    """The cells from `Fréchet, best` to the last score."""
+
+    def cell(which, extractor, name, form, factor=1):
+        values = [list(row[which].values())[extractor]["scores"] for row in rows if which in row]
+        values = [factor * score for found in values for full, score in found.items() if full.partition("[")[0] == name]
+        if not values:
+            return ""
+        spread = f" ± {statistics.stdev(values):{form}}" if len(values) > 1 else ""
+        return f"{statistics.mean(values):{form}}{spread}"
+
+    return [
+        cell("best", 0, "frechet", ".2f"),
+        cell("last", 0, "frechet", ".2f"),
+        cell("last", 1, "frechet", ".2f"),
+        cell("last", 0, "kid", ".1f", 1000),
+        cell("last", 0, "precision", ".3f"),
+        cell("last", 0, "recall", ".3f"),
+        cell("last", 0, "class_accuracy", ".2%"),
+        cell("last", 1, "class_accuracy", ".2%"),
+    ]
+
+
+def machine():
+    """What it was made on: processor, cores."""
+    try:
+        names = [line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    except OSError:
+        names = []
+    return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} threads"
+
+
+if __name__ == "__main__":
+    command.run(main, "quality.py")

@@ -1,0 +1,72 @@
+"""What a run's folder says of its scores and samples, and how such numbers are written for people."""
+
+import json
+from typing import NamedTuple
+
+from PIL import Image
+
+ERRORS = ("_error", "_spread")  # `kid_error[...]` is the uncertainty of `kid[...]`, no score of its own
+
+
+class Point(NamedTuple):
+    """A score at a round, after `images` images. error: its uncertainty, where the metric gives one."""
+
+    value: float
+    round: int
+    images: int
+    error: float | None = None
+
+
+def measured(run):
+    """{protocol as JSON: {score: [Point, ...] by round}} of a `Run`. A score without a protocol compares with nothing: it is left out."""
+    found, config = {}, run.record["config"]
+    for row in run.rows:
+        scores = {name: value for name, value in (row.get("scores") or {}).items() if isinstance(value, (int, float))}
+        if not scores or not row.get("protocol"):
+            continue
+        kept = found.setdefault(json.dumps(row["protocol"], sort_keys=True), {})
+        images = row.get("images", row["round"] * config["batch_size"] * config["discriminator_steps"])
+        for name, value in scores.items():
+            if not base(name).endswith(ERRORS):
+                stem, bracket, rest = name.partition("[")
+                error = next((scores[f"{stem}{end}{bracket}{rest}"] for end in ERRORS if f"{stem}{end}{bracket}{rest}" in scores), None)
+                kept.setdefault(name, {})[row["round"]] = Point(value, row["round"], images, error)  # measured again: the later
+    return {
+        protocol: {name: [points[number] for number in sorted(points)] for name, points in scores.items()}
+        for protocol, scores in found.items()
+    }
+
+
+def last_grid(run):
+    """Path of a run's newest grid of samples that can be read to its end; None where there is none."""
+    paths = [path for path in (run.folder / "samples").glob("round-*.png") if path.stem.removeprefix("round-").isdecimal()]
+    for path in sorted(paths, key=lambda path: int(path.stem.removeprefix("round-")), reverse=True):
+        try:
+            with Image.open(path) as picture:
+                picture.load()
+            return path
+        except (OSError, SyntaxError):  # what Pillow says of a file cut short
+            continue
+    return None
+
+
+def base(name):
+    """`frechet[classifier-mnist-1a2b]` -> `frechet`."""
+    return name.partition("[")[0]
+
+
+def spoken(protocol):
+    """A protocol as one line of text."""
+    return "; ".join(f"{name.replace('_', ' ')} {field(name, value)}" for name, value in protocol.items())
+
+
+def field(name, value):
+    """A value of a protocol's field: `28x28x1`, the start of a hash, `none`."""
+    if isinstance(value, list):
+        return "x".join(map(str, value))
+    return str("none" if value is None else value)[: 12 if name.endswith("sha256") else None]
+
+
+def digits(value, count=3):
+    """A score with three digits that say something: 71.2, 0.850, 0.00120."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.{count}g}".rstrip(".")
