@@ -98,6 +98,9 @@ def main(argv=None):
     if source.num_classes and config.num_classes < source.num_classes:
         raise UserError(f"--num-classes {config.num_classes}: {source.name} has {source.num_classes}; leave it out")
 
+    if not run:
+        runs.Run.free(options.run_dir)
+
     policy = scale.precision(options.precision)
     strategy = scale.strategy(options.strategy)
     replicas = strategy.num_replicas_in_sync
@@ -107,7 +110,6 @@ def main(argv=None):
     if run:
         run.check(record)
 
-    evaluation = options.scores and metrics.Evaluation(source, metrics.extractors.open(options.extractor, source), options.scores)
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
         model = entry.model(config)
@@ -127,7 +129,11 @@ def main(argv=None):
     exported = run and run.export_folder.exists()
     if done >= config.steps and exported:
         raise UserError(f"{run.folder} has played its {done} rounds; to play on: --steps {2 * done}")
-    measured = evaluation and evaluation.during_training(model, options.best)
+    evaluation = measured = None
+    if options.scores:
+        metrics.known(options.best)
+        evaluation = metrics.Evaluation(source, metrics.extractors.open(options.extractor, source), options.scores)
+        measured = evaluation.during_training(model, options.best)
     record["parameters"] = {"generator": model.generator.count_params(), "discriminator": model.discriminator.count_params()}
     run = run or runs.Run.create(record, options.run_dir)
     plan(entry, model, source, how, run.folder)
@@ -167,6 +173,7 @@ def recorded(options, config, source, policy, replicas, compiled):
             "precision": scale.spoken(policy),
             "strategy": "mirrored" if replicas > 1 else "none",
             "xla": "on" if compiled else "off",
+            **{name: getattr(options, name) for name in ("scores", "extractor", "best")},
         },
     }
 

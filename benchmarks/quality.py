@@ -14,7 +14,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import tyro
 from tqdm import tqdm
 
 from zoo import command, data, metrics, registry, runs

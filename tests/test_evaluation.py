@@ -22,6 +22,8 @@ from zoo.metrics import extractors
 from zoo.models.gan import GAN as Perceptrons
 from zoo.runs import Run
 
+GAN, ACGAN = GAN[:-2], ACGAN[:-2]  # with scores
+
 # -- extractors -----------------------------------------------------------------------------------------------------------------------
 
 
@@ -38,7 +40,7 @@ def classifier(digits):
 def test_the_classifier_is_kept_with_its_accuracy_and_hash(digits, classifier):
     (file,) = Path(digits.beside).glob("classifier-digits-*.keras")
     about = json.loads(file.with_suffix(".json").read_text())
-    assert about["accuracy"] == classifier.accuracy and 0.95 < classifier.accuracy <= 1
+    assert about["accuracy"] == classifier.accuracy and 0.92 < classifier.accuracy <= 1
     assert classifier.name == f"classifier-digits-{classifier.sha256[:4]}" and classifier.classes == 10
     test = digits.arrays("test")
     said = classifier(test["image"])
@@ -322,7 +324,7 @@ def test_a_value_that_is_not_finite_is_named_and_the_run_goes_back(inside, capsy
     broken(monkeypatch, 1)
     assert train.main([*GAN, "--steps", "8", "--every", "4", "--scores", "0", "--run-dir", "run"]) == 0
     said = capsys.readouterr().err
-    assert "round 6: g_extra is not finite; the gradient of dense" in said and "ckpt-4" in said and "(1 of 3)" in said
+    assert "round 6: g_extra is not finite; the gradient of the generator's dense" in said and "ckpt-4" in said and "(1 of 3)" in said
     game = zoo.load("run")
     assert int(game.retries) == 1 and callbacks.played(game) == 8
     assert all(np.isfinite(keras.ops.convert_to_numpy(weight)).all() for weight in game.weights)

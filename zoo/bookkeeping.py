@@ -73,11 +73,12 @@ class Ledger(keras.metrics.Metric):
         for name, value in values.items():
             self.trace.noted.setdefault(name, []).append(tf.cast(value, tf.float32))
 
-    def inspect(self, weights, squares):
-        """Keeps whether the gradient of each weight is finite. squares: the sum of squares of each."""
-        for weight, fine in zip(weights, tf.unstack(tf.cast(tf.math.is_finite(squares), tf.float32))):
-            kept = self.trace.gradients
-            kept[weight.path] = kept[weight.path] * fine if weight.path in kept else fine
+    def inspect(self, network, squares):
+        """Keeps whether the gradient of each of a network's weights is finite. squares: the sum of squares of each."""
+        kept = self.trace.gradients
+        for weight, fine in zip(network.trainable_variables, tf.unstack(tf.cast(tf.math.is_finite(squares), tf.float32))):
+            name = f"{network.name}'s {weight.path}"
+            kept[name] = kept[name] * fine if name in kept else fine
 
     def record(self):
         """Adds the round's values to the means."""
@@ -99,7 +100,7 @@ class Ledger(keras.metrics.Metric):
         return tf.where(counts[index] < counts[-1], float("nan"), sums[index] / tf.maximum(counts[-1], 1))
 
     def trouble(self):
-        """What was first not finite: (share of the rounds before it, names of values, paths of weights with such a gradient), or None."""
+        """What was first not finite: (share of the rounds before it, names of values, names of weights with such a gradient), or None."""
         counts = keras.ops.convert_to_numpy(self.total)[1]
         sound = keras.ops.convert_to_numpy(self.sound)
         values = {name: counts[i] for i, name in enumerate(self.columns)}

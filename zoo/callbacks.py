@@ -104,8 +104,11 @@ class Watch(keras.callbacks.Callback):
             return
         share, values, weights = self.model.ledger.trouble()
         number = self.begun + int(share * (batch + 1)) + 1
-        terms = f"{' and '.join(values)} {'are' if len(values) > 1 else 'is'} not finite" if values else "every loss term was finite before"
-        layers = f"the gradient of {weights[0]}{f' and {len(weights) - 1} more' if weights[1:] else ''} is not finite" if weights else ""
+        values = [name for name in values if not name.endswith("gradient_norm")]
+        terms = f"{' and '.join(values)} {'are' if len(values) > 1 else 'is'} not finite" if values else "every loss term is finite"
+        layers = (
+            f"the gradient of the {weights[0]}{f' and {len(weights) - 1} more' if weights[1:] else ''} is not finite" if weights else ""
+        )
         raise Diverged(f"round {number}: {'; '.join(part for part in (terms, layers) if part)}")
 
     def on_epoch_end(self, epoch, logs=None):

@@ -243,7 +243,7 @@ class Game(keras.Model):
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             norm = tf.where(tf.math.is_finite(norm), norm, 0.0)  # the scale was too large: this update is skipped
         else:
-            self.ledger.inspect(network.trainable_variables, squares)
+            self.ledger.inspect(network, squares)
         optimizer.apply(gradients, network.trainable_variables)
         self.ledger.note({**terms, f"{player}_gradient_norm": norm})
 

@@ -33,9 +33,8 @@ class Run:
     def create(cls, record, folder=None, under="runs"):
         """Makes the folder: `folder`, which must not exist (or be empty), or the next number below `under`."""
         if folder:
+            cls.free(folder)
             folder = Path(folder)
-            if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-                raise UserError(f"{folder} exists; choose another --run-dir, or go on with it: --resume {shlex.quote(str(folder))}")
             _make(folder)
         else:
             folder = _next(Path(under), f"{record['model']}-{_slug(record['data']['name'])}")
@@ -45,6 +44,12 @@ class Run:
         with writing(run):
             _write(folder / "config.json", json.dumps(record, indent=2) + "\n")
         return run
+
+    @staticmethod
+    def free(folder):
+        """Raises UserError where a folder (None: the next number) cannot be a new run's."""
+        if folder and Path(folder).exists() and (not Path(folder).is_dir() or any(Path(folder).iterdir())):
+            raise UserError(f"{folder} exists; choose another --run-dir, or go on with it: --resume {shlex.quote(str(folder))}")
 
     @property
     def export_folder(self):

@@ -189,16 +189,18 @@ def train(images, labels, classes, seed=0, seen=SEEN, epochs=40):
         jit_compile=False,
         steps_per_execution=8,
     )
+    draw = np.random.RandomState(seed)  # not TensorFlow's, which a global seed would change
+    rows = np.concatenate([draw.permutation(len(images)) for _ in range(-(-updates * batch // len(images)))])[: updates * batch]
     with tf.device("CPU"):
-        stream = tf.data.Dataset.from_tensor_slices((images, labels)).shuffle(len(images), seed=seed).repeat().batch(batch)
+        images, labels = tf.constant(images), tf.constant(labels)
 
-    def moved(images, labels):
-        """The batch moved by up to two pixels each way; what comes in is a copy of the edge."""
-        images = tf.image.convert_image_dtype(images, tf.float32)
-        padded = tf.pad(tf.pad(images, EDGE, "SYMMETRIC"), EDGE, "SYMMETRIC")
-        by = tf.random.uniform([2], 0, 5, tf.int32, seed)
-        return tf.slice(padded, [0, by[0], by[1], 0], [-1, *images.shape[1:]]), {"probabilities": labels}
+    def moved(rows, by):
+        """A batch, moved by up to two pixels each way; what comes in mirrors the edge."""
+        picked = tf.image.convert_image_dtype(tf.gather(images, rows), tf.float32)
+        padded = tf.pad(tf.pad(picked, EDGE, "SYMMETRIC"), EDGE, "SYMMETRIC")
+        return tf.slice(padded, [0, by[0], by[1], 0], [-1, *images.shape[1:]]), {"probabilities": tf.gather(labels, rows)}
 
+    stream = tf.data.Dataset.from_tensor_slices((rows.reshape(updates, batch), draw.randint(0, 5, (updates, 2))))
     network.fit(stream.map(moved).prefetch(4), steps_per_epoch=updates, verbose=0, shuffle=False)
     return network
 
