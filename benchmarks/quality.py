@@ -12,10 +12,12 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from tqdm import tqdm
 
+import zoo
 from zoo import command, data, metrics, registry, runs
 from zoo.errors import UserError
 
@@ -41,6 +43,8 @@ class Options:
     """where the runs are kept"""
     results: Path = HERE / "results.jsonl"
     """a line a finished run; the table is made of it, beside it as .md"""
+    extractors: Path = HERE / "extractors"
+    """the two classifiers of each data set; made where they are missing"""
     grids: Path = HERE.parent / "docs" / "quality"
     """gets the last grid of seed 0 of each model"""
 
@@ -52,65 +56,72 @@ def main(argv=None):
     wanted = [
         (name, model, seed) for i, name in enumerate(options.data) for model in options.models for seed in range([1, options.seeds][i == 0])
     ]
-    for name in options.data:
-        real(options, name)
+    sources = {name: data.open(name, options.data_dir, needs=("image", "label")) for name in options.data}
+    for source in sources.values():
+        real(options, source)
     bar = tqdm(wanted, "runs", disable=None)
     for name, model, seed in bar:
         bar.set_postfix_str(f"{model} on {name}, seed {seed}")
         if not finished(options, data=name, model=model, seed=seed, images=options.images):
-            record(options, trained(options, name, model, seed))
+            record(options, trained(options, sources[name], model, seed))
         write(options)
     print(options.results.with_suffix(".md").read_text())
     return 0
 
 
 def evaluations(options, name, source):
-    """By the classifier that is kept beside this file, and by the second one. Makes and keeps those that are missing."""
+    """Names of the classifier that is kept for the table, and of the second one. Makes and keeps those that are missing."""
     for seed in (0, 1):
-        path = HERE / "extractors" / f"{name}-{seed}.keras"
+        path = options.extractors / f"{name}-{seed}.keras"
         if not path.exists():
-            made = metrics.extractors.classifier(source, seed, HERE / "extractors" / "new")
-            (found,) = (HERE / "extractors" / "new").glob(f"*{made.shape[0]}x*.keras")
-            for suffix in (".keras", ".json"):
-                shutil.move(found.with_suffix(suffix), path.with_suffix(suffix))
-            shutil.rmtree(HERE / "extractors" / "new")
-        yield f"file:{path}"
+            with tempfile.TemporaryDirectory() as folder:
+                metrics.extractors.classifier(source, seed, folder)
+                options.extractors.mkdir(parents=True, exist_ok=True)
+                (made,) = Path(folder).glob("*.keras")
+                for suffix in (".json", ".keras"):
+                    shutil.copy(made.with_suffix(suffix), path.with_suffix(suffix))
+        yield f"file:{path.resolve()}"
 
 
-def real(options, name):
+def real(options, source):
     """The row of real images in the place of samples."""
-    if finished(options, data=name, model="real"):
+    if finished(options, data=source.name, model="real"):
         return
-    source = data.open(name, options.data_dir, needs=("image", "label"))
     found = {}
-    for extractor in evaluations(options, name, source):
+    for extractor in evaluations(options, source.name, source):
         evaluation = metrics.Evaluation(source, metrics.extractors.open(extractor, source), options.count)
         scores = evaluation.scores(evaluation.other_real(), SCORES)
         found[evaluation.extractor.name] = {"scores": scores, "protocol": evaluation.protocol()}
-    record(options, {"data": name, "model": "real", "seed": 0, "last": found})
+    record(options, {"data": source.name, "model": "real", "seed": 0, "last": found})
 
 
 SCORES = ("frechet", "kid", "precision", "recall", "class_accuracy")
 
 
-def trained(options, name, model, seed):
+def evaluated(options, run, which, source, extractors):
+    """{extractor: its scores of a checkpoint, and their protocol}; also kept with the run."""
+    game, found = zoo.load(run, which), {}
+    for name in extractors:
+        evaluation = metrics.Evaluation(source, metrics.extractors.open(name, source), options.count)
+        scores = evaluation.scores(evaluation.samples(game), evaluation.possible(game, SCORES))
+        run.append_scores(int(game.round.numpy()), which, scores, evaluation.protocol())
+        found[evaluation.extractor.name] = {"scores": scores, "protocol": evaluation.protocol()}
+    return found
+
+
+def trained(options, source, model, seed):
     """Trains, or goes on with, one run; evaluates its last and its best checkpoint; the row."""
-    folder, config = options.runs / f"{model}-{name}-seed{seed}", registry.entry(model).config
-    place = ["--data-dir", options.data_dir] if options.data_dir else []
-    first, second = (f"file:{HERE / 'extractors' / f'{name}-{i}.keras'}" for i in (0, 1))
+    name, extractors = source.name, list(evaluations(options, source.name, source))
+    folder, config = (options.runs / f"{model}-{name}-seed{seed}").resolve(), registry.entry(model).config
+    place = ["--data-dir", os.path.abspath(os.path.expanduser(options.data_dir))] if options.data_dir else []
     steps = options.images // (config.batch_size * config.discriminator_steps)
     train = ["train.py", "--model", model, "--data", name, "--steps", str(steps), "--every", str(-(-steps // LOOKS)), "--seed", str(seed)]
     if not (folder / "config.json").exists():
-        call(*train, *place, "--extractor", first, "--run-dir", folder)
+        call(*train, *place, "--extractor", extractors[0], "--run-dir", folder)
     elif not (folder / "export").exists():
-        call("train.py", "--resume", folder, "--extractor", first)
+        call("train.py", "--resume", folder, "--extractor", extractors[0])
     run = runs.Run(folder)
-    found = {}
-    for checkpoint in ("last", "best"):
-        for extractor in (first, second):
-            call("-m", "zoo", "evaluate", folder, "--checkpoint", checkpoint, "--extractor", extractor, "--count", options.count)
-            row = run.rows[-1]
-            found.setdefault(checkpoint, {})[row["protocol"]["extractor"]] = {"scores": row["scores"], "protocol": row["protocol"]}
+    found = {which: evaluated(options, run, which, source, extractors) for which in ("last", "best")}
     looks = [row for row in run.rows if "images_per_second" in row]
     if seed == 0:
         options.grids.mkdir(parents=True, exist_ok=True)

@@ -40,12 +40,12 @@ def normal(stddev=0.02):
 
 
 def pyramid(image_shape):
-    """Sides from small to full size: [(4, 4), (8, 8), (16, 16), (32, 32)]; odd ones round up: 7, 13, 25, 50, 100.
+    """Sides from small to full size: [(4, 4), (8, 8), (16, 16), (32, 32)]; odd ones round up: 4, 7, 14, 28.
 
-    The smallest step has a short side of 4 to 7.
+    The smallest step has a short side of 4 to 6: from 7 (as 28 halved twice) digits come out much worse.
     """
     steps = [tuple(image_shape[:2])]
-    while min(steps[0]) >= 8:
+    while min(steps[0]) >= 7:
         steps.insert(0, tuple(-(-side // 2) for side in steps[0]))
     return steps
 

@@ -8,6 +8,8 @@ The discriminator has two heads, source and class. With D = sigmoid(source logit
 `acgan_128` is table 1 (ImageNet) and `acgan_32` table 2 (CIFAR-10). Differs from the paper, where it cannot be as printed: table 1
 lists four transposed convolutions, which do not reach 128 pixels from 4; a fifth of 64 channels stands before the last. Adam's
 beta_2 is 0.999 (printed as 10^-3). The generator's source term is the non-saturating form of the paper's -L_S.
+`acgan` is small, and its discriminator learns classes from real images only: where generated ones count as well, the players agree on
+marks of a class that are none (MNIST, 119,000 images seen: 91.4 % of the samples were taken for their class, without them 96.9 %).
 """
 
 import dataclasses
@@ -62,8 +64,10 @@ def build_discriminator(config):
 @register(
     acgan=Config(
         generator_widths=(256, 128, 64, 32),
-        discriminator_widths=(16, 32, 64, 128, 256),
+        generator_kernel=4,
+        discriminator_widths=(16, 32, 64, 128),
         dropout=0.3,
+        fake_class_weight=0.0,
         generator_learning_rate=5e-4,
         discriminator_learning_rate=5e-4,
         steps=800,

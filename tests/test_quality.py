@@ -1,0 +1,69 @@
+"""The table of models on real data: scores of two protocols never share a table."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def quality():
+    spec = importlib.util.spec_from_file_location("quality", ROOT / "benchmarks" / "quality.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def row(model, seed, value, extractor="a", **more):
+    def found(which):
+        protocol = {"extractor": f"{extractor}{which}", "extractor_sha256": "f" * 64, "data": "mnist 3.0.1"}
+        return {"scores": {f"frechet[{extractor}{which}]": value, f"kid[{extractor}{which}]": 0.002}, "protocol": protocol}
+
+    scores = {f"{extractor}{which}": found(which) for which in (1, 2)}
+    return {"data": "mnist", "model": model, "seed": seed, "last": scores, "best": scores, **more}
+
+
+RUN = {
+    "images": 1000,
+    "parameters": {"generator": 1234, "discriminator": 56},
+    "seconds": 60.0,
+    "command": "python train.py",
+    "precision": "float32",
+    "versions": {"python": "3.11"},
+    "machine": "one",
+}
+
+
+def test_a_row_a_model_with_mean_and_spread(quality, tmp_path):
+    options = quality.Options(results=tmp_path / "results.jsonl")
+    for found in (row("real", 0, 1.0), row("gan", 0, 10.0, **RUN), row("gan", 1, 14.0, **RUN), row("dcgan", 0, 3.0, **RUN)):
+        quality.record(options, found)
+    quality.write(options)
+    text = (tmp_path / "results.md").read_text()
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    assert [line.split(" | ")[0].strip("| `") for line in lines] == ["model", "real against real", "gan", "dcgan"]
+    assert "| 2 | 1,234 / 56 | 12.00 ± 2.83 | 12.00 ± 2.83 | 12.00 ± 2.83 | 2.0 ± 0.0 |" in lines[2] and lines[2].endswith("| 60 |")
+    assert "| 1 | 1,234 / 56 | 3.00 |" in lines[3]
+    assert quality.finished(options, model="gan", seed=1, data="mnist", images=1000) and not quality.finished(options, model="gan", seed=2)
+
+
+def test_another_protocol_is_another_table(quality, tmp_path):
+    options = quality.Options(results=tmp_path / "results.jsonl")
+    for extractor in "ab":
+        quality.record(options, row("real", 0, 1.0, extractor))
+        quality.record(options, row("gan", 0, 10.0, extractor, **RUN))
+    quality.write(options)
+    assert (tmp_path / "results.md").read_text().count("| model |") == 2
+
+
+def test_the_committed_table_is_made_of_the_committed_rows(quality, tmp_path):
+    kept = ROOT / "benchmarks" / "results.jsonl"
+    copy = tmp_path / "results.jsonl"
+    copy.write_text(kept.read_text())
+    quality.write(quality.Options(results=copy))
+    assert (tmp_path / "results.md").read_text() == kept.with_suffix(".md").read_text()
+    names = {json.loads(line)["model"] for line in kept.read_text().splitlines()}
+    assert {"real", "gan", "dcgan", "cgan", "acgan"} <= names
