@@ -3,6 +3,7 @@
 # ruff: noqa: I001
 import dataclasses
 import os
+import re
 import shlex
 import sys
 from typing import Literal
@@ -16,6 +17,7 @@ from zoo import callbacks, card, command, data, export, game, metrics, registry,
 from zoo.errors import UserError
 
 RETRIES = 3  # how often a training that has diverged goes back to its last checkpoint
+FEWEST = 10  # samples that can be scored
 DIVERGED = 3  # exit status where that did not help
 
 
@@ -100,6 +102,9 @@ def main(argv=None):
 
     if not run:
         runs.Run.free(options.run_dir)
+    metrics.known(options.best)
+    if options.scores and options.scores < FEWEST:
+        raise UserError(f"--scores {options.scores}: at least {FEWEST}, or 0 for none")
 
     policy = scale.precision(options.precision)
     strategy = scale.strategy(options.strategy)
@@ -131,28 +136,27 @@ def main(argv=None):
         raise UserError(f"{run.folder} has played its {done} rounds; to play on: --steps {2 * done}")
     evaluation = measured = None
     if options.scores:
-        metrics.known(options.best)
         evaluation = metrics.Evaluation(source, metrics.extractors.open(options.extractor, source), options.scores)
         measured = evaluation.during_training(model, options.best)
     record["parameters"] = {"generator": model.generator.count_params(), "discriminator": model.discriminator.count_params()}
     run = run or runs.Run.create(record, options.run_dir)
     plan(entry, model, source, how, run.folder)
     if evaluation:
-        print(f"scores     {', '.join(measured)} of {options.scores:,} samples at a look; {evaluation.extractor.about}", flush=True)
+        print(f"scores     {', '.join(measured)} of {options.scores:,} samples at a look; {evaluation.extractor.about}")
+        print(f"           at most {callbacks.SHARE:.0%} of the time: where that is not enough, a look goes without", flush=True)
     if restored:
         print(f"resumed    after round {done:,} from {restored}", flush=True)
     with runs.writing(run):
         run.lengthen(config, done)
         most = options.steps_per_execution if replicas == 1 else 1  # Keras' loop of rounds fails under MirroredStrategy
-        ended_by = fit(model, run, source, most, heard_by(run, source, evaluation, measured, options))
+        with tf.summary.create_file_writer(str(run.folder)).as_default() as writer:
+            status = fit(model, run, source, most, heard_by(run, source, evaluation, measured, options, writer))
         rounds = callbacks.played(model)
         describe(run, entry, model)
-        if ended_by == "diverged":
-            print(f"\nstopped; the checkpoint of round {rounds:,} is whole. To try again: {run.resume_command}", file=sys.stderr)
-            return DIVERGED
-        if ended_by and rounds < config.steps:
-            print(f"\nsaved after round {rounds:,}; to go on: {run.resume_command}", file=sys.stderr)
-            return 128 + ended_by
+        if status and (status == DIVERGED or rounds < config.steps):
+            kept = "stopped; the checkpoint is whole, and other settings need a new run" if status == DIVERGED else "saved"
+            print(f"\n{kept} after round {rounds:,}; to go on: {run.resume_command}", file=sys.stderr)
+            return status
         version = export.write(zoo.load(run), run.export_folder)
         describe(run, entry, model)
     report(run, version, rounds)
@@ -173,7 +177,9 @@ def recorded(options, config, source, policy, replicas, compiled):
             "precision": scale.spoken(policy),
             "strategy": "mirrored" if replicas > 1 else "none",
             "xla": "on" if compiled else "off",
-            **{name: getattr(options, name) for name in ("scores", "extractor", "best")},
+            "scores": options.scores,
+            "best": options.best,
+            "extractor": re.sub("^(file|inception):(.+)", lambda named: f"{named[1]}:{os.path.abspath(named[2])}", options.extractor),
         },
     }
 
@@ -191,52 +197,55 @@ def plan(entry, model, source, precision, folder):
     print(f"folder     {folder}", flush=True)
 
 
-def heard_by(run, source, evaluation, measured, options):
-    """The callbacks of a training, in the order in which they hear of it. The last two see what the others have found."""
-    writer = tf.summary.create_file_writer(str(run.folder))
+def heard_by(run, source, evaluation, measured, options, writer):
+    """The callbacks of a training, in the order in which they hear of it: what `Look` writes down is found before it."""
     batch = next(iter(source.batches(min(64, source.sizes["train"]), 0)))  # always the same
-    others = [callbacks.Watch(batch, metrics.pictures.pairwise_distance)]
+    others = [callbacks.Watch(run, batch, metrics.pictures.pairwise_distance)]
     if evaluation:
         others.append(callbacks.Evaluate(run, writer, evaluation, measured, options.best))
-    profile = [callbacks.Profile(run)] if options.profile else []
-    return [callbacks.Interrupt(), *others, callbacks.Look(run, writer, batch, others), callbacks.Summaries(run, writer), *profile]
+    heard = [callbacks.Save(run), *others, callbacks.Look(run, writer, batch, others), callbacks.Summaries(run, writer)]
+    return [*heard, *([callbacks.Profile(run)] if options.profile else [])]
 
 
 def fit(model, run, source, most, heard):
-    """Plays the rounds. Returns the signal that ended them early, `diverged` where they did not stay finite, or None."""
-    config, interrupt, tries = model.config, heard[0], 0
+    """Plays the rounds, going back where they do not stay finite. Returns the exit status that ends it early, or 0."""
+    interrupt = callbacks.Interrupt()
     try:
-        while True:
+        for tries in range(1, RETRIES + 2):
             try:
-                for start, length, count, at_once in runs.phases(callbacks.played(model), config.steps, config.every, most):
-                    if model.steps_per_execution != at_once:
-                        model.steps_per_execution, model.train_function = at_once, None  # Keras makes another one
-                    model.fit(
-                        source.batches(config.batch_size * config.discriminator_steps, config.seed, start),
-                        steps_per_epoch=length,
-                        initial_epoch=start // config.every,
-                        epochs=start // config.every + count,
-                        verbose=1 if sys.stdout.isatty() else 2,
-                        shuffle=False,
-                        callbacks=heard,
-                    )
-                    if interrupt.signal:
-                        break
-                return interrupt.signal
+                play(model, source, most, [interrupt, *heard])
+                return 128 + interrupt.signal if interrupt.signal else 0
             except callbacks.Diverged as trouble:
+                again = f"going back to the last checkpoint with other noise ({tries} of {RETRIES})" if tries <= RETRIES else "giving up"
+                text = f"{trouble}. What usually helps: smaller learning rates, --precision float32, a smaller penalty; {again}"
+                print(f"\nwarning: {text}", file=sys.stderr, flush=True)
                 noise = int(keras.ops.convert_to_numpy(model.retries)) + 1
-                path, tries = run.restore(model), tries + 1
+                run.restore(model)
                 model.retries.assign(noise)
-                again = f"going back to {path} with other noise ({tries} of {RETRIES})" if tries <= RETRIES else "giving up"
-                print(f"\nwarning: {trouble}. {HELP}; {again}", file=sys.stderr, flush=True)
-                if tries > RETRIES:
-                    return "diverged"
+                run.append({"round": callbacks.played(model), "warnings": [text]})
+        heard[0].save()  # with its new noise: what goes on from here does not repeat itself
+        return DIVERGED
     finally:
         interrupt.restore()
-        next(callback for callback in heard if isinstance(callback, callbacks.Summaries)).writer.close()
 
 
-HELP = "What usually helps: smaller learning rates, --precision float32, a smaller penalty"
+def play(model, source, most, heard):
+    """Plays the rounds that are left, in parts that Keras' epochs can end at looks."""
+    config, interrupt = model.config, heard[0]
+    for start, length, count, at_once in runs.phases(callbacks.played(model), config.steps, config.every, most):
+        if model.steps_per_execution != at_once:
+            model.steps_per_execution, model.train_function = at_once, None  # Keras makes another one
+        model.fit(
+            source.batches(config.batch_size * config.discriminator_steps, config.seed, start),
+            steps_per_epoch=length,
+            initial_epoch=start // config.every,
+            epochs=start // config.every + count,
+            verbose=1 if sys.stdout.isatty() else 2,
+            shuffle=False,
+            callbacks=heard,
+        )
+        if interrupt.signal:
+            break
 
 
 def describe(run, entry, model):

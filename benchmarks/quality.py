@@ -4,6 +4,7 @@ Each run sees the same number of images and is scored by the same classifier (be
 a second one, trained from another seed, confirms. Stopped at any moment and started again, it goes on where it was.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -33,7 +34,7 @@ class Options:
     """TFDS data sets with a `test` split and class labels"""
     seeds: int = 3
     """runs of each model on the first data set; the others get one"""
-    images: int = 300_000
+    images: int = 500_000
     """that each run sees"""
     count: int = 10_000
     """samples that are scored at the end"""
@@ -53,12 +54,17 @@ def main(argv=None):
     options = command.parse(Options, sys.argv[1:] if argv is None else argv, "quality.py", __doc__)
     for model in options.models:
         registry.entry(model)
-    wanted = [
-        (name, model, seed) for i, name in enumerate(options.data) for model in options.models for seed in range([1, options.seeds][i == 0])
+    wanted = [  # every model once before any a second time
+        (name, model, seed)
+        for seed in range(options.seeds)
+        for name in options.data
+        for model in options.models
+        if not seed or name == options.data[0]
     ]
     sources = {name: data.open(name, options.data_dir, needs=("image", "label")) for name in options.data}
     for source in sources.values():
         real(options, source)
+    write(options)
     bar = tqdm(wanted, "runs", disable=None)
     for name, model, seed in bar:
         bar.set_postfix_str(f"{model} on {name}, seed {seed}")
@@ -85,14 +91,14 @@ def evaluations(options, name, source):
 
 def real(options, source):
     """The row of real images in the place of samples."""
-    if finished(options, data=source.name, model="real"):
+    if finished(options, data=source.name, model="real", images=options.images):
         return
     found = {}
     for extractor in evaluations(options, source.name, source):
         evaluation = metrics.Evaluation(source, metrics.extractors.open(extractor, source), options.count)
         scores = evaluation.scores(evaluation.other_real(), SCORES)
-        found[evaluation.extractor.name] = {"scores": scores, "protocol": evaluation.protocol()}
-    record(options, {"data": source.name, "model": "real", "seed": 0, "last": found})
+        found[evaluation.extractor.name] = {"scores": scores, "protocol": evaluation.protocol("float32")}  # as zoo.load's models
+    record(options, {"data": source.name, "model": "real", "seed": 0, "images": options.images, "last": found})
 
 
 SCORES = ("frechet", "kid", "precision", "recall", "class_accuracy")
@@ -104,15 +110,15 @@ def evaluated(options, run, which, source, extractors):
     for name in extractors:
         evaluation = metrics.Evaluation(source, metrics.extractors.open(name, source), options.count)
         scores = evaluation.scores(evaluation.samples(game), evaluation.possible(game, SCORES))
-        run.append_scores(int(game.round.numpy()), which, scores, evaluation.protocol())
-        found[evaluation.extractor.name] = {"scores": scores, "protocol": evaluation.protocol()}
+        run.append_scores(int(game.round.numpy()), which, scores, evaluation.protocol(game.compute_dtype))
+        found[evaluation.extractor.name] = {"scores": scores, "protocol": evaluation.protocol(game.compute_dtype)}
     return found
 
 
 def trained(options, source, model, seed):
     """Trains, or goes on with, one run; evaluates its last and its best checkpoint; the row."""
     name, extractors = source.name, list(evaluations(options, source.name, source))
-    folder, config = (options.runs / f"{model}-{name}-seed{seed}").resolve(), registry.entry(model).config
+    folder, config = (options.runs / f"{model}-{name}-{options.images}-seed{seed}").resolve(), registry.entry(model).config
     place = ["--data-dir", os.path.abspath(os.path.expanduser(options.data_dir))] if options.data_dir else []
     steps = options.images // (config.batch_size * config.discriminator_steps)
     train = ["train.py", "--model", model, "--data", name, "--steps", str(steps), "--every", str(-(-steps // LOOKS)), "--seed", str(seed)]
@@ -154,7 +160,10 @@ def call(*arguments):
 
 def finished(options, **wanted):
     """The rows so far, or those that have these values."""
-    rows = [json.loads(line) for line in options.results.read_text().splitlines()] if options.results.exists() else []
+    rows = []
+    for line in options.results.read_text().splitlines() if options.results.exists() else []:
+        with contextlib.suppress(ValueError):  # cut short
+            rows.append(json.loads(line))
     return [row for row in rows if all(row[key] == value for key, value in wanted.items())]
 
 
@@ -173,10 +182,10 @@ def write(options):
     """benchmarks/results.md of all rows: a table for each protocol, for only scores of the same one may share a column."""
     rows, tables = finished(options), {}
     for row in rows:
-        tables.setdefault(json.dumps([found["protocol"] for found in row["last"].values()]), []).append(row)
+        tables.setdefault((json.dumps([found["protocol"] for found in row["last"].values()]), row["images"]), []).append(row)
     text = ["# Models on real data", "", __doc__.split("\n\n")[0].splitlines()[0], ""]
     text += ["Made by `python benchmarks/quality.py`; every number can be made again by the command of its row.", ""]
-    for protocols, found in tables.items():
+    for (protocols, _), found in tables.items():
         text += table(json.loads(protocols), found)
     path = options.results.with_suffix(".md")
     work = path.with_suffix(".writing")
@@ -186,11 +195,10 @@ def write(options):
 
 def table(protocols, rows):
     """One protocol's part of the page."""
-    name, (real_row,) = rows[0]["data"], [row for row in rows if row["model"] == "real"]
-    images = max((row["images"] for row in rows if "images" in row), default=0)
+    name, images, real_rows = rows[0]["data"], rows[0]["images"], [row for row in rows if row["model"] == "real"]
     lines = [f"## {name}, {images:,} images seen", "", "| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
-    lines.append("| " + " | ".join(["real against real", "", "", "", *scores([real_row])[1:], ""]) + " |")
-    models = list(dict.fromkeys(row["model"] for row in rows if row is not real_row))
+    lines += ["| " + " | ".join(["real against real", "", "", "", *scores([row])[1:], ""]) + " |" for row in real_rows[-1:]]
+    models = list(dict.fromkeys(row["model"] for row in rows if row not in real_rows))
     for model in models:
         mine = [row for row in rows if row["model"] == model]
         sizes = " / ".join(f"{count:,}" for count in mine[0]["parameters"].values())

@@ -10,7 +10,7 @@ from PIL import Image
 from test_compare import FRECHET, MORE, PROTOCOL, evaluated, falling, look, made
 
 from zoo import __main__ as tool
-from zoo import card, command
+from zoo import card, command, results
 from zoo.metrics.evaluation import best_first
 from zoo.runs import Run
 
@@ -246,7 +246,7 @@ def test_it_is_written_whole_and_again(run):
 
 def test_what_fails_leaves_the_card_that_there_was(run, monkeypatch):
     first = written(run)
-    monkeypatch.setattr(card.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("no space left")))
+    monkeypatch.setattr(results.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("no space left")))
     with pytest.raises(OSError):
         written(run)
     assert (run.folder / "README.md").read_text() == first

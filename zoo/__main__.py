@@ -11,7 +11,7 @@ import tyro
 from tqdm import tqdm
 
 import zoo
-from zoo import callbacks, command, compare, data, export, metrics, registry, runs
+from zoo import callbacks, card, command, compare, data, export, metrics, registry, runs
 from zoo.errors import UserError
 
 Folder = tyro.conf.Positional[Path]
@@ -146,17 +146,21 @@ class Evaluate(Judged):
             metrics.known(name)
         run, game, evaluation = self.open()
         fake = evaluation.samples(game, progress("samples"))
-        asked = self.metrics or evaluation.possible(game, metrics.METRICS)
-        scores = evaluation.scores(fake, asked)
-        real = evaluation.scores(evaluation.other_real(), [name for name in asked if name != "memorisation"])
+        asked, say = self.metrics, None
+        if asked is None:
+            asked, say = evaluation.possible(game, metrics.METRICS), lambda text: print(text, file=sys.stderr)
+        scores = evaluation.scores(fake, asked, say)
         with runs.writing(run):
-            run.append_scores(callbacks.played(game), self.checkpoint, scores, evaluation.protocol())
+            run.append_scores(callbacks.played(game), self.checkpoint, scores, evaluation.protocol(game.compute_dtype))
+            entry = registry.entry(run.record["model"])
+            card.write(run, entry.paper, entry.line, metrics.best_first, "label" in game.conditions)
+        real = evaluation.scores(evaluation.other_real(), [name for name in asked if name != "memorisation"], lambda text: None)
         print(f"{run.folder}, checkpoint {self.checkpoint} (round {callbacks.played(game):,})")
         print(
             command.table(["score", "samples", "real"], [[k, f"{v:.4g}", f"{real[k]:.4g}" if k in real else ""] for k, v in scores.items()])
         )
         print("\nprotocol")
-        for name, value in evaluation.protocol().items():
+        for name, value in evaluation.protocol(game.compute_dtype).items():
             print(f"  {name} = {value}")
         print(f"\nreal: other real images in the place of the samples. Written to {run.folder / 'metrics.jsonl'}")
 
@@ -173,8 +177,10 @@ class Analyse(Judged):
         fake = evaluation.samples(game, progress("samples"))
         analyses = metrics.analyses
         kinds = [analyses.discriminability, analyses.diversity] if game.conditions and evaluation.extractor.classes else []
-        for analysis in [*kinds, analyses.neighbours]:
+        for analysis in kinds:
             told(run, self.out, "analysis", analysis(evaluation, game, fake=fake, progress=progress(analysis.__name__)))
+        found = analyses.neighbours(evaluation, game, min(10, len(fake)), fake, progress=progress("neighbours"))
+        told(run, self.out, "analysis", found)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,15 +191,23 @@ class Usefulness(Judged):
     """numbers of real images that samples are added to (default: 100, 500 and 2,000, where there are as many)"""
     repeats: int = 3
     """trainings of each kind"""
+    updates: int = 1000
+    """of each classifier, of 128 images each"""
     out: Path | None = None
     """folder of the plots (default: usefulness/ in the run's)"""
 
     def __call__(self):
         if self.repeats < 1:
             raise UserError(f"--repeats {self.repeats}: at least 1")
+        if wrong := [size for size in self.sizes or () if size < 1]:
+            raise UserError(f"--sizes {wrong[0]}: at least 1")
         run, game, evaluation = self.open()
-        told(run, self.out, "usefulness", metrics.analyses.gan_train_test(evaluation, game, self.count, progress=progress("GAN-train")))
-        found = metrics.analyses.augmentation(evaluation, game, self.sizes, self.count, self.repeats, progress=progress("augmentation"))
+        told(
+            run, self.out, "usefulness", metrics.analyses.gan_train_test(evaluation, game, self.count, self.updates, progress("GAN-train"))
+        )
+        found = metrics.analyses.augmentation(
+            evaluation, game, self.sizes, self.count, self.repeats, self.updates, progress=progress("augmentation")
+        )
         told(run, self.out, "usefulness", found)
 
 

@@ -12,7 +12,7 @@ class Trace(threading.local):
     place = 0
 
     def __init__(self):
-        self.noted = {}
+        self.noted, self.gradients = {}, {}
 
 
 class Randomness(keras.random.SeedGenerator):
@@ -99,16 +99,23 @@ class Ledger(keras.metrics.Metric):
         sums, counts = self.total[0], self.total[1]
         return tf.where(counts[index] < counts[-1], float("nan"), sums[index] / tf.maximum(counts[-1], 1))
 
-    def trouble(self):
-        """What was first not finite: (share of the rounds before it, names of values, names of weights with such a gradient), or None."""
+    def trouble(self, rounds):
+        """What was not finite in the first bad one of these rounds: (its number from 0, names of values, names of weights), or None.
+
+        What the discriminator's turn has broken breaks the generator's too: then only the former is named.
+        """
         counts = keras.ops.convert_to_numpy(self.total)[1]
         sound = keras.ops.convert_to_numpy(self.sound)
-        values = {name: counts[i] for i, name in enumerate(self.columns)}
-        gradients = {path: sound[i] for i, path in enumerate(self.watched[: self.GRADIENTS])}
-        first = min([*values.values(), *gradients.values()], default=counts[-1])
-        if first >= counts[-1]:
+        each = counts[-1] / rounds  # replicas
+        found = {name: int(counts[i] / each) for i, name in enumerate(self.columns)}
+        found |= {name: int(sound[i] / each) for i, name in enumerate(self.watched[: self.GRADIENTS])}
+        first = min(found.values(), default=rounds)
+        if first >= rounds:
             return None
-        return float(first / counts[-1]), *([name for name, count in kind.items() if count == first] for kind in (values, gradients))
+        bad = [name for name, count in found.items() if count == first]
+        if any(name.startswith("d_") for name in bad):
+            bad = [name for name in bad if not name.startswith(("g_", "generator's"))]
+        return first, [name for name in bad if name in self.columns], [name for name in bad if name not in self.columns]
 
     def result(self):
         return self.total[1, -1]

@@ -15,7 +15,9 @@ from tensorboard.plugins.custom_scalar import summary as custom_scalar
 from tensorboard.plugins.hparams import api as hparams
 
 from zoo.errors import UserError
+from zoo.results import base, rounded
 
+SHARE = 0.15  # of a training's time that scores may take
 WON = 0.998  # share of real images that are ranked above generated ones from which on a discriminator has won
 FADED = 0.01  # of a gradient's largest norm: below, it has vanished
 COLLAPSED = 0.4  # of the variety of real images: below, samples have collapsed
@@ -63,7 +65,7 @@ class Interrupt(keras.callbacks.Callback):
         self.signal, self.before = None, {}
 
     def on_train_begin(self, logs=None):
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM) if self.signal is None else ():
             self.before.setdefault(number, signal.signal(number, self._note))
 
     def _note(self, number, frame):
@@ -91,10 +93,12 @@ class Watch(keras.callbacks.Callback):
     of samples is measured against by `variety(images in [0, 1], labels or None)`.
     """
 
-    def __init__(self, batch, variety):
+    def __init__(self, run, batch, variety):
         super().__init__()
         self.batch, self.variety, self.row, self.begun = batch, variety, {}, 0
-        self.largest, self.seen, self.said, self.drawn = {}, {}, set(), 0.0
+        before = [text for row in run.rows for text in row.get("warnings", [])]
+        self.said = {kind for kind, help in HELPS.items() if any(help in text for text in before)}
+        self.largest, self.seen, self.drawn = {}, {}, 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
         self.begun = played(self.model)
@@ -102,8 +106,11 @@ class Watch(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if all(math.isfinite(value) for value in logs.values()):
             return
-        share, values, weights = self.model.ledger.trouble()
-        number = self.begun + int(share * (batch + 1)) + 1
+        found = self.model.ledger.trouble(batch + 1)
+        if found is None:
+            raise Diverged(f"by round {self.begun + batch + 1}: a value has grown beyond what a float holds")
+        first, values, weights = found
+        number = self.begun + first + 1
         values = [name for name in values if not name.endswith("gradient_norm")]
         terms = f"{' and '.join(values)} {'are' if len(values) > 1 else 'is'} not finite" if values else "every loss term is finite"
         layers = (
@@ -163,7 +170,7 @@ class Evaluate(keras.callbacks.Callback):
     (never the last one), so that training never stalls and every score has the same protocol.
     """
 
-    def __init__(self, run, writer, evaluation, metrics, best, share=0.15):
+    def __init__(self, run, writer, evaluation, metrics, best, share=SHARE):
         super().__init__()
         self.run, self.writer, self.evaluation, self.metrics, self.best, self.share = run, writer, evaluation, metrics, best, share
         self.started, self.spent, self.row, self.failed = None, 0.0, {}, False
@@ -172,32 +179,32 @@ class Evaluate(keras.callbacks.Callback):
         if self.started is None:
             self.started = time.monotonic()
             with self.writer.as_default(step=played(self.model)):
-                tf.summary.text("protocol", f"```\n{json.dumps(self.evaluation.protocol(), indent=2)}\n```")
+                tf.summary.text("protocol", f"```\n{json.dumps(self.evaluation.protocol(self.model.compute_dtype), indent=2)}\n```")
 
     def on_epoch_end(self, epoch, logs=None):
         self.row, began = {}, time.monotonic()
         last = played(self.model) >= self.model.config.steps
-        if self.spent > self.share * (began - self.started) and not last:
+        if self.model.stop_training or (self.spent > self.share * (began - self.started) and not last):
             return
-        try:
-            scores = self.evaluation.scores(self.evaluation.samples(self.model), self.metrics)
-        except UserError as error:  # samples that no statistic can take are no reason to stop
-            if not self.failed:
-                print(f"\nwarning: no scores: {error}", file=sys.stderr, flush=True)
-            self.failed = True
-            return
+        scores = self.evaluation.scores(self.evaluation.samples(self.model), self.metrics, self._say)
         self._keep(scores)
         seconds = time.monotonic() - began
         self.spent += seconds
         self.row = {
-            "scores": {name: round(value, 6) for name, value in scores.items()},
-            "protocol": self.evaluation.protocol(),
+            "scores": {name: rounded(value) for name, value in scores.items()},
+            "protocol": self.evaluation.protocol(self.model.compute_dtype),
             "scores_seconds": round(seconds, 2),
         }
         with self.writer.as_default(step=played(self.model)):
             for name, value in scores.items():
                 tf.summary.scalar(f"scores/{name}", value)
-        logs.update({name.partition("[")[0]: value for name, value in scores.items()}, scores_seconds=seconds)  # for the progress line
+        logs.update({base(name): value for name, value in scores.items()}, scores_seconds=seconds)  # for the progress line
+
+    def _say(self, text):
+        """Samples that a statistic cannot take are no reason to stop; said once."""
+        if not self.failed:
+            print(f"\nwarning: {text}", file=sys.stderr, flush=True)
+        self.failed = True
 
     def _keep(self, scores):
         name = self.evaluation.named(self.best, scores)
@@ -208,8 +215,30 @@ class Evaluate(keras.callbacks.Callback):
             self.run.keep_best(self.model, name, scores[name])
 
 
+class Save(keras.callbacks.Callback):
+    """The checkpoint: at the end of each epoch, before anything else happens there, and at the start where there is none to go back to."""
+
+    def __init__(self, run):
+        super().__init__()
+        self.run = run
+
+    def set_model(self, model):
+        super().set_model(model)
+        self.manager = self.run.manager(model)
+
+    def on_train_begin(self, logs=None):
+        if not self.run.checkpoints:
+            self.save()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.save()
+
+    def save(self):
+        self.manager.save(checkpoint_number=played(self.model))
+
+
 class Look(keras.callbacks.Callback):
-    """At the end of each epoch: the checkpoint first, then a grid of samples and a line of numbers.
+    """At the end of each epoch: a grid of samples and a line of numbers.
 
     others: callbacks before this one whose `row` belongs to that line.
     """
@@ -218,20 +247,13 @@ class Look(keras.callbacks.Callback):
         super().__init__()
         self.run, self.writer, self.batch, self.others, self.started = run, writer, batch, others, None
 
-    def set_model(self, model):
-        super().set_model(model)
-        self.manager = self.run.manager(model)
-
     def on_train_begin(self, logs=None):
         if self.started is None:
             self.started, self.first = time.monotonic(), played(self.model)
             self.before = max((row.get("seconds", 0.0) for row in self.run.rows), default=0.0)
-        if not self.run.checkpoints:
-            self.manager.save(checkpoint_number=played(self.model))  # there is always one to go back to
 
     def on_epoch_end(self, epoch, logs=None):
         number, config = played(self.model), self.model.config
-        self.manager.save(checkpoint_number=number)
         picture = grid(*(np.asarray(value) for value in self.model.preview(self.batch)))
         folder = self.run.folder / "samples"
         folder.mkdir(exist_ok=True)
@@ -241,14 +263,14 @@ class Look(keras.callbacks.Callback):
         seconds = time.monotonic() - self.started
         images = config.batch_size * config.discriminator_steps
         rows = [other.row for other in self.others]
-        ours = {name for row in rows for name in row.get("scores", {})}
-        shown = {name.partition("[")[0] for name in ours} | {"scores_seconds"}
+        shown = {base(name) for row in rows for name in row.get("scores", {})} | {"scores_seconds"}
+        training = seconds - sum(getattr(other, "spent", 0.0) for other in self.others)
         self.run.append(
             {
                 "round": number,
                 "images": number * images,
                 "seconds": round(self.before + seconds, 3),
-                "images_per_second": round((number - self.first) * images / seconds, 1),
+                "images_per_second": round((number - self.first) * images / training, 1),
                 **{name: round(float(value), 6) for name, value in (logs or {}).items() if name not in shown},
                 **{name: value for row in rows for name, value in row.items()},
             }

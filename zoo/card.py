@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import re
 import shlex
 
@@ -50,7 +49,7 @@ def write(run, paper, line, best_first, by_class=False):
         _versions(run),
     ]
     path = run.folder / "README.md"
-    _replace(path, lambda work: work.write_text("\n\n".join(part for part in parts if part) + "\n"))
+    results.replace(path, lambda work: work.write_text("\n\n".join(part for part in parts if part) + "\n"))
     return path
 
 
@@ -58,7 +57,7 @@ def write(run, paper, line, best_first, by_class=False):
 
 
 def _title(run, paper, line, by_class):
-    record, looks = run.record, _looks(run)
+    record, looks = run.record, run.looks
     config, data = record["config"], record["data"]
     classes = f" in {config['num_classes']:,} classes" if by_class else ""
     state = "no look was written yet"
@@ -101,7 +100,7 @@ def _scores(measured, best_first):
 
 def _curve(run, measured):
     """Draws curve.png: the main score, the shares among the others, the loss terms, each over images seen."""
-    looks, panels, caption = _looks(run), [], ""
+    looks, panels, caption = run.looks, [], ""
     if measured:  # by the protocol with the most points, which is that of the looks
         protocol, scores = max(measured.items(), key=lambda item: sum(map(len, item[1].values())))
         main = next((name for name in scores if base(name) in MAIN), next(iter(scores)))
@@ -117,7 +116,7 @@ def _curve(run, measured):
         panels.append(("loss terms", {name: [(row["images"], row[name]) for row in looks if name in row] for name in terms}))
     if not panels:
         return ""
-    _replace(run.folder / "curve.png", lambda work: _drawn(panels).savefig(work, format="png", dpi=110))
+    results.replace(run.folder / "curve.png", lambda work: _drawn(panels).savefig(work, format="png", dpi=110))
     return f"![{', '.join(title for title, _ in panels)} over images seen](curve.png){caption}"
 
 
@@ -152,7 +151,7 @@ def _drawn(panels):
 
 
 def _made(run):
-    record, looks = run.record, _looks(run)
+    record, looks = run.record, run.looks
     facts = [f"made {record['created'][:10]}", f"precision {record['precision']}"]
     if record["replicas"] > 1:
         facts.append(f"{record['replicas']} replicas")
@@ -235,7 +234,7 @@ def _use(run, by_class):
 
 model = zoo.load({json.dumps(folder)}{', checkpoint="best"' if best else ""})
 images = model.sample({arguments})  # float32 [3, {", ".join(map(str, config["image_shape"]))}] in [0, 1]"""
-    steps = max([config["steps"], *(row["round"] for row in _looks(run))])
+    steps = max([config["steps"], *(row["round"] for row in run.looks)])
     shell = [f"{sample}  # a grid{'; --label 0 for one class' * by_class}"]
     versions = _exports(run)
     if versions:
@@ -264,22 +263,10 @@ def _versions(run):
 # -- what a run's folder says ---------------------------------------------------------------------------------------------------------
 
 
-def _looks(run):
-    """The lines that training wrote, without those of evaluations afterwards."""
-    return [row for row in run.rows if not row.get("evaluated")]
-
-
 def _exports(run):
     """Versions of the SavedModel that there are."""
     folder = run.export_folder
     return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal()) if folder.is_dir() else []
-
-
-def _replace(path, save):
-    """Lets `save` write beside the path and renames, so that the file is never half there."""
-    work = path.with_name(f".{path.name}.writing")
-    save(work)
-    os.replace(work, path)
 
 
 # -- how things are said --------------------------------------------------------------------------------------------------------------

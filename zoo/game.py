@@ -238,7 +238,7 @@ class Game(keras.Model):
             # Keras sums gradients over replicas; the share of each is what is minimised, the whole is what is logged.
             loss = optimizer.scale_loss(tf.add_n(list(terms.values())) / replicas)
         gradients = tape.gradient(loss, network.trainable_variables)
-        squares = tf.stack([tf.reduce_sum(tf.square(gradient)) for gradient in gradients])
+        squares = tf.stack([tf.reduce_sum(tf.square(gradient)) if gradient is not None else 0.0 for gradient in gradients])
         norm = tf.sqrt(tf.reduce_sum(squares)) * replicas / optimizer.scale_loss(1.0)  # under replicas: the mean of each one's own
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             norm = tf.where(tf.math.is_finite(norm), norm, 0.0)  # the scale was too large: this update is skipped

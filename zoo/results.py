@@ -1,6 +1,7 @@
 """What a run's folder says of its scores and samples, and how such numbers are written for people."""
 
 import json
+import os
 from typing import NamedTuple
 
 from PIL import Image
@@ -50,6 +51,13 @@ def last_grid(run):
     return None
 
 
+def replace(path, save):
+    """Lets `save` write beside the path and renames, so that the file is never half there."""
+    work = path.with_name(f".{os.getpid()}-{path.name}")
+    save(work)
+    os.replace(work, path)
+
+
 def base(name):
     """`frechet[classifier-mnist-1a2b]` -> `frechet`."""
     return name.partition("[")[0]
@@ -65,6 +73,11 @@ def field(name, value):
     if isinstance(value, list):
         return "x".join(map(str, value))
     return str("none" if value is None else value)[: 12 if name.endswith("sha256") else None]
+
+
+def rounded(value):
+    """A number as it is written to a file: six digits that say something."""
+    return float(f"{value:.6g}")
 
 
 def digits(value, count=3):

@@ -15,6 +15,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from zoo import results
 from zoo.errors import UserError
 
 PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "tensorboard", "numpy")
@@ -85,6 +86,11 @@ class Run:
         return [row for line in path.read_text().splitlines() if (row := _row(line))] if path.exists() else []
 
     @property
+    def looks(self):
+        """Those of the rows that training wrote at its looks."""
+        return [row for row in self.rows if "images_per_second" in row]
+
+    @property
     def best(self):
         """The best checkpoint's {"name", "value", "round"}: the score that it is best by; None where none is kept."""
         paths = list((self.folder / "checkpoints" / "best").glob("ckpt-*.index"))
@@ -95,11 +101,14 @@ class Run:
         return None
 
     def keep_best(self, game, name, value):
-        """Keeps the model as it is as the best checkpoint, beside the last ones."""
+        """Keeps the model as it is as the best checkpoint, beside the last ones. The one before goes when this one is whole."""
         folder, number = self.folder / "checkpoints" / "best", int(keras.ops.convert_to_numpy(game.round))
-        manager = tf.train.CheckpointManager(tf.train.Checkpoint(game=game), str(folder), max_to_keep=1)
+        manager = tf.train.CheckpointManager(tf.train.Checkpoint(game=game), str(folder), max_to_keep=2)
         manager.save(checkpoint_number=number)
         _write(folder / "score.json", json.dumps({"name": name, "value": value, "round": number}) + "\n")
+        for path in folder.glob("ckpt-*"):
+            if path.name.split(".")[0] != f"ckpt-{number}":
+                path.unlink()
 
     @property
     def resume_command(self):
@@ -140,7 +149,7 @@ class Run:
         """Adds scores that were made after the training, of the checkpoint of round `number`."""
         look = next((row for row in self.rows if row["round"] == number), {})
         seen = {name: look[name] for name in ("images", "seconds") if name in look}
-        scores = {name: round(value, 6) for name, value in scores.items()}
+        scores = {name: results.rounded(value) for name, value in scores.items()}
         self.append({"round": number, **seen, "evaluated": True, "checkpoint": checkpoint, "scores": scores, "protocol": protocol})
 
     def append(self, row):
@@ -200,7 +209,8 @@ def _settings(record):
     """What must not change between two parts of a run."""
     fields = {name: value for name, value in record["config"].items() if name not in ("steps", "every")}
     data = {f"data {name}": value for name, value in record["data"].items()}
-    return {**{name: record[name] for name in ("model", "precision", "replicas", "xla")}, **data, **fields}
+    measured = {name: value for name, value in record.get("options", {}).items() if name in ("scores", "extractor", "best")}
+    return {**{name: record[name] for name in ("model", "precision", "replicas", "xla")}, **data, **fields, **measured}
 
 
 def _row(line):
@@ -248,7 +258,4 @@ def _next(under, stem):
 
 
 def _write(path, text):
-    """Writes beside and renames, so that the file is never half there."""
-    work = path.with_name(f".{path.name}.writing")
-    work.write_text(text)
-    os.replace(work, path)
+    results.replace(path, lambda work: work.write_text(text))

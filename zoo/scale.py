@@ -37,6 +37,7 @@ with quiet():
     import tensorflow as tf
 
     absl.logging.set_verbosity(absl.logging.ERROR)  # TFDS notes on its own housekeeping
+    tf.get_logger().setLevel("ERROR")  # as of each variable of a checkpoint that is of another model
     if not tf.config.list_physical_devices("GPU"):  # looking says that there is none
         # With oneDNN its remapper fails on the gradient of convolution, bias, leaky ReLU, complains, and gains nothing where it works.
         tf.config.optimizer.set_experimental_options({"remapping": False})

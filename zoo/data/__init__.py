@@ -57,7 +57,7 @@ class Source:
             )
         per_epoch = size // batch_size
         epochs = tf.data.Dataset.range(start // per_epoch, 2**62)
-        if self._fits(split):
+        if self._in_memory(split):
             arrays = self._tensors(split)
 
             def shuffled(epoch):
@@ -82,15 +82,16 @@ class Source:
         return {key: value.numpy() for key, value in self._tensors(split).items()}
 
     def some(self, split="train", count=10_000, seed=0):
-        """The same as `arrays`, of at most `count` examples: drawn by the seed, or the first ones where the data are large."""
-        if self._fits(split):
+        """The same as `arrays`, of at most `count` examples, and 1 GiB: drawn by the seed, or the first ones where the data are large."""
+        count = min(count, IN_MEMORY // int(np.prod(self.image_shape)))
+        if self._in_memory(split):
             rows = np.random.RandomState(seed).permutation(self.sizes[split])[:count]
             return {key: value[rows] for key, value in self.arrays(split).items()}
         batches = list(self.examples(split).take(count).batch(1024).as_numpy_iterator())
         return {key: np.concatenate([batch[key] for batch in batches]) for key in self.keys}
 
-    def _fits(self, split):
-        return self.sizes[split] * int(np.prod(self.image_shape)) <= IN_MEMORY
+    def _in_memory(self, split):
+        return split in self._held or self.sizes[split] * int(np.prod(self.image_shape)) <= IN_MEMORY
 
     def _tensors(self, split):
         if split not in self._held:
@@ -151,6 +152,7 @@ def _from_folder(name, image_shape):
         class_names=tuple(classes) if classes else None,
         examples=lambda split: tf.data.Dataset.from_tensor_slices(arrays),
         beside=_beside(tfds.core.constants.DATA_DIR),
+        _held={"train": {key: tf.constant(value) for key, value in arrays.items()}},
     )
 
 
@@ -246,7 +248,7 @@ def _from_builder(name, builder, image_shape):
 
 def _beside(*folders):
     """The first of these folders that can be written or made, else the temporary one."""
-    for folder in map(os.path.expanduser, folders):
+    for folder in (os.path.abspath(os.path.expanduser(folder)) for folder in folders if "://" not in folder):
         there = folder
         while not os.path.exists(there):
             there = os.path.dirname(there)

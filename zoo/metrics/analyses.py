@@ -560,7 +560,7 @@ def _class_names(analysis, evaluation, game):
             f"the model makes {game.config.num_classes} classes of images, and {source.name} has {source.num_classes}; "
             "name the data that it was trained on: --data"
         )
-    evaluation._fits(game)  # the sizes of the images
+    evaluation.check(game)  # the sizes of the images
     return source.class_names
 
 

@@ -7,8 +7,10 @@ import tensorflow as tf
 
 from zoo.errors import UserError, nearest
 from zoo.metrics import distances, pictures
+from zoo.results import base
 
 BATCH = 250  # images that are sampled at once
+MOST = 60_000  # training images that are searched
 QUERIES = 1000  # images whose nearest training image is looked for
 
 
@@ -53,6 +55,8 @@ class Evaluation:
             raise UserError(f"{source.name} has no split '{split}'; there is: {', '.join(source.sizes)}")
         if count < 2:
             raise UserError(f"--count {count}: scores compare sets of images; at least 2")
+        if not 0 <= seed < 2**31:
+            raise UserError(f"--seed {seed}: must be from 0 to {2**31 - 1}")
         self.source, self.extractor, self.count, self.split, self.seed, self.live = source, extractor, count, split, seed, live
 
     @functools.cached_property
@@ -62,7 +66,7 @@ class Evaluation:
     @functools.cached_property
     def seen(self):
         """The training images, as many as can be held."""
-        return self._drawn("train", self.seed, 60_000)
+        return self._drawn("train", self.seed, MOST)
 
     def _drawn(self, split, seed, count=None):
         drawn = self.source.some(split, count or self.count, seed)
@@ -70,7 +74,7 @@ class Evaluation:
 
     def samples(self, game, progress=iter):
         """As many samples as `count`, with the classes of the real images in turn where the model has classes."""
-        self._fits(game)
+        self.check(game)
         conditions = {name: np.resize(self.real.labels, self.count) for name in game.conditions}
         return Side(
             samples(game, self.count, self.seed, conditions, self.live, progress), conditions.get("label"), self.extractor, progress
@@ -80,28 +84,37 @@ class Evaluation:
         """Real images of the train split (of the same, and others, where that is the split): what samples should look like at best."""
         if self.split != "train":
             return self._drawn("train", self.seed)
-        drawn = self.source.some("train", 2 * self.count, self.seed)
-        half = len(drawn["image"]) // 2
-        labels = drawn.get("label")
-        return Side(drawn["image"][half:], labels if labels is None else labels[half:], self.extractor)
+        drawn = {key: value[len(self.real) :] for key, value in self.source.some("train", 2 * self.count, self.seed).items()}
+        return Side(drawn["image"], drawn.get("label"), self.extractor)
 
-    def scores(self, fake, metrics):
-        """{name: value} of the samples (a Side). metrics: names of `METRICS`. UserError: unknown, or not for these samples."""
+    def scores(self, fake, metrics, say=None):
+        """{name: value} of the samples (a Side). metrics: names of `METRICS`. UserError: unknown, or not for these samples.
+
+        say: told of what a statistic cannot take (too few images, all the same), which is then left out, not raised.
+        """
         found = {}
         for name in metrics:
             if reason := _lacks(self, known(name), fake.labels is not None):
                 raise UserError(reason)
         for function in dict.fromkeys(METRICS[known(name)] for name in metrics):
-            found.update(function(self, fake))
+            try:
+                found.update(function(self, fake))
+            except UserError as error:
+                if say is None:
+                    raise
+                say(f"a score is left out: {error}")
         asked = {*metrics, *("fid" for name in metrics if name == "frechet")}
-        return {name: value for name, value in found.items() if _base(name) in asked or _base(name) not in METRICS}
+        return {name: value for name, value in found.items() if base(name) in asked or base(name) not in METRICS}
 
     def named(self, name, scores):
         """A metric's full name among scores: `frechet` -> `frechet[classifier-mnist-1a2b]`, or `fid`; None where it is missing."""
-        return next((full for full in scores if _base(full) in (name, "fid" if name == "frechet" else name)), None)
+        return next((full for full in scores if base(full) in (name, "fid" if name == "frechet" else name)), None)
 
-    def protocol(self, truncation=None):
-        """Everything that a score depends on beside the model: two scores compare where this is the same."""
+    def protocol(self, precision):
+        """Everything that a score depends on beside the model's weights: two scores compare where this is the same.
+
+        precision: that the samples are made in (a game's `compute_dtype`).
+        """
         return {
             "extractor": self.extractor.name,
             "extractor_sha256": self.extractor.sha256,
@@ -113,7 +126,8 @@ class Evaluation:
             "resizing": self.extractor.resizing,
             "seed": self.seed,
             "generator": "live" if self.live else "averaged",
-            "truncation": truncation,
+            "precision": precision,
+            "truncation": None,  # no model cuts its noise yet
         }
 
     @staticmethod
@@ -131,7 +145,8 @@ class Evaluation:
             raise UserError(reason)
         return list(dict.fromkeys([*self.possible(game, CHEAP), best]))
 
-    def _fits(self, game):
+    def check(self, game):
+        """Raises UserError where the model's images or classes are not those of the data."""
         if tuple(game.config.image_shape) != tuple(self.source.image_shape):
             raise UserError(
                 f"the model makes images of {game.config.image_shape}, and the real ones are opened as {self.source.image_shape}"
@@ -139,6 +154,11 @@ class Evaluation:
         if "label" in game.conditions and self.source.class_names is None:
             raise UserError(
                 f"the model makes images by class, and {self.source.name} has no labels; name the data that it was trained on: --data"
+            )
+        if "label" in game.conditions and not 0 <= self.real.labels.min() <= self.real.labels.max() < game.config.num_classes:
+            found = f"{self.real.labels.min()} to {self.real.labels.max()}"
+            raise UserError(
+                f"the model has {game.config.num_classes} classes, and {self.source.name} has labels {found}; name other data: --data"
             )
 
 
@@ -244,18 +264,15 @@ def _lacks(evaluation, name, by_class):
         return f"{name} needs a model with classes, and this one has none"
     if name == "class_accuracy" and not extractor.classes:
         return f"class_accuracy needs a classifier of the data's own classes, and {extractor.name} is none: --extractor classifier"
-    if name == "inception_score" and extractor.name.startswith("keras"):
+    if name == "inception_score" and not extractor.classes and extractor.distance != "fid":
         return f"inception_score needs an extractor that classifies, and {extractor.name} gives features only"
     if name == "memorisation" and evaluation.split == "train":
         return f"memorisation needs real images that were not trained on: --split test, where {evaluation.source.name} has it"
     return None
 
 
-def _base(name):
-    """`frechet[classifier-mnist-1a2b]` -> `frechet`."""
-    return name.partition("[")[0]
-
-
 def best_first(name):
-    """A key for `min` and `sorted` that puts the better value of a score first."""
-    return (lambda value: value) if _base(name) in LOWER or name.startswith("swd_") else (lambda value: -value)
+    """A key for `min` and `sorted` that puts the better value of a score first: lower, higher, or nearer to 1."""
+    if base(name) == "memorisation":
+        return lambda value: abs(value - 1)
+    return (lambda value: value) if base(name) in LOWER or name.startswith("swd_") else (lambda value: -value)

@@ -5,12 +5,15 @@ turned), once, and kept with its accuracy and hash. `inception` is the graph of 
 of `keras.applications`.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import re
 import tarfile
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,9 +21,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from zoo import results
 from zoo.errors import UserError, nearest
 
 BATCH = 250  # images that go through a network at once
+RECIPE = 1  # of the classifier's network and training: another number makes new ones
 FEW = 20  # images a class (median) below which labels are too few to learn from
 LARGEST = 64  # pixels a side of what the classifier looks at
 SEEN = 480_000  # images that the classifier's training takes, or 40 epochs where those are fewer
@@ -79,7 +84,7 @@ def open(name, source, folder=None, say=print):
     """
     folder = folder or source.beside
     kind, _, rest = name.partition(":")
-    if kind == "classifier" and (not rest or rest.isdecimal()):
+    if kind == "classifier" and (not rest or (rest.isdecimal() and int(rest) < 10**6)):
         return classifier(source, int(rest or 0), folder, say)
     if name == "rotations":
         return classifier(source, 0, folder, say, rotations="asked for")
@@ -103,26 +108,52 @@ def classifier(source, seed=0, folder=None, say=print, rotations=None):
     (Gidaris et al. 2018, arXiv:1803.07728), and is called `rotations-...`: it has features, but no classes to be right about.
     rotations: a reason to do so anyway.
     """
-    if rotations is None and source.class_names is None:
-        rotations = f"{source.name} has no labels"
-    data = source.some("train", min(60_000, 2**30 // int(np.prod(source.image_shape))), seed)
-    if rotations is None and (usual := np.median(np.bincount(data["label"], minlength=source.num_classes))) < FEW:
-        rotations = f"{source.name} has {usual:.0f} images a class"
+    folder = Path(folder or source.beside)
+    for learned in (False, True) if rotations is None else (True,):
+        if (path := _place(source, seed, learned, folder)).exists():
+            with contextlib.suppress(UserError):  # damaged, or half written: it is made again
+                return kept(path, source)
+    data = source.some("train", 60_000, seed)
+    if rotations is None:
+        rotations = _too_little(source, data)
+    path = _place(source, seed, bool(rotations), folder)
+    why = f" ({rotations}: it learns by how many quarter turns an image was turned)" if rotations else ""
+    say(f"scores     training the network that compares images of {source.name}{why}; once, then kept in {path.parent}")
+    shape, classes = _input(source, bool(rotations)), 4 if rotations else source.num_classes
+    network, accuracy = _train(source, data, shape, classes, seed, bool(rotations))
+    about = {"data": source.name, "version": source.version, "shape": shape, "classes": classes, "seed": seed, "rotations": rotations}
+    _keep(path, network, {**about, "accuracy": accuracy, "sha256": _hash(network)})
+    return kept(path, source)
+
+
+def _too_little(source, data):
+    """Why there is too little to learn from the labels of a source, or None."""
+    if source.class_names is None:
+        return f"{source.name} has no labels"
+    if source.num_classes < 2:
+        return f"{source.name} has one class"
+    usual = np.median(np.bincount(data["label"][data["label"] >= 0], minlength=source.num_classes))
+    return f"{source.name} has {usual:.0f} images a class" if usual < FEW else None
+
+
+def _input(source, rotations):
+    """The shape of images that a source's classifier looks at: as the data's, at most 64 pixels on the short side, square to be turned."""
     height, width, channels = source.image_shape
     shrunk = min(1, LARGEST / min(height, width))
-    shape = (max(8, round(height * shrunk)), max(8, round(width * shrunk)), channels)
-    if rotations:
-        shape = (min(shape[:2]),) * 2 + shape[2:]
-    classes = 4 if rotations else source.num_classes
-    about = {"data": source.name, "version": source.version, "shape": shape, "classes": classes, "seed": seed, "rotations": rotations}
-    digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:8]
-    path = Path(folder or source.beside) / f"{_title(about)}-{'x'.join(map(str, shape))}-{digest}.keras"
-    if not (path.exists() and path.with_suffix(".json").exists()):
-        why = f" ({rotations}: it learns by how many quarter turns an image was turned)" if rotations else ""
-        say(f"scores     training the network that compares images of {source.name}{why}; once, then kept in {path.parent}")
-        network, accuracy = _train(source, data, shape, classes, seed, bool(rotations))
-        _keep(path, network, {**about, "accuracy": accuracy})
-    return kept(path, source)
+    sides = max(8, round(height * shrunk)), max(8, round(width * shrunk))
+    return (*((min(sides),) * 2 if rotations else sides), channels)
+
+
+def _place(source, seed, rotations, folder):
+    """Where a source's classifier is kept."""
+    shape = _input(source, rotations)
+    key = [RECIPE, source.name, source.version, shape, source.num_classes, seed]
+    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:8]
+    return folder / f"{_title({'data': source.name, 'seed': seed, 'rotations': rotations})}-{'x'.join(map(str, shape))}-{digest}.keras"
+
+
+def _hash(network):
+    return hashlib.sha256(b"".join(np.ascontiguousarray(weight).tobytes() for weight in network.get_weights())).hexdigest()
 
 
 def kept(path, source):
@@ -131,14 +162,15 @@ def kept(path, source):
     try:
         about = json.loads(path.with_suffix(".json").read_text())
         network = keras.saving.load_model(path, compile=False)
-        shape, rotations = tuple(about["shape"]), about["rotations"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        shape, rotations, sha256 = tuple(about["shape"]), about["rotations"], _hash(network)
+        if sha256 != about["sha256"]:
+            raise ValueError("its weights are not those that were kept")
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())[:100]
-        raise UserError(f"{path} cannot be read as an extractor ({reason}); give the .keras file that 'classifier' has kept") from None
+        raise UserError(f"{path} cannot be read as an extractor ({reason}); --extractor classifier makes one") from None
     if about["data"] != source.name or shape[-1] != source.image_shape[-1] or (not rotations and about["classes"] != source.num_classes):
         made = f"{about['data']} ({'x'.join(map(str, shape))}, {about['classes']} classes)"
         raise UserError(f"{path} was made for {made}, and the data are {source.name}; --extractor classifier makes one for them")
-    sha256 = hashlib.sha256(b"".join(np.ascontiguousarray(weight).tobytes() for weight in network.get_weights())).hexdigest()
     task = f"by how many quarter turns images of {source.name} were turned ({rotations})" if rotations else f"the labels of {source.name}"
     return Extractor(
         name=f"{_title(about)}-{sha256[:4]}",
@@ -146,7 +178,7 @@ def kept(path, source):
         about=f"a small network trained on {task}: {about['accuracy']:.2%} right on images that it had not seen",
         shape=shape,
         resizing=f"to {shape[0]}x{shape[1]}, bilinear, anti-aliased, where it differs",
-        run=tf.function(lambda images: network(images, training=False), reduce_retracing=True),
+        run=tf.function(lambda images: network(images, training=False), [tf.TensorSpec([None, *shape], tf.float32)]),
         classes=None if rotations else about["classes"],
         accuracy=about["accuracy"],
     )
@@ -187,6 +219,7 @@ def train(images, labels, classes, seed=0, seen=SEEN, epochs=40):
         optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, updates)),
         loss={"probabilities": keras.losses.SparseCategoricalCrossentropy()},
         jit_compile=False,
+        auto_scale_loss=False,
         steps_per_execution=8,
     )
     draw = np.random.RandomState(seed)  # not TensorFlow's, which a global seed would change
@@ -245,12 +278,12 @@ def _keep(path, network, about):
     network.optimizer = None  # its state would be three quarters of the file
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for place, write in ((path, network.save), (path.with_suffix(".json"), lambda p: p.write_text(json.dumps(about, indent=2) + "\n"))):
-            work = place.with_name(f".{os.getpid()}-{place.name}")
-            write(work)
-            os.replace(work, place)
+        results.replace(path, network.save)
+        results.replace(path.with_suffix(".json"), lambda work: work.write_text(json.dumps(about, indent=2) + "\n"))
     except OSError as error:
-        raise UserError(f"the trained classifier cannot be kept in {path.parent}: {error}; --data-dir names another folder") from None
+        raise UserError(
+            f"the classifier cannot be kept in {path.parent}: {error}; make room, or set TFDS_DATA_DIR to another folder"
+        ) from None
 
 
 # -- the graph of 2015 ----------------------------------------------------------------------------------------------------------------
@@ -270,7 +303,7 @@ def inception(file, folder, say=print):
     file = Path(file).expanduser()
     try:
         content = _unpacked(file)
-    except (OSError, KeyError, tarfile.TarError) as error:
+    except (OSError, EOFError, KeyError, tarfile.TarError, zlib.error) as error:
         raise UserError(f"{file} cannot be read as the Inception graph ({error}); it is in {INCEPTION}") from None
     sha256 = hashlib.sha256(content).hexdigest()
     return Extractor(
@@ -335,6 +368,8 @@ def application(name, weights="imagenet"):
     modules = {key: value for key, value in vars(keras.applications).items() if hasattr(value, "preprocess_input")}
     if name not in known:
         raise UserError(f"keras.applications has no '{name}'{nearest(name, known)} There is: {', '.join(sorted(known))}")
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")  # whatever the precision of the model beside it
     try:
         network = known[name](include_top=False, weights=weights, pooling="avg", input_shape=(224, 224, 3))
     except Exception as error:  # whatever a network does
@@ -343,13 +378,17 @@ def application(name, weights="imagenet"):
             f"the weights of keras:{name} could not be fetched ({reason}); Keras keeps them in ~/.keras/models, "
             "and a file put there is used. Without them: --extractor classifier"
         ) from None
+    finally:
+        keras.config.set_dtype_policy(before)
     prepare = next(m.preprocess_input for m in modules.values() if getattr(m, name, None) is known[name])
-    sha256 = hashlib.sha256(b"".join(np.ascontiguousarray(w).tobytes() for w in network.get_weights())).hexdigest()
+    sha256 = _hash(network)
     return Extractor(
         name=f"keras_{name}-{sha256[:4]}",
         sha256=sha256,
         about=f"keras.applications.{name}, pooled features",
         shape=(224, 224, 3),
         resizing="to 224x224, bilinear, anti-aliased, where it differs",
-        run=tf.function(lambda images: {"features": network(prepare(images * 255), training=False)}, reduce_retracing=True),
+        run=tf.function(
+            lambda images: {"features": network(prepare(images * 255), training=False)}, [tf.TensorSpec([None, 224, 224, 3], tf.float32)]
+        ),
     )

@@ -8,8 +8,9 @@ The discriminator has two heads, source and class. With D = sigmoid(source logit
 `acgan_128` is table 1 (ImageNet) and `acgan_32` table 2 (CIFAR-10). Differs from the paper, where it cannot be as printed: table 1
 lists four transposed convolutions, which do not reach 128 pixels from 4; a fifth of 64 channels stands before the last. Adam's
 beta_2 is 0.999 (printed as 10^-3). The generator's source term is the non-saturating form of the paper's -L_S.
-`acgan` is small, and its discriminator learns classes from real images only: where generated ones count as well, the players agree on
-marks of a class that are none (MNIST, 119,000 images seen: 91.4 % of the samples were taken for their class, without them 96.9 %).
+`acgan` is small: its discriminator is DCGAN's (4x4 kernels, stride 2, no dropout: MNIST's samples cover 79 % of the real ones after
+119,000 images seen, with the paper's strides and dropout 64 %) and learns classes from real images only: where generated ones count
+as well, the players agree on marks of a class that are none (91.4 % of the samples were taken for their class, without them 96.9 %).
 """
 
 import dataclasses
@@ -25,7 +26,9 @@ from zoo.registry import register
 class Config(game.Config):
     generator_widths: tuple[int, ...] = (768, 384, 192, 96)  # up to the image; small images take the last ones (table 2)
     generator_kernel: int = 5  # side of its kernels (tables 1, 2)
-    discriminator_widths: tuple[int, ...] = (16, 32, 64, 128, 256, 512)  # strides 2, 1, 2, 1, ... (tables 1, 2)
+    discriminator_widths: tuple[int, ...] = (16, 32, 64, 128, 256, 512)  # of its convolutions (tables 1, 2)
+    discriminator_kernel: int = 3  # side of its kernels (tables 1, 2)
+    discriminator_strides: tuple[int, ...] = (2, 1)  # of its convolutions, in turn (tables 1, 2)
     dropout: float = 0.5  # after each convolution of the discriminator (tables 1, 2)
     noise: float = 0.0  # standard deviation of the noise on the discriminator's activations (table 2: one of 0, 0.1, 0.2)
     slope: float = 0.2  # of the leaky rectifier (tables 1, 2)
@@ -51,7 +54,7 @@ def build_generator(config):
 def build_discriminator(config):
     x = image = keras.Input(config.image_shape, name="image")
     for i, width in enumerate(config.discriminator_widths):
-        x = layers.conv(x, width, 3, 1 + (i + 1) % 2)
+        x = layers.conv(x, width, config.discriminator_kernel, config.discriminator_strides[i % len(config.discriminator_strides)])
         x = layers.BatchNorm()(x) if i else x
         x = keras.layers.LeakyReLU(config.slope)(x)
         x = keras.layers.GaussianNoise(config.noise)(x) if config.noise else x
@@ -65,8 +68,10 @@ def build_discriminator(config):
     acgan=Config(
         generator_widths=(256, 128, 64, 32),
         generator_kernel=4,
-        discriminator_widths=(16, 32, 64, 128),
-        dropout=0.3,
+        discriminator_widths=(32, 64, 128),
+        discriminator_kernel=4,
+        discriminator_strides=(2,),
+        dropout=0.0,
         fake_class_weight=0.0,
         generator_learning_rate=5e-4,
         discriminator_learning_rate=5e-4,
