@@ -75,7 +75,7 @@ def build_discriminator(config):
         fake_class_weight=0.0,
         generator_learning_rate=5e-4,
         discriminator_learning_rate=5e-4,
-        steps=800,
+        steps=1200,
     ),
     acgan_32=Config(image_shape=(32, 32, 3), batch_size=100, steps=50_000, every=1000, noise=0.1),
     acgan_128=Config(
