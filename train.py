@@ -152,8 +152,8 @@ def main(argv=None):
         with tf.summary.create_file_writer(str(run.folder)).as_default() as writer:
             status = fit(model, run, source, most, heard_by(run, source, evaluation, measured, options, writer))
         rounds = callbacks.played(model)
-        describe(run, entry, model)
         if status and (status == DIVERGED or rounds < config.steps):
+            describe(run, entry, model)
             kept = "stopped; the checkpoint is whole, and other settings need a new run" if status == DIVERGED else "saved"
             print(f"\n{kept} after round {rounds:,}; to go on: {run.resume_command}", file=sys.stderr)
             return status
