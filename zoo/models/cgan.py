@@ -24,6 +24,7 @@ from zoo.registry import register
 class Config(game.Config):
     width: int = 32  # channels at the largest size, doubled at each smaller one up to 8 times
     kernel: int = 4  # side of the kernels
+    hidden: int = 1024  # units of the discriminator's layer on all features and the label: without it nothing joins the two (code)
     slope: float = 0.2  # of the leaky rectifier
 
 
@@ -61,6 +62,9 @@ def build_discriminator(config):
         x = layers.norm(x) if i else x
         x = keras.layers.LeakyReLU(config.slope)(x)
     x = keras.layers.Concatenate()([keras.layers.Flatten()(x), code])
+    x = keras.layers.Dense(config.hidden, use_bias=False, kernel_initializer=layers.normal())(x)
+    x = keras.layers.LeakyReLU(config.slope)(layers.norm(x))
+    x = keras.layers.Concatenate()([x, code])
     return keras.Model({"image": image, "label": label}, layers.logits(x), name="discriminator")
 
 
@@ -85,7 +89,7 @@ def build_discriminator_perceptron(config):
     return keras.Model({"image": image, "label": label}, x, name="discriminator")
 
 
-@register(cgan=Config(steps=1000, generator_learning_rate=5e-4, discriminator_learning_rate=5e-4))
+@register(cgan=Config(steps=600, generator_learning_rate=5e-4, discriminator_learning_rate=5e-4))
 class CGAN(game.Game):
     """The label is given to both players: samples of a class that is asked for."""
 
