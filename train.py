@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 import tyro
 
-from zoo import callbacks, card, command, data, export, game, metrics, registry, runs, scale
+from zoo import callbacks, card, command, data, export, game, metrics, registry, runs, scale, summaries, watch
 from zoo.errors import UserError
 
 RETRIES = 3  # how often a training that has diverged goes back to its last checkpoint
@@ -33,6 +33,8 @@ def options_for(kind):
         """`digits` (embedded, no download), a TFDS name (mnist, cifar10, celeb_a, ...), or folder:PATH"""
         data_dir: str | None = None
         """where TFDS keeps its data sets (default: TFDS_DATA_DIR, or ~/tensorflow_datasets)"""
+        examples: int | None = None
+        """train on so many images only, as many of each class, drawn by --seed (default: all)"""
         run_dir: str | None = None
         """folder of the run (default: the next free runs/MODEL-DATA-NNNN)"""
         resume: str | None = None
@@ -72,7 +74,8 @@ def parse(argv):
         record = run.record
         entry = registry.entry(record["model"])
         config = entry.configured(**registry.settings(record["config"]))
-        default = {"config": config, "model": entry.name, "data": record["data"]["name"], **record["options"]}
+        default = {"config": config, "model": entry.name, "data": record["data"]["name"], "examples": record["data"].get("examples")}
+        default.update(record["options"])
     elif name:
         entry = registry.entry(name)
         default = {"config": entry.config, "model": entry.name, "data": entry.model.data}
@@ -97,6 +100,7 @@ def main(argv=None):
     entry = registry.entry(options.model)
     source = data.open(options.data, options.data_dir, options.config.image_shape, entry.model.batch_keys)
     config = options.config.resolved(source.image_shape, source.num_classes)
+    whole, source = source, source.few(options.examples, config.seed) if options.examples is not None else source
     if source.num_classes and config.num_classes < source.num_classes:
         raise UserError(f"--num-classes {config.num_classes}: {source.name} has {source.num_classes}; leave it out")
 
@@ -130,13 +134,13 @@ def main(argv=None):
             print(f"  batch of {key}: {tuple(spec.shape)}")
         return 0
 
-    done = callbacks.played(model)
+    done = model.played
     exported = run and run.export_folder.exists()
     if done >= config.steps and exported:
         raise UserError(f"{run.folder} has played its {done} rounds; to play on: --steps {2 * done}")
     evaluation = measured = None
     if options.scores:
-        evaluation = metrics.Evaluation(source, metrics.extractors.open(options.extractor, source), options.scores)
+        evaluation = metrics.Evaluation(source, metrics.extractors.open(options.extractor, whole), options.scores)
         measured = evaluation.during_training(model, options.best)
     record["parameters"] = {"generator": model.generator.count_params(), "discriminator": model.discriminator.count_params()}
     run = run or runs.Run.create(record, options.run_dir)
@@ -151,7 +155,7 @@ def main(argv=None):
         most = options.steps_per_execution if replicas == 1 else 1  # Keras' loop of rounds fails under MirroredStrategy
         with tf.summary.create_file_writer(str(run.folder)).as_default() as writer:
             status = fit(model, run, source, most, heard_by(run, source, evaluation, measured, options, writer))
-        rounds = callbacks.played(model)
+        rounds = model.played
         if status and (status == DIVERGED or rounds < config.steps):
             describe(run, entry, model)
             kept = "stopped; the checkpoint is whole, and other settings need a new run" if status == DIVERGED else "saved"
@@ -168,7 +172,7 @@ def recorded(options, config, source, policy, replicas, compiled):
     return {
         "model": options.model,
         "config": dataclasses.asdict(config),
-        "data": {"name": source.name, "version": source.version, "class_names": source.class_names},
+        "data": {"name": source.name, "version": source.version, "class_names": source.class_names, "examples": options.examples},
         "precision": policy,
         "replicas": replicas,
         "xla": compiled,
@@ -200,11 +204,11 @@ def plan(entry, model, source, precision, folder):
 def heard_by(run, source, evaluation, measured, options, writer):
     """The callbacks of a training, in the order in which they hear of it: what `Look` writes down is found before it."""
     batch = next(iter(source.batches(min(64, source.sizes["train"]), 0)))  # always the same
-    others = [callbacks.Watch(run, batch, metrics.pictures.pairwise_distance)]
+    others = [watch.Watch(run, batch, metrics.pictures.pairwise_distance)]
     if evaluation:
         others.append(callbacks.Evaluate(run, writer, evaluation, measured, options.best))
-    heard = [callbacks.Save(run), *others, callbacks.Look(run, writer, batch, others), callbacks.Summaries(run, writer)]
-    return [*heard, *([callbacks.Profile(run)] if options.profile else [])]
+    heard = [callbacks.Save(run), summaries.Summaries(run, writer), *others, callbacks.Look(run, writer, batch, others)]
+    return [*heard, *([summaries.Profile(run)] if options.profile else [])]
 
 
 def fit(model, run, source, most, heard):
@@ -215,14 +219,14 @@ def fit(model, run, source, most, heard):
             try:
                 play(model, source, most, [interrupt, *heard])
                 return 128 + interrupt.signal if interrupt.signal else 0
-            except callbacks.Diverged as trouble:
+            except watch.Diverged as trouble:
                 again = f"going back to the last checkpoint with other noise ({tries} of {RETRIES})" if tries <= RETRIES else "giving up"
                 text = f"{trouble}. What usually helps: smaller learning rates, --precision float32, a smaller penalty; {again}"
                 print(f"\nwarning: {text}", file=sys.stderr, flush=True)
                 noise = int(keras.ops.convert_to_numpy(model.retries)) + 1
                 run.restore(model)
                 model.retries.assign(noise)
-                run.append({"round": callbacks.played(model), "warnings": [text]})
+                run.append({"round": model.played, "warnings": [text]})
         heard[0].save()  # with its new noise: what goes on from here does not repeat itself
         return DIVERGED
     finally:
@@ -232,7 +236,7 @@ def fit(model, run, source, most, heard):
 def play(model, source, most, heard):
     """Plays the rounds that are left, in parts that Keras' epochs can end at looks."""
     config, interrupt = model.config, heard[0]
-    for start, length, count, at_once in runs.phases(callbacks.played(model), config.steps, config.every, most):
+    for start, length, count, at_once in runs.phases(model.played, config.steps, config.every, most):
         if model.steps_per_execution != at_once:
             model.steps_per_execution, model.train_function = at_once, None  # Keras makes another one
         model.fit(
@@ -250,7 +254,7 @@ def play(model, source, most, heard):
 
 def describe(run, entry, model):
     """Writes the model card."""
-    card.write(run, entry.paper, entry.line, metrics.best_first, "label" in model.conditions)
+    card.write(run, entry.paper, entry.line, "label" in model.conditions)
 
 
 def report(run, version, rounds):

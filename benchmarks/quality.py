@@ -1,11 +1,13 @@
 """The table of every model on real data: trains, scores and writes benchmarks/results.md, one row a finished run.
 
 Each run sees the same number of images and is scored by the same classifier (benchmarks/extractors), which had no part in its training;
-a second one, trained from another seed, confirms. Stopped at any moment and started again, it goes on where it was.
+a second one, trained from another seed, confirms. Stopped at any moment and started again, it goes on where it was: a row counts as long as
+the model's preset is the one that it was made with. After a change of the code behind it, delete the row and its run.
 """
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import platform
@@ -19,11 +21,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 import zoo
-from zoo import command, data, metrics, registry, runs
+from zoo import command, data, metrics, registry, results, runs
 from zoo.errors import UserError
 
 HERE = Path(__file__).parent
 LOOKS = 8  # at each, 1,000 samples are scored to find the best checkpoint
+DIVERGED = 3  # train.py's exit status
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +71,7 @@ def main(argv=None):
     bar = tqdm(wanted, "runs", disable=None)
     for name, model, seed in bar:
         bar.set_postfix_str(f"{model} on {name}, seed {seed}")
-        if not finished(options, data=name, model=model, seed=seed, images=options.images):
+        if not finished(options, **key(options, name, model, seed)):
             record(options, trained(options, sources[name], model, seed))
         write(options)
     print(options.results.with_suffix(".md").read_text())
@@ -86,19 +89,26 @@ def evaluations(options, name, source):
                 (made,) = Path(folder).glob("*.keras")
                 for suffix in (".json", ".keras"):
                     shutil.copy(made.with_suffix(suffix), path.with_suffix(suffix))
-        yield f"file:{path.resolve()}"
+        yield f"file:{os.path.relpath(path, HERE.parent)}"
+
+
+def key(options, name, model, seed):
+    """What a row is of. preset: a digest of the model's settings."""
+    preset = hashlib.sha256(json.dumps(dataclasses.asdict(registry.entry(model).config)).encode()).hexdigest()[:8]
+    return {"data": name, "model": model, "seed": seed, "images": options.images, "count": options.count, "preset": preset}
 
 
 def real(options, source):
     """The row of real images in the place of samples."""
-    if finished(options, data=source.name, model="real", images=options.images):
+    this = {"data": source.name, "model": "real", "seed": 0, "images": options.images, "count": options.count}
+    if finished(options, **this):
         return
     found = {}
     for extractor in evaluations(options, source.name, source):
         evaluation = metrics.Evaluation(source, metrics.extractors.open(extractor, source), options.count)
-        scores = evaluation.scores(evaluation.other_real(), SCORES)
+        scores, _ = evaluation.reference(SCORES)
         found[evaluation.extractor.name] = {"scores": scores, "protocol": evaluation.protocol("float32")}  # as zoo.load's models
-    record(options, {"data": source.name, "model": "real", "seed": 0, "images": options.images, "last": found})
+    record(options, {**this, "last": found})
 
 
 SCORES = ("frechet", "kid", "precision", "recall", "class_accuracy")
@@ -110,37 +120,37 @@ def evaluated(options, run, which, source, extractors):
     for name in extractors:
         evaluation = metrics.Evaluation(source, metrics.extractors.open(name, source), options.count)
         scores = evaluation.scores(evaluation.samples(game), evaluation.possible(game, SCORES))
-        run.append_scores(int(game.round.numpy()), which, scores, evaluation.protocol(game.compute_dtype))
+        run.append_scores(game.played, which, scores, evaluation.protocol(game.compute_dtype))
         found[evaluation.extractor.name] = {"scores": scores, "protocol": evaluation.protocol(game.compute_dtype)}
     return found
 
 
 def trained(options, source, model, seed):
     """Trains, or goes on with, one run; evaluates its last and its best checkpoint; the row."""
-    name, extractors = source.name, list(evaluations(options, source.name, source))
-    folder, config = (options.runs / f"{model}-{name}-{options.images}-seed{seed}").resolve(), registry.entry(model).config
+    name, extractors, config = source.name, list(evaluations(options, source.name, source)), registry.entry(model).config
+    this = key(options, name, model, seed)
+    folder = (options.runs / f"{model}-{name}-{options.images}-{this['preset']}-seed{seed}").resolve()
     place = ["--data-dir", os.path.abspath(os.path.expanduser(options.data_dir))] if options.data_dir else []
     steps = options.images // (config.batch_size * config.discriminator_steps)
     train = ["train.py", "--model", model, "--data", name, "--steps", str(steps), "--every", str(-(-steps // LOOKS)), "--seed", str(seed)]
+    train += ["--extractor", extractors[0]]
+    stable = True
     if not (folder / "config.json").exists():
-        call(*train, *place, "--extractor", extractors[0], "--run-dir", folder)
+        stable = call(*train, *place, "--run-dir", folder)
     elif not (folder / "export").exists():
-        call("train.py", "--resume", folder, "--extractor", extractors[0])
+        stable = call("train.py", "--resume", folder)
+    if not stable:
+        return {**this, "command": "python " + " ".join(train), "diverged": True, "last": {}}
     run = runs.Run(folder)
-    found = {which: evaluated(options, run, which, source, extractors) for which in ("last", "best")}
-    looks = [row for row in run.rows if "images_per_second" in row]
+    found = {which: evaluated(options, run, which, source, extractors) for which in (["last", "best"] if run.best else ["last"])}
     if seed == 0:
         options.grids.mkdir(parents=True, exist_ok=True)
         shutil.copy(sorted((folder / "samples").glob("*.png"))[-1], options.grids / f"{model}-{name}.png")
     return {
-        "data": name,
-        "model": model,
-        "seed": seed,
-        "images": options.images,
+        **this,
         "parameters": run.record["parameters"],
-        "seconds": looks[-1]["seconds"],
-        "images_per_second": looks[-1]["images_per_second"],
-        "best_round": run.best["round"],
+        "seconds": run.looks[-1]["seconds"],
+        "images_per_second": statistics.median(row["images_per_second"] for row in run.looks),
         "command": "python " + " ".join(train),
         "precision": run.record["precision"],
         "versions": run.record["versions"],
@@ -150,12 +160,13 @@ def trained(options, source, model, seed):
 
 
 def call(*arguments):
-    """Runs Python at the project's top; its words go to the console, below the bar."""
+    """Runs Python at the project's top; its words go to the console, below the bar. False where it diverged."""
     done = subprocess.run([sys.executable, *map(str, arguments)], cwd=HERE.parent)
-    if done.returncode:
+    if done.returncode not in (0, DIVERGED):
         raise UserError(
             f"`python {' '.join(map(str, arguments))}` ended with status {done.returncode}; started again, this goes on where it was"
         )
+    return not done.returncode
 
 
 def finished(options, **wanted):
@@ -164,7 +175,7 @@ def finished(options, **wanted):
     for line in options.results.read_text().splitlines() if options.results.exists() else []:
         with contextlib.suppress(ValueError):  # cut short
             rows.append(json.loads(line))
-    return [row for row in rows if all(row[key] == value for key, value in wanted.items())]
+    return [row for row in rows if all(row.get(name) == value for name, value in wanted.items())]
 
 
 def record(options, row):
@@ -174,46 +185,52 @@ def record(options, row):
 
 # -- the table ------------------------------------------------------------------------------------------------------------------------
 
-COLUMNS = ("model", "runs", "parameters G / D", "Fréchet, best", "Fréchet, last", "by the second", "KID x1000", "precision", "recall")
-COLUMNS += ("class accuracy", "by the second", "seconds")
+COLUMNS = ("model", "runs", "parameters G / D", "Fréchet ↓ best", "Fréchet ↓ last", "Fréchet ↓ last, 2nd", "KID x1000 ↓", "precision ↑")
+COLUMNS += ("recall ↑", "class accuracy ↑", "class accuracy ↑ 2nd", "seconds")
+PAGE = """# Models on real data
+
+Made by `python benchmarks/quality.py`, which trains each model by the command below its table and scores the last and the best checkpoint
+(chosen at eight looks by 1,000 samples) by two classifiers: `python -m zoo evaluate RUN --extractor file:benchmarks/extractors/NAME.keras`.
+Neither had a part in the training; the second (2nd) was trained from another seed.
+
+Means ± standard deviations over seeds; all but "best" are of the last checkpoint. Seconds: training, looks and scores. Real images: as many
+of the train split in the place of the samples; class accuracy: of the test split.
+"""
 
 
 def write(options):
     """benchmarks/results.md of all rows: a table for each protocol, for only scores of the same one may share a column."""
     rows, tables = finished(options), {}
+    protocols = {}  # of each data set: of a run that diverged there is none
     for row in rows:
-        tables.setdefault((json.dumps([found["protocol"] for found in row["last"].values()]), row["images"]), []).append(row)
-    text = ["# Models on real data", "", __doc__.split("\n\n")[0].splitlines()[0], ""]
-    text += ["Made by `python benchmarks/quality.py`; every number can be made again by the command of its row.", ""]
-    for (protocols, _), found in tables.items():
-        text += table(json.loads(protocols), found)
-    path = options.results.with_suffix(".md")
-    work = path.with_suffix(".writing")
-    work.write_text("\n".join(text) + "\n")
-    os.replace(work, path)
+        if row["last"]:
+            protocols[row["data"]] = json.dumps([found["protocol"] for found in row["last"].values()])
+        tables.setdefault((protocols[row["data"]], row["images"]), []).append(row)
+    text = [PAGE]
+    for (protocol, _), found in tables.items():
+        text += table(options, json.loads(protocol), found)
+    results.replace(options.results.with_suffix(".md"), lambda work: work.write_text("\n".join(text) + "\n"))
 
 
-def table(protocols, rows):
+def table(options, protocols, rows):
     """One protocol's part of the page."""
     name, images, real_rows = rows[0]["data"], rows[0]["images"], [row for row in rows if row["model"] == "real"]
     lines = [f"## {name}, {images:,} images seen", "", "| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
-    lines += ["| " + " | ".join(["real against real", "", "", "", *scores([row])[1:], ""]) + " |" for row in real_rows[-1:]]
-    models = list(dict.fromkeys(row["model"] for row in rows if row not in real_rows))
-    for model in models:
-        mine = [row for row in rows if row["model"] == model]
-        sizes = " / ".join(f"{count:,}" for count in mine[0]["parameters"].values())
-        seconds = f"{statistics.mean(row['seconds'] for row in mine):,.0f}"
-        lines.append("| " + " | ".join([f"`{model}`", str(len(mine)), sizes, *scores(mine), seconds]) + " |")
-    lines += [
-        "",
-        "Mean ± standard deviation over the runs; lower is better up to KID, higher from precision on.",
-        "",
-        "Commands, of the first seed:",
-        "",
-    ]
-    lines += [f"- `{next(row['command'] for row in rows if row['model'] == model)}`" for model in models]
-    lines += ["", "Protocol: " + "; ".join(f"{key} {value}" for key, value in protocols[0].items() if key != "extractor_sha256") + "."]
-    lines += [f"The second extractor is {protocols[1]['extractor']}.", ""]
+    lines += ["| " + " | ".join(["real images", "", "", "", *scores([row])[1:], ""]) + " |" for row in real_rows[-1:]]
+    models = {row["model"]: [] for row in rows if row not in real_rows}
+    for row in rows:
+        models.get(row["model"], []).append(row)
+    for model, mine in models.items():
+        whole = [row for row in mine if not row.get("diverged")]
+        runs = f"{len(mine)}" + (f", {len(mine) - len(whole)} diverged" if len(whole) < len(mine) else "")
+        sizes = " / ".join(f"{count:,}" for count in whole[0]["parameters"].values()) if whole else ""
+        seconds = f"{statistics.mean(row['seconds'] for row in whole):,.0f}" if whole else ""
+        lines.append("| " + " | ".join([f"`{model}`", runs, sizes, *scores(whole), seconds]) + " |")
+    grids = {model: options.grids / f"{model}-{name}.png" for model in models}
+    lines += ["", *(f"![{model}]({os.path.relpath(grid, options.results.parent)})" for model, grid in grids.items() if grid.exists())]
+    lines += ["", "Last samples of seed 0, not chosen, in the order of the table. Commands:", ""]
+    lines += [f"- `{mine[0]['command']}`" for mine in models.values()]
+    lines += ["", f"Protocol: {results.spoken(protocols[0])}. The second classifier is {protocols[1]['extractor']}.", ""]
     places = dict.fromkeys(
         f"{row['machine']}, {row['precision']}, " + ", ".join(" ".join(v) for v in row["versions"].items())
         for row in rows

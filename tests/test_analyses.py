@@ -185,7 +185,9 @@ def test_copies_are_found(digits, linear_digits):
 
 
 def test_neighbours_where_all_was_seen_and_without_classes(digits, linear_digits):
-    found = analyses.neighbours(Evaluation(digits, linear_digits, 50, "train"), copier(digits, conditions=()), count=3, searched=40)
+    evaluation = Evaluation(digits, linear_digits, 50, "train")
+    evaluation.seen = evaluation._drawn("train", 0, 40)  # as where not all can be held
+    found = analyses.neighbours(evaluation, copier(digits, conditions=()), count=3)
     assert found.memorisation is None and (found.searched, found.seen) == (40, 1437)
     well_formed(found.table())
 
@@ -215,7 +217,7 @@ def trained(monkeypatch):
 def test_gan_train_and_gan_test_with_the_network(evaluation, digits, monkeypatch):
     train, networks = extractors.train, []
     monkeypatch.setattr(extractors, "train", lambda *args, **kwargs: networks.append(train(*args, **kwargs)) or networks[-1])
-    found = analyses.gan_train_test(evaluation, copier(digits, wrong=0.5), updates=200)
+    found = analyses.gan_train_test(evaluation, copier(digits, wrong=0.5), 10_000, updates=200)
     assert found.real > 0.8 and found.images == 1437 and found.tested == 360
     assert found.gan_test == pytest.approx(0.5, abs=0.08)
     assert found.gan_train < found.real - 0.1
@@ -248,13 +250,11 @@ def test_more_real_images_help_and_noise_does_not(evaluation, digits, trained):
 
 
 def test_augmentation_by_a_generator_that_saw_no_more(digits, linear_digits, trained):
-    source = analyses.few(digits, 100)
-    assert source.sizes == {"train": 100, "test": 360} and source.version != digits.version
-    assert np.bincount(source.arrays("train")["label"]).tolist() == [10] * 10
+    source = digits.few(100)
     found = analyses.augmentation(Evaluation(source, linear_digits), copier(source), (100,), 200, 1)
     assert found.saw == 100 and "others" not in found.table()[0] and found.rows[0]["gain_spread"] is None
     well_formed(found.table())
-    drawn = analyses._balanced(digits.some("train", analyses.POOL, 0)["label"], 100, 0)
+    drawn = digits.balanced(digits.some("train", analyses.POOL, 0)["label"], 100, 0)  # those that it draws first from all of them
     np.testing.assert_array_equal(source.arrays("train")["image"], digits.some("train", analyses.POOL, 0)["image"][drawn])
 
 
@@ -265,7 +265,7 @@ def test_sizes_are_those_that_the_data_have(evaluation, digits, trained):
 
 def test_without_a_test_split_a_part_is_held_out(digits, linear_digits, trained):
     source = split(digits, train=slice(500))
-    found = analyses.gan_train_test(Evaluation(source, linear_digits, 100), copier(source))
+    found = analyses.gan_train_test(Evaluation(source, linear_digits, 100), copier(source), 500)
     assert (found.images, found.tested) == (400, 100) and "which the model has seen" in found.table()[2][0][2]
 
 
@@ -283,7 +283,7 @@ def test_plots_are_drawn(evaluation, digits, trained, tmp_path):
         [
             analyses.discriminability(evaluation, game, fake),
             analyses.diversity(evaluation, game, fake),
-            analyses.neighbours(evaluation, game, 3, fake),
+            analyses.neighbours(evaluation, game, fake, 3),
             analyses.gan_train_test(evaluation, game, 200),
             analyses.augmentation(evaluation, game, (50, 100), 100, 2),
         ]
@@ -335,10 +335,9 @@ def test_errors_of_few_images(digits, linear_digits, trained):
     one_line("GAN-train needs at least 2 images of each", analyses.gan_train_test, evaluation, game, count=15)
     one_line("augmentation with 15 real images needs at least 2", analyses.augmentation, evaluation, game, (15,))
     one_line("2000 real images were asked for, and digits has 1437", analyses.augmentation, evaluation, game, (100, 2000))
-    one_line("16 samples were asked for, and there are 15", analyses.neighbours, evaluation, game, 16)
-    one_line("9999 training images were asked for", analyses.few, digits, 9999)
-    one_line("digits has no labels", analyses.few, dataclasses.replace(digits, class_names=None, _held={}), 10)
-    one_line("at least 1 of either", analyses.augmentation, evaluation, game, repeats=0)
+    few = Evaluation(digits.few(4), linear_digits, count=15)
+    one_line("the nearest 5 training images were asked for, and there are 4", analyses.neighbours, few, game)
+    one_line("0 repeats: at least 1", analyses.augmentation, evaluation, game, repeats=0)
     assert not trained
 
 

@@ -21,6 +21,8 @@ FLOORS = {
     "zoo.compare": 0,
     "zoo.card": 0,
     "zoo.callbacks": 0,
+    "zoo.watch": 0,
+    "zoo.summaries": 0,
     "zoo.runs": 0,
     "zoo.export": 0,
     "zoo.scale": 0,

@@ -11,7 +11,6 @@ from test_compare import FRECHET, MORE, PROTOCOL, evaluated, falling, look, made
 
 from zoo import __main__ as tool
 from zoo import card, command, results
-from zoo.metrics.evaluation import best_first
 from zoo.runs import Run
 
 PAPER = "ACGAN (Odena, Olah, Shlens 2016, arXiv:1610.09585)"
@@ -20,7 +19,7 @@ LINE = "The discriminator also names the class"
 
 def written(run, by_class=False):
     """The card's text."""
-    path = card.write(run, PAPER, LINE, best_first, by_class)
+    path = card.write(run, PAPER, LINE, by_class)
     assert path == run.folder / "README.md"
     return path.read_text()
 

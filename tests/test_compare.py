@@ -12,7 +12,6 @@ from PIL import Image
 
 from zoo import compare, results
 from zoo.errors import UserError
-from zoo.metrics.evaluation import best_first
 from zoo.runs import Run
 
 EXTRACTOR = "classifier-mnist-1a2b"
@@ -96,7 +95,7 @@ def falling(*values, name=FRECHET, protocol=PROTOCOL):
 
 
 def compared(*runs, **chosen):
-    return compare.Comparison(runs, best_first, **chosen)
+    return compare.Comparison(runs, **chosen)
 
 
 def column(comparison, title):

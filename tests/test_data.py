@@ -1,5 +1,7 @@
 """Sources: what they hold, in which order they give it, and what is said of folders that need mending."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -187,3 +189,19 @@ def test_the_version_of_a_folder_changes_with_its_files(tmp_path):
 def test_folder_resized_on_request(tmp_path):
     picture(tmp_path / "a.png", size=(40, 20), color=(7, 7, 7))
     assert data.open(f"folder:{tmp_path}", image_shape=(16, 16, 1)).arrays()["image"].shape == (1, 16, 16, 1)
+
+
+def test_few_images_of_a_source_are_balanced_and_a_function_of_the_seed():
+    digits = data.open("digits")
+    few = digits.few(100)
+    assert few.sizes == {"train": 100, "test": 360}
+    arrays = few.arrays("train")
+    assert np.bincount(arrays["label"]).tolist() == [10] * 10
+    np.testing.assert_array_equal(arrays["image"], digits.few(100).arrays("train")["image"])
+    assert not np.array_equal(arrays["image"], digits.few(100, seed=1).arrays("train")["image"])
+    np.testing.assert_array_equal(few.arrays("test")["image"], digits.arrays("test")["image"])
+    without = dataclasses.replace(digits, class_names=None, examples=lambda split: digits.examples(split), _held={})
+    assert without.few(7).arrays("train")["image"].shape == (7, *digits.image_shape)
+    for count in (0, 1438):
+        with pytest.raises(UserError, match=f"{count} training images were asked for, and digits has 1437"):
+            digits.few(count)

@@ -1,9 +1,12 @@
 """The table of models on real data: scores of two protocols never share a table."""
 
+import dataclasses
 import importlib.util
 from pathlib import Path
 
 import pytest
+
+from zoo import registry
 
 ROOT = Path(__file__).parents[1]
 
@@ -42,7 +45,7 @@ def test_a_row_a_model_with_mean_and_spread(quality, tmp_path):
     quality.write(options)
     text = (tmp_path / "results.md").read_text()
     lines = [line for line in text.splitlines() if line.startswith("| ")]
-    assert [line.split(" | ")[0].strip("| `") for line in lines] == ["model", "real against real", "gan", "dcgan"]
+    assert [line.split(" | ")[0].strip("| `") for line in lines] == ["model", "real images", "gan", "dcgan"]
     assert "| 2 | 1,234 / 56 | 12.00 ± 2.83 | 12.00 ± 2.83 | 12.00 ± 2.83 | 2.0 ± 0.0 |" in lines[2] and lines[2].endswith("| 60 |")
     assert "| 1 | 1,234 / 56 | 3.00 |" in lines[3]
     assert quality.finished(options, model="gan", seed=1, data="mnist", images=1000) and not quality.finished(options, model="gan", seed=2)
@@ -55,3 +58,23 @@ def test_another_protocol_is_another_table(quality, tmp_path):
         quality.record(options, row("gan", 0, 10.0, extractor, **RUN))
     quality.write(options)
     assert (tmp_path / "results.md").read_text().count("| model |") == 2
+
+
+def test_a_run_that_diverged_is_counted_and_has_no_scores(quality, tmp_path):
+    options = quality.Options(results=tmp_path / "results.jsonl")
+    lost = {**row("gan", 1, 0.0), "last": {}, "diverged": True, "command": "python train.py"}
+    del lost["best"]
+    for found in (row("real", 0, 1.0), row("gan", 0, 10.0, **RUN), lost):
+        quality.record(options, found)
+    quality.write(options)
+    assert "| `gan` | 2, 1 diverged | 1,234 / 56 | 10.00 | 10.00 |" in (tmp_path / "results.md").read_text()
+
+
+def test_a_row_counts_only_for_the_preset_that_it_was_made_with(quality, tmp_path, monkeypatch):
+    options = quality.Options(results=tmp_path / "results.jsonl")
+    quality.record(options, {**row("gan", 0, 1.0), **quality.key(options, "mnist", "gan", 0)})
+    assert quality.finished(options, **quality.key(options, "mnist", "gan", 0))
+    entry = registry.entry("gan")
+    changed = dataclasses.replace(entry, config=dataclasses.replace(entry.config, dropout=0.1))
+    monkeypatch.setattr(registry, "entry", lambda name: changed)
+    assert not quality.finished(options, **quality.key(options, "mnist", "gan", 0))

@@ -11,7 +11,7 @@ import tyro
 from tqdm import tqdm
 
 import zoo
-from zoo import callbacks, card, command, compare, data, export, metrics, registry, runs
+from zoo import callbacks, card, command, compare, data, export, metrics, registry, results, runs
 from zoo.errors import UserError
 
 Folder = tyro.conf.Positional[Path]
@@ -100,8 +100,8 @@ class Export:
 
 
 @dataclasses.dataclass(frozen=True)
-class Judged:
-    """What an evaluation of a run is told."""
+class Measured:
+    """What every measurement of a run is told."""
 
     run: Folder
     """the run's folder"""
@@ -109,14 +109,10 @@ class Judged:
     """`last`, `best`, or a round"""
     count: int = 10_000
     """samples, and real images where the split has as many"""
-    extractor: str = "classifier"
-    """what the scores see by: classifier[:SEED], rotations, inception[:FILE], keras:NETWORK"""
     data: str | None = None
     """where the real images come from (default: what the run was trained on)"""
     data_dir: str | None = None
     """where TFDS keeps its data sets (default: as in the run)"""
-    split: str | None = None
-    """of the real images (default: test, where there is one)"""
     seed: int = 0
     """of the samples, and of the choice of real images"""
     live: bool = False
@@ -126,15 +122,36 @@ class Judged:
         """(Run, model, Evaluation)."""
         run = runs.Run(self.run)
         game = zoo.load(run, self.checkpoint)
-        record = run.record
-        folder = self.data_dir or (record.get("options") or {}).get("data_dir")
-        source = data.open(self.data or record["data"]["name"], folder, game.config.image_shape, type(game).batch_keys)
-        extractor = metrics.extractors.open(self.extractor, source)
-        return run, game, metrics.Evaluation(source, extractor, self.count, self.split, self.seed, self.live)
+        options = run.record.get("options") or {}
+        name, folder = self.data or run.record["data"]["name"], self.data_dir or options.get("data_dir")
+        source = data.open(name, folder, game.config.image_shape, type(game).batch_keys)
+        extractor, split = self.seen_by(source, options)
+        if (examples := run.record["data"].get("examples")) and not self.data:
+            source = source.few(examples, game.config.seed)
+        return run, game, metrics.Evaluation(source, extractor, self.count, split, self.seed, self.live, progress)
+
+    def seen_by(self, source, options):
+        """(Extractor or None, split or None)."""
+        return None, None
 
 
 @dataclasses.dataclass(frozen=True)
-class Evaluate(Judged):
+class Scored(Measured):
+    """What a measurement by an extractor's features is told as well."""
+
+    extractor: str | None = None
+    """what the scores see by: classifier[:SEED], rotations, inception[:FILE], keras:NETWORK (default: as in the run)"""
+    split: str | None = None
+    """of the real images (default: test, where there is one)"""
+
+    def seen_by(self, source, options):
+        extractor = metrics.extractors.open(self.extractor or options.get("extractor") or "classifier", source)
+        print(f"{extractor.name}: {extractor.about}")
+        return extractor, self.split
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate(Scored):
     """scores of a run's samples against real images, with their protocol; kept in its metrics.jsonl"""
 
     metrics: tuple[str, ...] | None = None
@@ -145,28 +162,27 @@ class Evaluate(Judged):
         for name in self.metrics or ():
             metrics.known(name)
         run, game, evaluation = self.open()
-        fake = evaluation.samples(game, progress("samples"))
+        fake = evaluation.samples(game)
         asked, say = self.metrics, None
         if asked is None:
             asked, say = evaluation.possible(game, metrics.METRICS), lambda text: print(text, file=sys.stderr)
         scores = evaluation.scores(fake, asked, say)
-        with runs.writing(run):
-            run.append_scores(callbacks.played(game), self.checkpoint, scores, evaluation.protocol(game.compute_dtype))
-            entry = registry.entry(run.record["model"])
-            card.write(run, entry.paper, entry.line, metrics.best_first, "label" in game.conditions)
-        real = evaluation.scores(evaluation.other_real(), [name for name in asked if name != "memorisation"], lambda text: None)
-        print(f"{run.folder}, checkpoint {self.checkpoint} (round {callbacks.played(game):,})")
-        print(
-            command.table(["score", "samples", "real"], [[k, f"{v:.4g}", f"{real[k]:.4g}" if k in real else ""] for k, v in scores.items()])
-        )
-        print("\nprotocol")
+        real, which = evaluation.reference(asked)
+        rows = [[name, f"{value:.4g}", f"{real[name]:.4g}" if name in real else ""] for name, value in scores.items()]
+        print(f"{run.folder}, checkpoint {self.checkpoint} (round {game.played:,})")
+        print(results.table(["score", "samples", "real"], rows))
+        print(f"real: {which}\n\nprotocol")
         for name, value in evaluation.protocol(game.compute_dtype).items():
             print(f"  {name} = {value}")
-        print(f"\nreal: other real images in the place of the samples. Written to {run.folder / 'metrics.jsonl'}")
+        with runs.writing(run):
+            run.append_scores(game.played, self.checkpoint, scores, evaluation.protocol(game.compute_dtype))
+            entry = registry.entry(run.record["model"])
+            card.write(run, entry.paper, entry.line, "label" in game.conditions)
+        print(f"\nwritten to {run.folder / 'metrics.jsonl'} and {run.folder / 'README.md'}")
 
 
 @dataclasses.dataclass(frozen=True)
-class Analyse(Judged):
+class Analyse(Scored):
     """ACGAN's two analyses (classes by resolution, variety within them) and the samples' nearest training images: tables and plots"""
 
     out: Path | None = None
@@ -174,17 +190,18 @@ class Analyse(Judged):
 
     def __call__(self):
         run, game, evaluation = self.open()
-        fake = evaluation.samples(game, progress("samples"))
-        analyses = metrics.analyses
-        kinds = [analyses.discriminability, analyses.diversity] if game.conditions and evaluation.extractor.classes else []
-        for analysis in kinds:
-            told(run, self.out, "analysis", analysis(evaluation, game, fake=fake, progress=progress(analysis.__name__)))
-        found = analyses.neighbours(evaluation, game, min(10, len(fake)), fake, progress=progress("neighbours"))
-        told(run, self.out, "analysis", found)
+        fake = evaluation.samples(game)
+        for analysis in (metrics.analyses.discriminability, metrics.analyses.diversity, metrics.analyses.neighbours):
+            try:
+                found = analysis(evaluation, game, fake)
+            except UserError as error:
+                print(f"{analysis.__name__} is left out: {error}\n", file=sys.stderr)
+            else:
+                told(run, self.out, "analysis", found)
 
 
 @dataclasses.dataclass(frozen=True)
-class Usefulness(Judged):
+class Usefulness(Measured):
     """what samples are good for: a classifier trained on them, and one of few real images with them added"""
 
     sizes: tuple[int, ...] | None = None
@@ -202,12 +219,8 @@ class Usefulness(Judged):
         if wrong := [size for size in self.sizes or () if size < 1]:
             raise UserError(f"--sizes {wrong[0]}: at least 1")
         run, game, evaluation = self.open()
-        told(
-            run, self.out, "usefulness", metrics.analyses.gan_train_test(evaluation, game, self.count, self.updates, progress("GAN-train"))
-        )
-        found = metrics.analyses.augmentation(
-            evaluation, game, self.sizes, self.count, self.repeats, self.updates, progress=progress("augmentation")
-        )
+        told(run, self.out, "usefulness", metrics.analyses.gan_train_test(evaluation, game, updates=self.updates))
+        found = metrics.analyses.augmentation(evaluation, game, self.sizes, repeats=self.repeats, updates=self.updates)
         told(run, self.out, "usefulness", found)
 
 
@@ -217,7 +230,7 @@ def told(run, out, kind, found):
     path = (out or run.folder / kind) / f"{type(found).__name__.lower()}.png"
     with runs.writing(run):
         found.plot(path)
-    print(f"{title}\n{command.table(header, rows)}\ndrawn in {path}\n")
+    print(f"{title}\n{results.table(header, rows)}\ndrawn in {path}\n")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,7 +249,7 @@ class Compare:
     """the picture"""
 
     def __call__(self):
-        comparison = compare.Comparison(map(runs.Run, self.run), metrics.best_first, self.score, self.count)
+        comparison = compare.Comparison(map(runs.Run, self.run), self.score, self.count)
         compare.draw(comparison, self.out)
         print(compare.FORMATS[self.format](comparison), end="")
         if self.format == "terminal":

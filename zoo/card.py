@@ -29,17 +29,17 @@ LICENCES = {
 CATALOG = "https://www.tensorflow.org/datasets/catalog"
 
 
-def write(run, paper, line, best_first, by_class=False):
+def write(run, paper, line, by_class=False):
     """Writes the card of a `Run` and its curve.png; returns the card's path.
 
-    paper: system, authors, year, arXiv id; line: what the model is, one line (both as its registry entry has them). best_first: score's
-    name -> key that sorts better values first. by_class: its images are asked for by `label`.
+    paper: system, authors, year, arXiv id; line: what the model is, one line (both as its registry entry has them). by_class: its images
+    are asked for by `label`.
     """
     measured = results.measured(run)
     parts = [
         _title(run, paper, line, by_class),
         _samples(run),
-        _scores(measured, best_first),
+        _scores(measured),
         _curve(run, measured),
         _made(run),
         _data(run),
@@ -80,7 +80,7 @@ def _samples(run):
     return f"![samples after round {number:,}](samples/{path.name})\n\nSamples after round {number:,}, not picked."
 
 
-def _scores(measured, best_first):
+def _scores(measured):
     """A table a protocol."""
     if not measured:
         return ""
@@ -89,11 +89,10 @@ def _scores(measured, best_first):
         fields = json.loads(protocol)
         rows = ["| score | better is | best | at round | last | at round |", "|---|---|---:|---:|---:|---:|"]
         for name, points in scores.items():
-            key = best_first(name)
-            best = min((p for p in points if math.isfinite(p.value)), key=lambda p, key=key: key(p.value), default=points[-1])
-            better = "lower" if key(0.0) < key(1.0) else "higher"
+            key, finite = results.best_first(name), [point for point in points if math.isfinite(point.value)]
+            best = min(finite, key=lambda point, key=key: key(point.value), default=points[-1])
             numbers = [f"{digits(point.value)}{_error(point)} | {point.round:,}" for point in (best, points[-1])]
-            rows.append(f"| {base(name).replace('_', ' ')} | {better} | {' | '.join(numbers)} |")
+            rows.append(f"| {base(name).replace('_', ' ')} | {results.better(name)} | {' | '.join(numbers)} |")
         text += [f"### {fields.get('fake_images', 0):,} samples", "\n".join(rows), f"Protocol: {_safe(spoken(fields))}."]
     return "\n\n".join(text)
 

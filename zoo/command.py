@@ -31,13 +31,6 @@ def union(commands):
     return Union[tuple(Annotated[c, tyro.conf.subcommand(c.__name__.lower())] for c in commands)]
 
 
-def table(header, rows):
-    """Rows of text under a header, in columns."""
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    lines = [header, ["-" * width for width in widths], *rows]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
-
-
 def run(main, prog):
     """Runs `main` and exits: 0, 2 with one line for a user's mistake, 130 and 143 where Ctrl-C or SIGTERM ended it."""
     try:

@@ -6,7 +6,6 @@ import io
 import itertools
 import json
 import math
-import os
 import shlex
 import shutil
 import sys
@@ -49,13 +48,13 @@ class Column:
 class Comparison:
     """Runs, and the one protocol whose scores are compared.
 
-    runs: `Run`s. best_first: score's name -> key that sorts better values first. score: the one that is drawn, `frechet` or
+    runs: `Run`s. score: the one that is drawn, `frechet` or
     `frechet[...]` (default: the Fréchet distance, else the first). count: generated images of the protocol; default: the most.
     Raises UserError: no runs, one given twice, one without scores, no protocol that all share, a score that there is not.
     """
 
-    def __init__(self, runs, best_first, score=None, count=None):
-        self.runs, self.best_first = list(runs), best_first
+    def __init__(self, runs, score=None, count=None):
+        self.runs = list(runs)
         self.names = _names([run.folder for run in self.runs])
         self.measured = [measured(run) for run in self.runs]
         if bare := [name for name, found in zip(self.names, self.measured) if not found]:
@@ -89,12 +88,8 @@ class Comparison:
 
     def best(self, name, points):
         """The best of a score's points; None where none is finite."""
-        key = self.best_first(name)
+        key = results.best_first(name)
         return min((point for point in points if math.isfinite(point.value)), key=lambda point: key(point.value), default=None)
-
-    def lower(self, name):
-        """Whether lower values of a score are better."""
-        return self.best_first(name)(0.0) < self.best_first(name)(1.0)
 
     @property
     def notes(self):
@@ -162,7 +157,7 @@ class Comparison:
 def table(comparison):
     """The columns, in their groups: what each run is, how it went, its scores, the settings that differ."""
     records = [run.record for run in comparison.runs]
-    looks = [[row for row in run.rows if not row.get("evaluated")] for run in comparison.runs]
+    looks = [run.looks for run in comparison.runs]
     sizes = [record.get("parameters", {}) for record in records]
     columns = [
         Column("run", "run", comparison.names),
@@ -241,11 +236,9 @@ def draw(comparison, path):
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise UserError(f"{path}: the picture is a PNG; --out {shlex.quote(str(path.with_suffix('.png')))}")
-    work = path.with_name(f".{path.name}.writing")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure(comparison).savefig(work, format="png", dpi=110)
-        os.replace(work, path)
+        results.replace(path, lambda work: figure(comparison).savefig(work, format="png", dpi=110))
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error}") from None
 
@@ -307,7 +300,7 @@ def _curves(comparison, axes):
     axes.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
     axes.set_xlim(left=0)
     axes.set_xlabel("images seen")
-    axes.set_ylabel(f"{base(name)} ({'lower' if comparison.lower(name) else 'higher'} is better)")
+    axes.set_ylabel(f"{base(name)} ({results.better(name)} is better)")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize=8, frameon=False, ncols=1 + len(bests) // 5)

@@ -170,6 +170,11 @@ class Game(keras.Model):
         """Names of the generator's inputs beside the noise."""
         return [name for name in self._names(self.generator) if name != "latent"]
 
+    @property
+    def played(self):
+        """Rounds that have been played; an int, also where replicas hold copies of the counter."""
+        return int(keras.ops.convert_to_numpy(self.round))
+
     def latents(self, seed):
         """Noise [n, latent_dim], each row a function of its own seed alone: the same row in any batch."""
         shape = [self.config.latent_dim]

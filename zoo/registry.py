@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 
+from zoo import results
 from zoo.errors import UserError, nearest
 
 
@@ -80,10 +81,9 @@ def settings(record):
 
 def table():
     """The models as a table of text: name, what it needs of the data, image size, paper, one line."""
-    rows = [("name", "needs", "images", "paper", "")]
+    rows = []
     for name in names():
         found = entry(name)
         size = "x".join(map(str, found.config.image_shape)) if found.config.image_shape else "any"
         rows.append((name, ", ".join(found.model.batch_keys), size, found.paper, found.line))
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0])).rstrip() for row in rows)
+    return results.table(("name", "needs", "images", "paper", ""), rows)

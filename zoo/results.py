@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
+LOWER = ("frechet", "fid", "kid", "ms_ssim", "swd")  # is better; of the other scores, higher
 ERRORS = ("_error", "_spread")  # `kid_error[...]` is the uncertainty of `kid[...]`, no score of its own
 
 
@@ -56,6 +57,25 @@ def replace(path, save):
     work = path.with_name(f".{os.getpid()}-{path.name}")
     save(work)
     os.replace(work, path)
+
+
+def table(header, rows):
+    """Rows of text under a header, in columns."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    lines = [header, ["-" * width for width in widths], *rows]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
+
+
+def better(name):
+    """Which values of a score are better: `lower`, `higher`, or `nearer to 1`."""
+    if base(name) == "memorisation":
+        return "nearer to 1"
+    return "lower" if base(name) in LOWER or name.startswith("swd_") else "higher"
+
+
+def best_first(name):
+    """A key for `min` and `sorted` that puts the better value of a score first."""
+    return {"lower": lambda value: value, "higher": lambda value: -value, "nearer to 1": lambda value: abs(value - 1)}[better(name)]
 
 
 def base(name):

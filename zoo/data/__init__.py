@@ -57,7 +57,7 @@ class Source:
             )
         per_epoch = size // batch_size
         epochs = tf.data.Dataset.range(start // per_epoch, 2**62)
-        if self._in_memory(split):
+        if self.in_memory(split):
             arrays = self._tensors(split)
 
             def shuffled(epoch):
@@ -84,13 +84,37 @@ class Source:
     def some(self, split="train", count=10_000, seed=0):
         """The same as `arrays`, of at most `count` examples, and 1 GiB: drawn by the seed, or the first ones where the data are large."""
         count = min(count, IN_MEMORY // int(np.prod(self.image_shape)))
-        if self._in_memory(split):
+        if self.in_memory(split):
             rows = np.random.RandomState(seed).permutation(self.sizes[split])[:count]
             return {key: value[rows] for key, value in self.arrays(split).items()}
         batches = list(self.examples(split).take(count).batch(1024).as_numpy_iterator())
         return {key: np.concatenate([batch[key] for batch in batches]) for key in self.keys}
 
-    def _in_memory(self, split):
+    def few(self, count, seed=0):
+        """The source with `count` of its training images only, drawn by the seed, as many of each class. UserError: more than there are."""
+        pool = self.some("train", 60_000, seed)
+        if not 1 <= count <= len(pool["image"]):
+            raise UserError(f"{count} training images were asked for, and {self.name} has {len(pool['image'])} to draw from")
+        rows = self.balanced(pool["label"], count, seed) if "label" in pool else slice(count)
+        chosen = {key: value[rows] for key, value in pool.items()}
+
+        def examples(split):
+            return tf.data.Dataset.from_tensor_slices(chosen) if split == "train" else self.examples(split)
+
+        return dataclasses.replace(self, sizes={**self.sizes, "train": count}, examples=examples, _held={})
+
+    @staticmethod
+    def balanced(labels, count, seed):
+        """Rows of `count` images, one of each class in turn while there are any; the order is a function of the seed."""
+        order = np.random.default_rng(seed).permutation(len(labels))
+        turn = np.empty(len(labels), np.int64)
+        for label in np.unique(labels):
+            members = order[labels[order] == label]
+            turn[members] = np.arange(len(members))
+        return order[np.argsort(turn[order], kind="stable")][:count]
+
+    def in_memory(self, split):
+        """Whether a split is held in memory as a whole: at most 1 GiB."""
         return split in self._held or self.sizes[split] * int(np.prod(self.image_shape)) <= IN_MEMORY
 
     def _tensors(self, split):

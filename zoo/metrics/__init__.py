@@ -1,6 +1,6 @@
 """Numbers about images: each score with the protocol it was made by."""
 
 from zoo.metrics import analyses, distances, extractors, pictures
-from zoo.metrics.evaluation import METRICS, Evaluation, best_first, known, samples
+from zoo.metrics.evaluation import METRICS, Evaluation, known
 
-__all__ = ["METRICS", "Evaluation", "analyses", "best_first", "distances", "extractors", "known", "pictures", "samples"]
+__all__ = ["METRICS", "Evaluation", "analyses", "distances", "extractors", "known", "pictures"]

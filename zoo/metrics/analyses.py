@@ -1,10 +1,11 @@
 """Analyses of a model's samples: what papers show as a figure.
 
 Each returns plain values (a dataclass of numbers, lists and dicts) with `table()`, a tuple of title, header and rows of text, and
-`plot(path)`. `progress` wraps the long loops: `tqdm.tqdm`, or `iter` for none; `fake` are samples already made (a Side).
+`plot(path)`. `fake` are samples already made (a Side).
 """
 
 import dataclasses
+import itertools
 import statistics
 from pathlib import Path
 
@@ -15,14 +16,12 @@ from matplotlib.ticker import NullLocator, PercentFormatter
 from scipy.spatial.distance import cdist
 
 from zoo.errors import UserError
-from zoo.metrics import distances, extractors, pictures
-from zoo.metrics.evaluation import Side, samples
+from zoo.metrics import extractors, pictures
 
 BATCH = 250  # images at a time
 COARSEST = 16  # pixels a side that discriminability goes down to; to a quarter in any case
 LISTED = 20  # classes in a table, or named in a plot
-POOL = 60_000  # training images that are searched, or drawn from
-QUERIES = 1_000  # images whose nearest training image is looked for
+POOL = 60_000  # training images that are drawn from
 SIZES = (100, 500, 2000)  # real images that augmentation is measured with
 UPDATE, FEWEST = 128, 200  # images in one update of `extractors.train`, and how many of them it makes at least
 REAL, FAKE, MARK = "#555555", "#0b62a8", "#c0392b"
@@ -77,7 +76,7 @@ class Discriminability:
         _save(figure, path)
 
 
-def discriminability(evaluation, game, fake=None, progress=iter):
+def discriminability(evaluation, game, fake=None):
     """The shares of samples taken for the class that was asked for, and of real images for theirs, shrunk to some resolutions and back.
 
     Resolutions: full, half, quarter, and on while 16 px are left; bilinear, anti-aliased on the way down, so that detail is lost and not
@@ -91,11 +90,11 @@ def discriminability(evaluation, game, fake=None, progress=iter):
             f"discriminability needs a classifier of the {len(names)} classes of {evaluation.source.name}, and {extractor.name} is none: "
             "--extractor classifier"
         )
-    fake = evaluation.samples(game, progress) if fake is None else fake
+    fake = evaluation.samples(game) if fake is None else fake
     shapes = _shapes(*evaluation.source.image_shape[:2])
 
     def told(side):
-        right = np.array([_right(side, shape) for shape in progress(shapes)])
+        right = np.array([_right(side, shape) for shape in evaluation.progress("discriminability")(shapes)])
         by_class = _by_class(right, side.labels, names)
         return Told(right.mean(axis=1).tolist(), by_class, float(np.mean([shares[0] > shares[2] for shares in by_class.values()])))
 
@@ -172,14 +171,15 @@ class Diversity:
         axes.axhline(max(self.real.values()), color=MARK, linewidth=1, linestyle="--", label="the most similar training class")
         axes.scatter(list(self.real.values()), [self.generated[name] for name in self.real], color=FAKE, s=22, zorder=3)
         farthest = sorted(self.real, key=lambda name: abs(self.generated[name] - self.real[name]), reverse=True)[:LISTED]
-        _name_points(axes, {name: (self.real[name], self.generated[name]) for name in farthest}, 0.03 * (high - low))
+        for name in farthest:
+            axes.annotate(name, (self.real[name], self.generated[name]), (4, 4), textcoords="offset points", fontsize=8)
         axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
         axes.set(xlabel="MS-SSIM of training images", ylabel="MS-SSIM of samples (higher: less diverse)")
         figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
         _save(figure, path)
 
 
-def diversity(evaluation, game, fake=None, pairs=100, progress=iter):
+def diversity(evaluation, game, fake=None, pairs=100):
     """How alike images of a class are, of samples and of training images: mean MS-SSIM over random pairs within each class.
 
     With an extractor that tells the classes, the correlation of that with how often the samples are taken for theirs: below 0 where
@@ -189,9 +189,9 @@ def diversity(evaluation, game, fake=None, pairs=100, progress=iter):
     """
     names = _class_names("diversity", evaluation, game)
     real = evaluation.real if evaluation.split == "train" else evaluation.other_real()
-    fake = evaluation.samples(game, progress) if fake is None else fake
+    fake = evaluation.samples(game) if fake is None else fake
     similarity = []
-    for kind, side in progress([("training images", real), ("samples", fake)]):
+    for kind, side in evaluation.progress("diversity")([("training images", real), ("samples", fake)]):
         _enough("diversity", kind, side.labels, names)
         found = pictures.class_similarity(side.unit, side.labels, pairs, evaluation.seed)
         similarity.append({names[label]: value for label, value in found.items()})
@@ -209,17 +209,6 @@ def diversity(evaluation, game, fake=None, pairs=100, progress=iter):
         share=float(np.mean([value < limit for value in similarity[1].values()])),
         correlation=accuracy and _correlation(list(accuracy.values()), list(similarity[1].values())),
     )
-
-
-def _name_points(axes, points, away):
-    """Writes each point's name on that side of it which is farthest from the other points and names."""
-    taken = [*points.values()]
-    for name, (x, y) in points.items():
-        sides = [(x + away, y, "left"), (x - away, y, "right"), (x, y + away, "center"), (x, y - away, "center")]
-        others = [other for other in taken if other != (x, y)] or [(x - away, y)]
-        *at, alignment = max(sides, key=lambda side: cdist([side[:2]], others).min())
-        axes.text(*at, name, fontsize=8, ha=alignment, va="center")
-        taken.append(tuple(at))
 
 
 def _correlation(first, second):
@@ -248,10 +237,11 @@ class Neighbours:
     def table(self):
         rows = [["training images searched", f"{self.searched} of {self.seen}"]]
         if self.memorisation is not None:
-            rows.append(["distance to the nearest training image, over that of unseen real images (0: copies)", f"{self.memorisation:.3f}"])
+            what = "median distance to the nearest training image, over that of unseen real images (0: copies)"
+            rows.append([what, f"{self.memorisation:.3f}"])
         return (
             f"Memorisation: samples against training images of {self.data}, by {self.extractor}",
-            ["medians over the samples", "value"],
+            ["what", "value"],
             rows,
         )
 
@@ -272,26 +262,24 @@ class Neighbours:
         _save(figure, path)
 
 
-def neighbours(evaluation, game, count=10, fake=None, nearest=5, searched=POOL, progress=iter):
-    """`count` samples, each beside its nearest training images by features and by pixels, as one grid; and how near samples are.
+def neighbours(evaluation, game, fake=None, count=10, nearest=5):
+    """`count` samples (or as many as there are), each beside its nearest training images by features and by pixels, as one grid; and how
+    near samples are.
 
-    The grid's samples are the first ones, not chosen. searched: training images at most; where that is not all, copies of the others
-    are missed. `memorisation` is None where the evaluation's split is that of training.
-    UserError: fewer samples than `count`, fewer training images than `nearest`.
+    The grid's samples are the first ones, not chosen. Where the evaluation cannot hold all training images, copies of the others are
+    missed. `memorisation` is None where the evaluation's split is that of training.
+    UserError: fewer training images than `nearest`.
     """
-    source, extractor = evaluation.source, evaluation.extractor
-    fake = evaluation.samples(game, progress) if fake is None else fake
-    seen = Side(source.some("train", searched, evaluation.seed)["image"], None, extractor, progress)
-    for kind, few, asked in [("samples", fake, count), ("training images", seen, nearest)]:
-        if not 1 <= asked <= len(few):
-            raise UserError(f"neighbours: {asked} {kind} were asked for, and there are {len(few)}; from 1 to {len(few)}")
+    source, seen = evaluation.source, evaluation.seen
+    fake = evaluation.samples(game) if fake is None else fake
+    count = min(count, len(fake))
+    if nearest > len(seen):
+        raise UserError(f"neighbours: the nearest {nearest} training images were asked for, and there are {len(seen)}")
     by_features = _nearest(fake.features[:count], seen.features, nearest)
     by_pixels = _nearest(fake.images[:count], seen.images, nearest)
-    memorisation = None
-    if evaluation.split != "train":
-        memorisation = distances.memorisation(fake.features[:QUERIES], seen.features, evaluation.real.features[:QUERIES])
+    memorisation = None if evaluation.split == "train" else next(iter(evaluation.scores(fake, ["memorisation"]).values()))
     grid = _grid([fake.images[:count, None], seen.images[by_features], seen.images[by_pixels]])
-    return Neighbours(extractor.name, source.name, grid, count, nearest, len(seen), source.sizes["train"], memorisation)
+    return Neighbours(evaluation.extractor.name, source.name, grid, count, nearest, len(seen), source.sizes["train"], memorisation)
 
 
 def _nearest(queries, references, count):
@@ -348,7 +336,7 @@ class TrainTest:
         _save(figure, path)
 
 
-def gan_train_test(evaluation, game, count=10_000, updates=2000, progress=iter):
+def gan_train_test(evaluation, game, count=None, updates=2000):
     """GAN-train (learn from samples, be tested on real images) and GAN-test (the reverse), with real against real beside them.
 
     GAN-train falls with bad and with missing images, GAN-test with bad ones only. Either side has `count` images or as many as there are
@@ -358,10 +346,11 @@ def gan_train_test(evaluation, game, count=10_000, updates=2000, progress=iter):
     Shmelkov et al. 2018 (arXiv:1807.09499), §3.
     """
     names = _class_names("GAN-train", evaluation, game)
-    real, test, held = _halves(evaluation, count)
+    real, test, held = _halves(evaluation, count or evaluation.count)
     _enough("GAN-train", "training images", real["label"], names)
-    fake = {"image": _sampled(evaluation, game, real["label"], progress), "label": real["label"]}
-    networks = [_learned(_small(side["image"]), side["label"], names, evaluation.seed, updates) for side in progress([fake, real])]
+    fake = {"image": evaluation.drawn(game, len(real["label"]), {"label": real["label"]}), "label": real["label"]}
+    sides = evaluation.progress("GAN-train")([fake, real])
+    networks = [_learned(_small(side["image"]), side["label"], names, evaluation.seed, updates) for side in sides]
     tests = [(networks[0], test), (networks[1], fake), (networks[1], test)]
     gan_train, gan_test, reference = (extractors.right(network, _small(side["image"]), side["label"]) for network, side in tests)
     return TrainTest(
@@ -422,35 +411,36 @@ class Augmentation:
         _save(figure, path)
 
 
-def augmentation(evaluation, game, sizes=None, synthetic=10_000, repeats=3, updates=1000, saw=None, progress=iter):
+def augmentation(evaluation, game, sizes=None, synthetic=None, repeats=3, updates=1000):
     """What samples add to few real images: a classifier's right answers on unseen real images, learned with and without them.
 
     sizes: numbers of real images, as many of each class, drawn anew in each repeat (default: those of `SIZES` that the data have).
     With: half of what is learned from is real, half samples, the same ones throughout, as many of each class. Either way `updates`
     updates (at least 200) of as many images, and the same first weights. Spreads are standard deviations over repeats.
 
-    NOTE: a generator that was trained on the whole train split has seen images that the small classifier has not, and the gain includes
-    that. This function takes it as given and says so: `saw` is the number of real images that the generator was trained on (default: the
-    train split's). For a gain from n images alone, train the generator on `few(source, n)` and pass an evaluation of that source, and
-    sizes (n,); the evaluation's extractor is not asked.
+    A generator that was trained on more images than the small classifier has knows of the others, and the gain includes that: `saw` says
+    how many it saw. For a gain from n images alone, train the generator on as many (`Source.few`, `--examples`) and take an evaluation of
+    those; the evaluation's extractor is not asked.
     UserError: a model without classes, data without labels or with other classes, fewer than 2 images of a class, more than there are.
     """
     names = _class_names("augmentation", evaluation, game)
-    if min(synthetic, repeats) < 1:
-        raise UserError(f"augmentation with {synthetic} samples, {repeats} times: at least 1 of either")
+    synthetic = synthetic or evaluation.count
+    if repeats < 1:
+        raise UserError(f"augmentation with {repeats} repeats: at least 1")
     real, test, held = _halves(evaluation, POOL)
     have = len(real["label"])
     sizes = [size for size in SIZES if size <= have] or [have] if sizes is None else list(sizes)
-    draws = {(size, repeat): _balanced(real["label"], size, evaluation.seed + repeat) for size in sizes for repeat in range(repeats)}
+    turns = itertools.product(sizes, range(repeats))
+    draws = {turn: evaluation.source.balanced(real["label"], turn[0], evaluation.seed + turn[1]) for turn in turns}
     for (size, _), rows in draws.items():
         if size > have:
             raise UserError(f"augmentation: {size} real images were asked for, and {evaluation.source.name} has {have} to learn from")
         _enough(f"augmentation with {size} real images", "of them", real["label"][rows], names)
     labels = np.arange(synthetic, dtype=np.int64) % len(names)
-    fake = _small(_sampled(evaluation, game, labels, progress))
+    fake = _small(evaluation.drawn(game, synthetic, {"label": labels}))
     test = {**test, "image": _small(test["image"])}
     found = {size: [] for size in sizes}
-    for (size, repeat), rows in progress(list(draws.items())):
+    for (size, repeat), rows in evaluation.progress("augmentation")(list(draws.items())):
         alone = _small(real["image"][rows]), real["label"][rows]
         mixed = [_halved(*pair) for pair in zip(alone, (fake, labels))]
         networks = [_learned(*side, names, evaluation.seed + repeat, updates) for side in (alone, mixed)]
@@ -462,26 +452,9 @@ def augmentation(evaluation, game, sizes=None, synthetic=10_000, repeats=3, upda
         updates=max(FEWEST, updates),
         tested=len(test["label"]),
         held=held,
-        saw=evaluation.source.sizes["train"] if saw is None else saw,
+        saw=evaluation.source.sizes["train"],
         rows=[{"real": size, **_summary(*zip(*pairs))} for size, pairs in found.items()],
     )
-
-
-def few(source, count, seed=0):
-    """The source with `count` of its training images only, as many of each class: those that `augmentation` draws first for that seed."""
-    if source.class_names is None:
-        raise UserError(f"{source.name} has no labels to draw by; {_LABELLED}")
-    pool = source.some("train", POOL, seed)
-    if count > len(pool["label"]):
-        raise UserError(f"{count} training images were asked for, and {source.name} has {len(pool['label'])} to draw from")
-    rows = _balanced(pool["label"], count, seed)
-    chosen = {key: value[rows] for key, value in pool.items()}
-
-    def examples(split):
-        return tf.data.Dataset.from_tensor_slices(chosen) if split == "train" else source.examples(split)
-
-    sizes, version = {**source.sizes, "train": count}, f"{source.version}, {count} training images by seed {seed}"
-    return dataclasses.replace(source, version=version, sizes=sizes, examples=examples, _held={})
 
 
 def _halves(evaluation, count):
@@ -493,21 +466,6 @@ def _halves(evaluation, count):
     cut = len(data["label"]) // 5
     learned, held = ({key: value[part] for key, value in data.items()} for part in (slice(cut, None), slice(cut)))
     return learned, held, "a fifth of the train split, which the model has seen"
-
-
-def _sampled(evaluation, game, labels, progress):
-    """A sample of each label, uint8."""
-    return samples(game, len(labels), evaluation.seed, {"label": labels}, evaluation.live, progress)
-
-
-def _balanced(labels, count, seed):
-    """Rows of `count` images, one of each class in turn while there are any; the order is a function of the seed."""
-    order = np.random.default_rng(seed).permutation(len(labels))
-    turn = np.empty(len(labels), np.int64)
-    for label in np.unique(labels):
-        members = order[labels[order] == label]
-        turn[members] = np.arange(len(members))
-    return order[np.argsort(turn[order], kind="stable")][:count]
 
 
 def _halved(real, fake):
@@ -524,16 +482,7 @@ def _learned(images, labels, names, seed, updates):
 
 def _small(images):
     """Images as `extractors.classifier` looks at them: shrunk to 64 px where they are larger; uint8."""
-    height, width, channels = images.shape[1:]
-    scale = extractors.LARGEST / min(height, width)
-    if scale >= 1:
-        return images
-    shape = (round(height * scale), round(width * scale), channels)
-    parts = []
-    for i in range(0, len(images), BATCH):
-        shrunk = extractors.fitted(tf.image.convert_image_dtype(images[i : i + BATCH], tf.float32), shape)
-        parts.append(tf.image.convert_image_dtype(shrunk, tf.uint8, saturate=True).numpy())
-    return np.concatenate(parts)
+    return extractors.fit(images, extractors.shrunk(images.shape[1:]))
 
 
 def _summary(without, augmented):

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from zoo.errors import UserError, nearest
 from zoo.metrics import distances, pictures
-from zoo.results import base
+from zoo.results import base, best_first
 
 BATCH = 250  # images that are sampled at once
 MOST = 60_000  # training images that are searched
@@ -46,10 +46,10 @@ class Evaluation:
 
     source: where the real images come from; extractor: see `extractors`. count: samples, and real images where the split has as many.
     split: `test` where there is one (real images that the model has not seen), else `train`. seed: of the samples and of the choice of
-    real images. live: the generator as it is, not its average.
+    real images. live: the generator as it is, not its average. progress: what is being done -> a wrapper of its loop (a bar).
     """
 
-    def __init__(self, source, extractor, count=10_000, split=None, seed=0, live=False):
+    def __init__(self, source, extractor, count=10_000, split=None, seed=0, live=False, progress=lambda what: iter):
         split = split or ("test" if "test" in source.sizes else "train")
         if split not in source.sizes:
             raise UserError(f"{source.name} has no split '{split}'; there is: {', '.join(source.sizes)}")
@@ -58,6 +58,7 @@ class Evaluation:
         if not 0 <= seed < 2**31:
             raise UserError(f"--seed {seed}: must be from 0 to {2**31 - 1}")
         self.source, self.extractor, self.count, self.split, self.seed, self.live = source, extractor, count, split, seed, live
+        self.progress, self._drawn_by = progress, (None, None)
 
     @functools.cached_property
     def real(self):
@@ -70,22 +71,53 @@ class Evaluation:
 
     def _drawn(self, split, seed, count=None):
         drawn = self.source.some(split, count or self.count, seed)
-        return Side(drawn["image"], drawn.get("label"), self.extractor)
+        return Side(drawn["image"], drawn.get("label"), self.extractor, self.progress(f"{split} images"))
 
-    def samples(self, game, progress=iter):
+    def samples(self, game):
         """As many samples as `count`, with the classes of the real images in turn where the model has classes."""
         self.check(game)
-        conditions = {name: np.resize(self.real.labels, self.count) for name in game.conditions}
-        return Side(
-            samples(game, self.count, self.seed, conditions, self.live, progress), conditions.get("label"), self.extractor, progress
-        )
+        labels = {name: np.resize(self.real.labels, self.count) for name in game.conditions}
+        return Side(self.drawn(game, self.count, labels), labels.get("label"), self.extractor, self.progress("samples, seen"))
+
+    def drawn(self, game, count, conditions=None):
+        """`count` images of a model, uint8. Image i has seed i of a row of its own for each `seed`; conditions: name -> [count]."""
+        if self._drawn_by[0] is not game:  # one graph, for tracing is what costs
+
+            @tf.function(reduce_retracing=True)
+            def draw(seed, conditions):
+                return tf.image.convert_image_dtype(game.sample(seed, live=self.live, **conditions), tf.uint8, saturate=True)
+
+            self._drawn_by = game, draw
+        seeds = np.arange(count, dtype=np.int64) + (np.int64(self.seed) << 32) + (1 << 24)  # away from the previews'
+        parts = []
+        for i in self.progress("samples")(range(0, count, BATCH)):
+            picked = {name: tf.constant(np.int64(values[i : i + BATCH])) for name, values in (conditions or {}).items()}
+            parts.append(self._drawn_by[1](tf.constant(seeds[i : i + BATCH]), picked).numpy())
+        return np.concatenate(parts)
 
     def other_real(self):
-        """Real images of the train split (of the same, and others, where that is the split): what samples should look like at best."""
+        """Real images of the train split in the place of samples, at most `count`; where that is the split, others of it if there are."""
         if self.split != "train":
             return self._drawn("train", self.seed)
         drawn = {key: value[len(self.real) :] for key, value in self.source.some("train", 2 * self.count, self.seed).items()}
         return Side(drawn["image"], drawn.get("label"), self.extractor)
+
+    def reference(self, metrics):
+        """({name: value} of real images in the place of the samples: what these should reach at best; what those are, in words).
+
+        Class accuracy is that of the real side itself: the classifier has learned from the train split. Metrics that such images cannot
+        have are left out.
+        """
+        other = self.other_real()
+        found = {}
+        if len(other):
+            names = [name for name in metrics if name not in ("memorisation", "class_accuracy")]
+            found = self.scores(other, names, lambda text: None)
+        words = f"{len(other):,} other images of the train split in the place of the samples" if len(other) else "no other real images"
+        if "class_accuracy" in metrics and self.real.labels is not None and self.extractor.classes:
+            found |= _class_accuracy(self, self.real)
+            words += f"; class accuracy: of the {len(self.real):,} real images"
+        return found, words
 
     def scores(self, fake, metrics, say=None):
         """{name: value} of the samples (a Side). metrics: names of `METRICS`. UserError: unknown, or not for these samples.
@@ -96,7 +128,7 @@ class Evaluation:
         for name in metrics:
             if reason := _lacks(self, known(name), fake.labels is not None):
                 raise UserError(reason)
-        for function in dict.fromkeys(METRICS[known(name)] for name in metrics):
+        for function in self.progress("scores")(list(dict.fromkeys(METRICS[known(name)] for name in metrics))):
             try:
                 found.update(function(self, fake))
             except UserError as error:
@@ -119,8 +151,8 @@ class Evaluation:
             "extractor": self.extractor.name,
             "extractor_sha256": self.extractor.sha256,
             "data": f"{self.source.name} {self.source.version}",
-            "split": self.split,
-            "real_images": min(self.count, self.source.sizes[self.split]),
+            "split": self.split if self.source.in_memory(self.split) else f"{self.split}, the first",  # elsewhere drawn by the seed
+            "real_images": len(self.real),
             "fake_images": self.count,
             "image_shape": list(self.source.image_shape),
             "resizing": self.extractor.resizing,
@@ -162,29 +194,6 @@ class Evaluation:
             )
 
 
-def samples(game, count, seed=0, conditions=None, live=False, progress=iter):
-    """`count` images of a model, uint8. Image i has seed i of a row of its own for each `seed`; conditions: name -> [count]."""
-    seeds = np.arange(count, dtype=np.int64) + (np.int64(seed) << 32) + (1 << 24)  # away from the previews'
-    parts = []
-    for i in progress(range(0, count, BATCH)):
-        picked = {name: np.int64(values[i : i + BATCH]) for name, values in (conditions or {}).items()}
-        parts.append(_sampler(game, live)(seeds[i : i + BATCH], picked))
-    return np.concatenate(parts)
-
-
-def _sampler(game, live):
-    """The model's sampling as one graph; kept with the model, for tracing is what costs."""
-    kept = vars(game).setdefault("_samplers", {})
-    if live not in kept:
-
-        @tf.function(reduce_retracing=True)
-        def draw(seed, conditions):
-            return tf.image.convert_image_dtype(game.sample(seed, live=live, **conditions), tf.uint8, saturate=True)
-
-        kept[live] = draw
-    return lambda seed, conditions: kept[live](tf.constant(seed), {k: tf.constant(v) for k, v in conditions.items()}).numpy()
-
-
 # -- the scores, each {name: value} of an evaluation and the samples ------------------------------------------------------------------
 
 
@@ -194,7 +203,8 @@ def _frechet(evaluation, fake):
 
 def _kid(evaluation, fake):
     name = evaluation.extractor.name
-    mean, error = distances.kid(evaluation.real.features, fake.features, seed=evaluation.seed)
+    size = max(2, min(1000, len(fake) // 2, len(evaluation.real) // 2))  # subsets that differ: of all images, their error would be 0
+    mean, error = distances.kid(evaluation.real.features, fake.features, size=size, seed=evaluation.seed)
     return {f"kid[{name}]": mean, f"kid_error[{name}]": error}
 
 
@@ -245,7 +255,6 @@ METRICS = {
     "memorisation": _memorisation,
 }
 CHEAP = ("frechet", "precision", "recall", "class_accuracy")  # while a model trains
-LOWER = ("frechet", "fid", "kid", "ms_ssim", "swd")  # is better; of the others, higher
 
 
 def known(name):
@@ -269,10 +278,3 @@ def _lacks(evaluation, name, by_class):
     if name == "memorisation" and evaluation.split == "train":
         return f"memorisation needs real images that were not trained on: --split test, where {evaluation.source.name} has it"
     return None
-
-
-def best_first(name):
-    """A key for `min` and `sorted` that puts the better value of a score first: lower, higher, or nearer to 1."""
-    if base(name) == "memorisation":
-        return lambda value: abs(value - 1)
-    return (lambda value: value) if base(name) in LOWER or name.startswith("swd_") else (lambda value: -value)

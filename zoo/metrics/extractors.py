@@ -29,6 +29,7 @@ RECIPE = 1  # of the classifier's network and training: another number makes new
 FEW = 20  # images a class (median) below which labels are too few to learn from
 LARGEST = 64  # pixels a side of what the classifier looks at
 SEEN = 480_000  # images that the classifier's training takes, or 40 epochs where those are fewer
+ASKED = "asked for"  # why a network learned turns although there are labels
 EDGE = ((0, 0), (1, 1), (1, 1), (0, 0))  # one pixel on every side
 INCEPTION = "http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz"
 GRAPH = "classify_image_graph_def.pb"
@@ -56,6 +57,8 @@ class Extractor:
         """{"features": float32 [n, d], ...}. images: [n, h, w, 1 or 3], float32 in [0, 1], or uint8. progress: wraps the loop (a bar)."""
         if images.ndim != 4 or images.shape[-1] not in (1, 3):
             raise UserError(f"{self.name} looks at images [n, height, width, 1 or 3], not at {list(images.shape)}")
+        if not len(images):
+            raise UserError(f"{self.name} was given no images")
         parts = [self._some(images[i : i + BATCH]) for i in progress(range(0, len(images), BATCH))]
         return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
@@ -87,7 +90,7 @@ def open(name, source, folder=None, say=print):
     if kind == "classifier" and (not rest or (rest.isdecimal() and int(rest) < 10**6)):
         return classifier(source, int(rest or 0), folder, say)
     if name == "rotations":
-        return classifier(source, 0, folder, say, rotations="asked for")
+        return classifier(source, 0, folder, say, rotations=ASKED)
     if kind == "file":
         return kept(rest, source)
     if kind == "inception":
@@ -112,7 +115,9 @@ def classifier(source, seed=0, folder=None, say=print, rotations=None):
     for learned in (False, True) if rotations is None else (True,):
         if (path := _place(source, seed, learned, folder)).exists():
             with contextlib.suppress(UserError):  # damaged, or half written: it is made again
-                return kept(path, source)
+                found = kept(path, source)
+                if rotations or ASKED not in found.about:  # that one says nothing of why there is no classifier
+                    return found
     data = source.some("train", 60_000, seed)
     if rotations is None:
         rotations = _too_little(source, data)
@@ -137,11 +142,16 @@ def _too_little(source, data):
 
 
 def _input(source, rotations):
-    """The shape of images that a source's classifier looks at: as the data's, at most 64 pixels on the short side, square to be turned."""
-    height, width, channels = source.image_shape
-    shrunk = min(1, LARGEST / min(height, width))
-    sides = max(8, round(height * shrunk)), max(8, round(width * shrunk))
+    """The shape of images that a source's classifier looks at: as the data's, square to be turned."""
+    *sides, channels = shrunk(source.image_shape)
     return (*((min(sides),) * 2 if rotations else sides), channels)
+
+
+def shrunk(shape):
+    """The shape to which images of `shape` are brought: at most 64 pixels on the short side."""
+    height, width, channels = shape
+    factor = min(1, LARGEST / min(height, width))
+    return max(8, round(height * factor)), max(8, round(width * factor)), channels
 
 
 def _place(source, seed, rotations, folder):
@@ -171,11 +181,11 @@ def kept(path, source):
     if about["data"] != source.name or shape[-1] != source.image_shape[-1] or (not rotations and about["classes"] != source.num_classes):
         made = f"{about['data']} ({'x'.join(map(str, shape))}, {about['classes']} classes)"
         raise UserError(f"{path} was made for {made}, and the data are {source.name}; --extractor classifier makes one for them")
-    task = f"by how many quarter turns images of {source.name} were turned ({rotations})" if rotations else f"the labels of {source.name}"
+    task = f"to tell quarter turns of {source.name} ({rotations})" if rotations else f"on the labels of {source.name}"
     return Extractor(
         name=f"{_title(about)}-{sha256[:4]}",
         sha256=sha256,
-        about=f"a small network trained on {task}: {about['accuracy']:.2%} right on images that it had not seen",
+        about=f"a small network trained {task}: {about['accuracy']:.2%} right on images that it had not seen",
         shape=shape,
         resizing=f"to {shape[0]}x{shape[1]}, bilinear, anti-aliased, where it differs",
         run=tf.function(lambda images: network(images, training=False), [tf.TensorSpec([None, *shape], tf.float32)]),
@@ -254,15 +264,16 @@ def _train(source, data, shape, classes, seed, rotations):
     else:
         cut = max(1, len(data["image"]) // 10)
         data, held = ({key: value[part] for key, value in data.items()} for part in (slice(cut, None), slice(cut)))
-    learned, kept = ((_fit(part["image"], shape), part.get("label")) for part in (data, held))
+    learned, kept = ((fit(part["image"], shape), part.get("label")) for part in (data, held))
     if rotations:
         learned, kept = _turned(learned[0], seed), _turned(kept[0], seed)
     network = train(*learned, classes, seed)
     return network, right(network, *kept)
 
 
-def _fit(images, shape):
-    if images.shape[1:] == shape:
+def fit(images, shape):
+    """Images [n, h, w, c] at `shape`, uint8."""
+    if tuple(images.shape[1:]) == tuple(shape):
         return images
     parts = [fitted(tf.image.convert_image_dtype(images[i : i + BATCH], tf.float32), shape) for i in range(0, len(images), BATCH)]
     return np.concatenate([tf.image.convert_image_dtype(part, tf.uint8, saturate=True).numpy() for part in parts])
@@ -375,12 +386,12 @@ def application(name, weights="imagenet"):
     except Exception as error:  # whatever a network does
         reason = " ".join(str(error).split())[:100]
         raise UserError(
-            f"the weights of keras:{name} could not be fetched ({reason}); Keras keeps them in ~/.keras/models, "
-            "and a file put there is used. Without them: --extractor classifier"
+            f"keras:{name} cannot be had with its weights ({reason}); Keras keeps those in ~/.keras/models, and a file put there is used. "
+            "Without them: --extractor classifier"
         ) from None
     finally:
         keras.config.set_dtype_policy(before)
-    prepare = next(m.preprocess_input for m in modules.values() if getattr(m, name, None) is known[name])
+    prepare = next(module.preprocess_input for module in modules.values() if getattr(module, name, None) is known[name])
     sha256 = _hash(network)
     return Extractor(
         name=f"keras_{name}-{sha256[:4]}",

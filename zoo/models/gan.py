@@ -62,7 +62,7 @@ def build_discriminator(config):
 
 
 @register(
-    gan=Config(generator_range=0.04, discriminator_range=0.02, input_dropout=0.0, dropout=0.3, steps=3000, every=500),
+    gan=Config(generator_range=0.04, generator_learning_rate=8e-4, discriminator_learning_rate=4e-4, steps=2000, every=500),
     gan_mnist=Config(
         image_shape=(28, 28, 1),
         batch_size=100,
