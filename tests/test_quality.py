@@ -78,3 +78,15 @@ def test_a_row_counts_only_for_the_preset_that_it_was_made_with(quality, tmp_pat
     changed = dataclasses.replace(entry, config=dataclasses.replace(entry.config, dropout=0.1))
     monkeypatch.setattr(registry, "entry", lambda name: changed)
     assert not quality.finished(options, **quality.key(options, "mnist", "gan", 0))
+
+
+def test_the_committed_page_is_made_of_the_committed_rows(quality, tmp_path):
+    rows = ROOT / "benchmarks" / "results.jsonl"
+    options = quality.Options(results=tmp_path / "results.jsonl", grids=tmp_path / "grids")
+    options.results.write_text(rows.read_text())
+    quality.write(options)
+    page = (tmp_path / "results.md").read_text()
+    committed = [line for line in rows.with_suffix(".md").read_text().splitlines() if not line.startswith("![")]
+    assert [line for line in page.splitlines() if not line.startswith("![")] == committed
+    for model in quality.Options().models:
+        assert page.count(f"| `{model}` |") == 2  # MNIST, Fashion-MNIST
