@@ -100,7 +100,9 @@ def main(argv=None):
     entry = registry.entry(options.model)
     source = data.open(options.data, options.data_dir, options.config.image_shape, entry.model.batch_keys)
     config = options.config.resolved(source.image_shape, source.num_classes)
-    whole, source = source, source.few(options.examples, config.seed) if options.examples is not None else source
+    whole = source  # what the extractor learns from, however few the model may see
+    if options.examples is not None:
+        source = source.few(options.examples, config.seed)
     if source.num_classes and config.num_classes < source.num_classes:
         raise UserError(f"--num-classes {config.num_classes}: {source.name} has {source.num_classes}; leave it out")
 
@@ -147,7 +149,7 @@ def main(argv=None):
     plan(entry, model, source, how, run.folder)
     if evaluation:
         print(f"scores     {', '.join(measured)} of {options.scores:,} samples at a look; {evaluation.extractor.about}")
-        print(f"           at most {callbacks.SHARE:.0%} of the time: where that is not enough, a look goes without", flush=True)
+        print(f"           where they would take more than {callbacks.SHARE:.0%} of the time, a look goes without", flush=True)
     if restored:
         print(f"resumed    after round {done:,} from {restored}", flush=True)
     with runs.writing(run):
@@ -227,7 +229,7 @@ def fit(model, run, source, most, heard):
                 run.restore(model)
                 model.retries.assign(noise)
                 run.append({"round": model.played, "warnings": [text]})
-        heard[0].save()  # with its new noise: what goes on from here does not repeat itself
+        run.manager(model).save(checkpoint_number=model.played)  # with its new noise: what goes on from here does not repeat itself
         return DIVERGED
     finally:
         interrupt.restore()

@@ -116,12 +116,13 @@ SCORES = ("frechet", "kid", "precision", "recall", "class_accuracy")
 
 def evaluated(options, run, which, source, extractors):
     """{extractor: its scores of a checkpoint, and their protocol}; also kept with the run."""
-    game, found = zoo.load(run, which), {}
+    game, fake, found = zoo.load(run, which), None, {}
     for name in extractors:
         evaluation = metrics.Evaluation(source, metrics.extractors.open(name, source), options.count)
-        scores = evaluation.scores(evaluation.samples(game), evaluation.possible(game, SCORES))
-        run.append_scores(game.played, which, scores, evaluation.protocol(game.compute_dtype))
-        found[evaluation.extractor.name] = {"scores": scores, "protocol": evaluation.protocol(game.compute_dtype)}
+        fake = evaluation.seen_again(fake) if fake else evaluation.samples(game)
+        scores, protocol = evaluation.scores(fake, evaluation.possible(game, SCORES)), evaluation.protocol(game.compute_dtype)
+        run.append_scores(game.played, which, scores, protocol)
+        found[evaluation.extractor.name] = {"scores": scores, "protocol": protocol}
     return found
 
 
@@ -142,7 +143,10 @@ def trained(options, source, model, seed):
     if not stable:
         return {**this, "command": "python " + " ".join(train), "diverged": True, "last": {}}
     run = runs.Run(folder)
-    found = {which: evaluated(options, run, which, source, extractors) for which in (["last", "best"] if run.best else ["last"])}
+    found = {"last": evaluated(options, run, "last", source, extractors)}
+    if run.best:
+        same = run.best["round"] == steps
+        found["best"] = found["last"] if same else evaluated(options, run, "best", source, extractors)
     if seed == 0:
         options.grids.mkdir(parents=True, exist_ok=True)
         shutil.copy(sorted((folder / "samples").glob("*.png"))[-1], options.grids / f"{model}-{name}.png")

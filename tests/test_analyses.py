@@ -186,7 +186,7 @@ def test_copies_are_found(digits, linear_digits):
 
 def test_neighbours_where_all_was_seen_and_without_classes(digits, linear_digits):
     evaluation = Evaluation(digits, linear_digits, 50, "train")
-    evaluation.seen = evaluation._drawn("train", 0, 40)  # as where not all can be held
+    evaluation.seen = evaluation._taken("train", 0, 40)  # as where not all can be held
     found = analyses.neighbours(evaluation, copier(digits, conditions=()), count=3)
     assert found.memorisation is None and (found.searched, found.seen) == (40, 1437)
     well_formed(found.table())

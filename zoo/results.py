@@ -1,4 +1,4 @@
-"""What a run's folder says of its scores and samples, and how such numbers are written for people."""
+"""What a run's folder says of its scores and samples, how such numbers are written for people, and files that are never half there."""
 
 import json
 import os

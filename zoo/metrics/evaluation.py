@@ -58,18 +58,18 @@ class Evaluation:
         if not 0 <= seed < 2**31:
             raise UserError(f"--seed {seed}: must be from 0 to {2**31 - 1}")
         self.source, self.extractor, self.count, self.split, self.seed, self.live = source, extractor, count, split, seed, live
-        self.progress, self._drawn_by = progress, (None, None)
+        self.progress, self._sampler = progress, (None, None)
 
     @functools.cached_property
     def real(self):
-        return self._drawn(self.split, self.seed)
+        return self._taken(self.split, self.seed)
 
     @functools.cached_property
     def seen(self):
         """The training images, as many as can be held."""
-        return self._drawn("train", self.seed, MOST)
+        return self._taken("train", self.seed, MOST)
 
-    def _drawn(self, split, seed, count=None):
+    def _taken(self, split, seed, count=None):
         drawn = self.source.some(split, count or self.count, seed)
         return Side(drawn["image"], drawn.get("label"), self.extractor, self.progress(f"{split} images"))
 
@@ -79,26 +79,30 @@ class Evaluation:
         labels = {name: np.resize(self.real.labels, self.count) for name in game.conditions}
         return Side(self.drawn(game, self.count, labels), labels.get("label"), self.extractor, self.progress("samples, seen"))
 
+    def seen_again(self, fake):
+        """Samples of another evaluation, seen by this one's extractor."""
+        return Side(fake.images, fake.labels, self.extractor, self.progress("samples, seen"))
+
     def drawn(self, game, count, conditions=None):
         """`count` images of a model, uint8. Image i has seed i of a row of its own for each `seed`; conditions: name -> [count]."""
-        if self._drawn_by[0] is not game:  # one graph, for tracing is what costs
+        if self._sampler[0] is not game:  # one graph, for tracing is what costs
 
             @tf.function(reduce_retracing=True)
             def draw(seed, conditions):
                 return tf.image.convert_image_dtype(game.sample(seed, live=self.live, **conditions), tf.uint8, saturate=True)
 
-            self._drawn_by = game, draw
+            self._sampler = game, draw
         seeds = np.arange(count, dtype=np.int64) + (np.int64(self.seed) << 32) + (1 << 24)  # away from the previews'
         parts = []
         for i in self.progress("samples")(range(0, count, BATCH)):
             picked = {name: tf.constant(np.int64(values[i : i + BATCH])) for name, values in (conditions or {}).items()}
-            parts.append(self._drawn_by[1](tf.constant(seeds[i : i + BATCH]), picked).numpy())
+            parts.append(self._sampler[1](tf.constant(seeds[i : i + BATCH]), picked).numpy())
         return np.concatenate(parts)
 
     def other_real(self):
         """Real images of the train split in the place of samples, at most `count`; where that is the split, others of it if there are."""
         if self.split != "train":
-            return self._drawn("train", self.seed)
+            return self._taken("train", self.seed)
         drawn = {key: value[len(self.real) :] for key, value in self.source.some("train", 2 * self.count, self.seed).items()}
         return Side(drawn["image"], drawn.get("label"), self.extractor)
 
