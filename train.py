@@ -126,7 +126,8 @@ def main(argv=None):
         model = entry.model(config)
         model.compile(jit_compile=compiled)
         restored = run and run.checkpoints and run.restore(model)
-    batches = source.batches(config.batch_size * config.discriminator_steps)  # refuses one larger than the data
+    fed = model.prepare(source)
+    batches = fed.batches(config.batch_size * config.discriminator_steps)  # refuses one larger than the data
     how = scale.describe(policy, compiled, replicas)
     if options.dry_run:
         plan(entry, model, source, how, "none: a dry run")
@@ -144,7 +145,7 @@ def main(argv=None):
     if options.scores:
         evaluation = metrics.Evaluation(source, metrics.extractors.open(options.extractor, whole), options.scores)
         measured = evaluation.during_training(model, options.best)
-    record["parameters"] = {"generator": model.generator.count_params(), "discriminator": model.discriminator.count_params()}
+    record["parameters"] = {network.name: network.count_params() for network in model.players.values()}
     run = run or runs.Run.create(record, options.run_dir)
     plan(entry, model, source, how, run.folder)
     if evaluation:
@@ -156,7 +157,8 @@ def main(argv=None):
         run.lengthen(config, done)
         most = options.steps_per_execution if replicas == 1 else 1  # Keras' loop of rounds fails under MirroredStrategy
         with tf.summary.create_file_writer(str(run.folder)).as_default() as writer:
-            status = fit(model, run, source, most, heard_by(run, source, evaluation, measured, options, writer))
+            heard = [*model.callbacks(), *heard_by(run, source, evaluation, measured, options, writer)]
+            status = fit(model, run, fed, most, heard)
         rounds = model.played
         if status and (status == DIVERGED or rounds < config.steps):
             describe(run, entry, model)
@@ -193,10 +195,10 @@ def recorded(options, config, source, policy, replicas, compiled):
 def plan(entry, model, source, precision, folder):
     """Says what is about to be done."""
     config = model.config
-    counts = [f"{network.count_params():,}" for network in (model.generator, model.discriminator)]
+    counts = ", ".join(f"{network.name} {network.count_params():,}" for network in model.players.values())
     shape = "x".join(map(str, config.image_shape))
     classes = f", {config.num_classes} classes" if source.num_classes else ""
-    print(f"model      {entry.name}: {entry.paper}; parameters: generator {counts[0]}, discriminator {counts[1]}")
+    print(f"model      {entry.name}: {entry.paper}; parameters: {counts}")
     print(f"data       {source.name} {source.version}: {source.sizes['train']:,} images of {shape}{classes}")
     print(f"training   {config.steps:,} rounds of {config.batch_size * config.discriminator_steps} images, a look every {config.every:,}")
     print(f"precision  {precision}")
@@ -238,7 +240,7 @@ def fit(model, run, source, most, heard):
 def play(model, source, most, heard):
     """Plays the rounds that are left, in parts that Keras' epochs can end at looks."""
     config, interrupt = model.config, heard[0]
-    for start, length, count, at_once in runs.phases(model.played, config.steps, config.every, most):
+    for start, length, count, at_once in runs.phases(model.played, config.steps, config.every, most, model.milestones):
         if model.steps_per_execution != at_once:
             model.steps_per_execution, model.train_function = at_once, None  # Keras makes another one
         model.fit(

@@ -13,19 +13,34 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from zoo import data, export, registry
+from zoo import data, export, registry, runs
 
 CPUS = 2
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * CPUS)
 
-TINY = {"batch_size": 4, "latent_dim": 5, "num_classes": 3, "steps": 4, "every": 2}
+TINY = {"batch_size": 4, "latent_dim": 8, "num_classes": 3, "steps": 4, "every": 2, "phase": 1, "labels": 3, "accumulation": 1}
+TINY |= {"width": 8, "generator_width": 8, "discriminator_width": 8, "base": 128, "most": 8, "hidden": 16, "embedding": 4, "buffer": 8}
+TINY |= {"generator_units": 16, "discriminator_units": 8, "categories": 3, "climb": 2, "served_climb": 4, "multipliers": (2, 2, 1)}
+TINY |= {"attention_side": 8, "standing_passes": 2}
+
+
+def settings(name):
+    """A preset's settings at a size that tests can bear: 16x16 images in three classes, narrow networks."""
+    config = registry.entry(name).config
+    channels = (config.image_shape or (0, 0, 1))[-1]
+    fitting = {key: value for key, value in TINY.items() if type(getattr(config, key, None)) in (type(value), type(None)) and hasattr(config, key)}
+    narrow = {  # of whatever a paper lists, the same number of layers
+        field.name: tuple(max(1, min(8, width)) for width in getattr(config, field.name))
+        for field in dataclasses.fields(config)
+        if "widths" in field.name or field.name.endswith(("units", "blocks")) and isinstance(getattr(config, field.name), tuple)
+    }
+    return {**fitting, **narrow, "image_shape": (16, 16, channels)}
 
 
 def tiny(name, **overrides):
-    """A compiled model whose weights are a function of its name: as the preset, but for 16x16 images in three classes."""
-    channels = (registry.entry(name).config.image_shape or (0, 0, 1))[-1]
+    """A compiled model whose weights are a function of its name: as the preset, but small."""
     keras.utils.set_random_seed(1)
-    game = zoo.create(name, **{**TINY, "image_shape": (16, 16, channels), **overrides})
+    game = zoo.create(name, **{**settings(name), **overrides})
     game.compile(jit_compile=False)
     return game
 
@@ -38,21 +53,25 @@ def source(game, count=24):
         "image": draw.randint(0, 256, (count, *config.image_shape)).astype(np.uint8),
         "label": draw.randint(0, config.num_classes, count).astype(np.int64),
     }
-    return data.Source(
+    return game.prepare(data.Source(
         name="random",
         version="0",
         image_shape=config.image_shape,
         sizes={"train": count},
         class_names=tuple(map(str, range(config.num_classes))),
         examples=lambda split: tf.data.Dataset.from_tensor_slices(arrays),
-    )
+    ))
 
 
 def play(game, start, rounds):
-    """`rounds` rounds on the model's random images, from round `start` on; returns Keras' history."""
-    config = game.config
-    stream = source(game).batches(config.batch_size * config.discriminator_steps, config.seed, start)
-    return game.fit(stream, steps_per_epoch=rounds, verbose=0, shuffle=False).history
+    """`rounds` rounds on the model's random images, from round `start` on; returns Keras' histories, joined."""
+    config, history = game.config, {}
+    for first, length, count, _ in runs.phases(start, start + rounds, start + rounds, 1, game.milestones):
+        stream = source(game).batches(config.batch_size * config.discriminator_steps, config.seed, first)
+        told = game.fit(stream, steps_per_epoch=length, epochs=count, verbose=0, shuffle=False, callbacks=game.callbacks())
+        for name, values in told.history.items():
+            history.setdefault(name, []).extend(values)
+    return history
 
 
 def number(variable):
@@ -88,7 +107,7 @@ def played():
     @functools.cache
     def of(name):
         game = tiny(name)
-        start = {key: weights(getattr(game, key)) for key in ("generator", "discriminator", "averaged")}
+        start = {key: weights(network) for key, network in {**game.players, "averaged": game.averaged}.items()}
         step, traces = game.train_step, []
         game.train_step = lambda batch: traces.append(1) or step(batch)
         play(game, 0, 2)

@@ -166,7 +166,7 @@ class Evaluate(Scored):
         asked, say = self.metrics, None
         if asked is None:
             asked, say = evaluation.possible(game, metrics.METRICS), lambda text: print(text, file=sys.stderr)
-        scores = evaluation.scores(fake, asked, say)
+        scores = evaluation.scores(fake, asked, say) | evaluation.own(game)
         real, which = evaluation.reference(asked)
         rows = [[name, f"{value:.4g}", f"{real[name]:.4g}" if name in real else ""] for name, value in scores.items()]
         print(f"{run.folder}, checkpoint {self.checkpoint} (round {game.played:,})")

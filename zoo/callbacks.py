@@ -88,10 +88,10 @@ class Evaluate(keras.callbacks.Callback):
         last = self.model.played >= self.model.config.steps
         if self.model.stop_training or (self.spent + self.expected > self.share * (began - self.started) and not last):
             return
-        scores = self.evaluation.scores(self.evaluation.samples(self.model), self.metrics, self._say)
+        scores = self.evaluation.scores(self.evaluation.samples(self.model), self.metrics, self._say) | self.evaluation.own(self.model)
         self._keep(scores)
         seconds = time.monotonic() - began
-        self.spent += seconds
+        self.spent, self.expected = self.spent + seconds, seconds
         self.row = {
             "scores": {name: rounded(value) for name, value in scores.items()},
             "protocol": self.evaluation.protocol(self.model.compute_dtype),

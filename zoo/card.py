@@ -157,7 +157,7 @@ def _made(run):
     if looks:
         facts.append(f"{looks[-1]['images_per_second']:,.0f} images/s")
     if sizes := record.get("parameters"):
-        facts.append(f"parameters: generator {sizes['generator']:,}, discriminator {sizes['discriminator']:,}")
+        facts.append("parameters: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
     if best := run.best:
         why = f"{base(best['name'])} {digits(best['value'])}"
         facts.append(f"the best checkpoint is that of round {best['round']:,}, chosen at the looks by {why}")

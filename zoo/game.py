@@ -1,90 +1,35 @@
 """The game: two players, each minimising a sum of named terms with its own optimizer. The step is written here, once."""
 
-import dataclasses
-import math
-from typing import Literal
-
 import keras
 import tensorflow as tf
 
-from zoo import losses
+from zoo import augment, losses, optimizers
 from zoo.bookkeeping import Ledger, Randomness
 from zoo.errors import UserError
+from zoo.settings import Config
 
-SMALLEST, LARGEST = 8, 1024  # sides of images, in pixels
-
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """What every model can be told. A model's own Config extends it and adds its paper's numbers."""
-
-    image_shape: tuple[int, int, int] | None = None  # height, width, channels; default: the data's own. Otherwise images are resized to it
-    num_classes: int | None = None  # default: the data's own
-    latent_dim: int = 100  # length of the generator's noise
-    batch_size: int = 64  # images in one discriminator update, over all replicas
-    steps: int = 1000  # rounds to play: one is `discriminator_steps` updates of the discriminator and one of the generator
-    every: int = 200  # rounds between two looks (checkpoint, sample grid, metrics.jsonl)
-    seed: int = 0  # of noise, the order of the data and (by train.py) the first weights
-    discriminator_steps: int = 1  # k of algorithm 1 in Goodfellow et al. 2014
-    optimizer: Literal["adam", "sgd"] = "adam"  # of both players
-    generator_learning_rate: float = 2e-4  # of the generator's optimizer
-    discriminator_learning_rate: float = 2e-4  # of the discriminator's optimizer
-    learning_rate_decay: float = 1.0  # factor on both learning rates, per update
-    beta_1: float = 0.5  # Adam's first moment; momentum of SGD
-    beta_2: float = 0.999  # Adam's second moment; SGD has none
-    averaging: float = 0.999  # decay of the averaged generator; it starts lower and rises with the rounds
-
-    def resolved(self, image_shape=(32, 32, 1), num_classes=10):
-        """A checked copy in which what the data decide is filled in, where it was left open."""
-        config = dataclasses.replace(self, image_shape=tuple(self.image_shape or image_shape), num_classes=self.num_classes or num_classes)
-        config.check()
-        return config
-
-    def check(self):
-        """Raises UserError for a number that makes no sense, whatever the data."""
-        for field in dataclasses.fields(self):
-            value, option = getattr(self, field.name), f"--{field.name.replace('_', '-')}"
-            numbers = value if isinstance(value, tuple) else (value,)
-            said = f"{option} {' '.join(map(str, numbers))}"
-            if not numbers:
-                raise UserError(f"{option} has no value; give at least one")
-            if field.name == "seed":
-                if not 0 <= value < 2**31:
-                    raise UserError(f"{said}: must be from 0 to {2**31 - 1}")
-            elif any(isinstance(n, int) and not isinstance(n, bool) and n < 1 for n in numbers):
-                raise UserError(f"{said}: must be more than 0")
-            elif any(isinstance(n, float) and not 0 <= n < math.inf for n in numbers):
-                raise UserError(f"{said}: must be 0 or more")
-            elif ("dropout" in field.name or field.name in ("averaging", "beta_1", "beta_2")) and value >= 1:
-                raise UserError(f"{said}: must be less than 1")
-            elif field.name.endswith("learning_rate") and value == 0:
-                raise UserError(f"{said}: must be more than 0")
-        if self.image_shape:
-            *sides, channels = self.image_shape
-            size = "x".join(map(str, sides))
-            if channels not in (1, 3):
-                raise UserError(f"images of {channels} channels are out of reach; --image-shape HEIGHT WIDTH CHANNELS takes 1 or 3")
-            if min(sides) < SMALLEST or max(sides) > LARGEST:
-                resize = f"--image-shape 32 32 {channels} resizes them"
-                raise UserError(f"images of {size} pixels are out of reach; sides of {SMALLEST} to {LARGEST} pixels are not: {resize}")
-
+__all__ = ["Config", "Game", "rows_of", "to_unit"]
 
 class Game(keras.Model):
     """Generator against discriminator. A model says what its networks are and where its losses differ from these.
 
     Networks are functional models with named inputs: the generator takes `latent` and any key of the batch that it names,
-    the discriminator `image` and the like; its output is the logit [n], or a dict with that under `realness`.
+    the discriminator `image` and the like; its output is the logit [n], or a dict with that under `realness`. A game may have one
+    player only (an auto-encoder, an energy): the other network is None, and so are its loss and its update.
     """
 
     objective = losses.non_saturating
     batch_keys = ("image",)  # what the model needs of a data set
     data = "digits"  # the source that is used where none is named
+    truncates = False  # whether serving offers the truncation trick: a normal prior, and a generator that was made for it
+    milestones = ()  # rounds at which the step becomes another one, and is traced anew
 
-    def __init__(self, config, generator, discriminator):
+    def __init__(self, config, generator=None, discriminator=None):
         super().__init__()
         self.config, self.generator, self.discriminator = config, generator, discriminator
-        self.averaged = keras.models.clone_model(generator)
-        self.averaged.set_weights(generator.get_weights())
+        source = generator or discriminator  # what samples come from
+        self.averaged = keras.models.clone_model(source)
+        self.averaged.set_weights(source.get_weights())
         self.averaged.trainable = False
         self.round, self.retries = self._counter("round"), self._counter("retries")
         self.randomness, self.ledger = Randomness(config.seed, self.retries, self.round), Ledger()
@@ -94,6 +39,10 @@ class Game(keras.Model):
         self.built = True
 
     # -- what a model may override ------------------------------------------------------------------------------------
+
+    def prepare(self, source):
+        """The data as the model sees them: a `Source` made of one."""
+        return source
 
     def prior(self, shape, seed):
         """Noise of the generator, float32; a function of the seed alone."""
@@ -105,9 +54,13 @@ class Game(keras.Model):
         latent = self.prior((rows, self.config.latent_dim), self.randomness.next())
         return self.generator(self._inputs(self.generator, batch, latent=latent), training=True)
 
+    def draw(self, network, latent, **conditions):
+        """Images in [-1, 1] from noise by the generator as it is or its average, as they are shown and served."""
+        return network({"latent": latent, **conditions}, training=False)
+
     def judge(self, images, batch):
-        """The discriminator's output for `images`, under the conditions of `batch`."""
-        return self.discriminator(self._inputs(self.discriminator, batch, image=images), training=True)
+        """The discriminator's output for `images`, augmented, under the conditions of `batch`."""
+        return self.discriminator(self._inputs(self.discriminator, batch, image=self.augmented(images)), training=True)
 
     def discriminator_loss(self, batch, fake):
         """Named, weighted terms; their sum is minimised by the discriminator and each is logged under its name."""
@@ -131,101 +84,155 @@ class Game(keras.Model):
     def exports(self):
         """Signatures for serving: name -> (function of tensors, their specs). Images are [0, 1] out there."""
         conditions = [tf.TensorSpec([None], tf.int64, name) for name in self.conditions]
-        latent = tf.TensorSpec([None, self.config.latent_dim], tf.float32, "latent")
-        seed = tf.TensorSpec([None], tf.int64, "seed")
-        judged = [i for i in self._names(self.discriminator) if i != "image"]
-        image = tf.TensorSpec([None, *self.config.image_shape], tf.float32, "image")
+        drawn = [tf.TensorSpec([None], tf.int64, "seed"), *conditions]
+        drawn += [tf.TensorSpec([None], tf.float32, "truncation")] if self.truncates else []
 
         def serving_default(latent, *values):
-            inputs = dict(zip(self.conditions, values), latent=latent)
-            return {"image": to_unit(self.averaged(inputs, training=False))}
+            return {"image": to_unit(self.draw(self.averaged, latent, **dict(zip(self.conditions, values))))}
 
-        def sample(seed, *values):
-            return {"image": self.sample(seed, **dict(zip(self.conditions, values)))}
+        def sample(*values):
+            return {"image": self.sample(**dict(zip([spec.name for spec in drawn], values)))}
 
-        def png(seed, *values):
-            images = tf.image.convert_image_dtype(sample(seed, *values)["image"], tf.uint8, saturate=True)
-            return {"image_bytes": tf.map_fn(tf.io.encode_png, images, fn_output_signature=tf.string)}
+        def png(*values):
+            return {"image_bytes": encoded(sample(*values)["image"])}
+
+        offered = {
+            "serving_default": (serving_default, [tf.TensorSpec([None, self.config.latent_dim], tf.float32, "latent"), *conditions]),
+            "sample": (sample, drawn),
+            "png": (png, drawn),
+        }
+        if not self.discriminator:
+            return offered
+        judged = [tf.TensorSpec([None], tf.int64, i.name) for i in self.discriminator.inputs if i.dtype == "int64"]
 
         def discriminate(image, *values):
-            return self.discriminate(image, **dict(zip(judged, values)))
+            return self.discriminate(image, **dict(zip([spec.name for spec in judged], values)))
 
-        return {
-            "serving_default": (serving_default, [latent, *conditions]),
-            "sample": (sample, [seed, *conditions]),
-            "png": (png, [seed, *conditions]),
-            "discriminate": (discriminate, [image, *(tf.TensorSpec([None], tf.int64, name) for name in judged)]),
-        }
+        image = tf.TensorSpec([None, *self.config.image_shape], tf.float32, "image")
+        return {**offered, "discriminate": (discriminate, [image, *judged])}
 
     def discriminate(self, image, **conditions):
         """What the discriminator says of images in [0, 1]: `realness` logits [n], and whatever other heads it has."""
-        conditions = {name: tf.convert_to_tensor(value, tf.int64) for name, value in conditions.items()}
         said = self.discriminator({"image": image * 2 - 1, **conditions}, training=False)
         return said if isinstance(said, dict) else {"realness": said}
+
+    def scores(self):
+        """What is measured of the model beside its samples: name -> function of real images as (uint8 [n, h, w, c], labels)."""
+        return {}
+
+    def callbacks(self):
+        """What happens at the looks for this model alone, before the checkpoint is written."""
+        return []
 
     # -- what stays the same -------------------------------------------------------------------------------------------
 
     @property
+    def players(self):
+        """Those that there are: `g` and `d` -> network."""
+        return {name: network for name, network in (("g", self.generator), ("d", self.discriminator)) if network}
+
+    @property
+    def optimizers(self):
+        """The players' optimizers, once the model is compiled."""
+        return {player: getattr(self, f"{player}_optimizer") for player in self.players}
+
+    @property
     def conditions(self):
-        """Names of the generator's inputs beside the noise."""
-        return [name for name in self._names(self.generator) if name != "latent"]
+        """Names of what the generator is asked for beside the noise: its integer inputs."""
+        return [i.name for i in self.averaged.inputs if i.dtype == "int64"]
 
     @property
     def played(self):
         """Rounds that have been played; an int, also where replicas hold copies of the counter."""
         return int(keras.ops.convert_to_numpy(self.round))
 
-    def latents(self, seed):
-        """Noise [n, latent_dim], each row a function of its own seed alone: the same row in any batch."""
-        shape = [self.config.latent_dim]
-        return tf.map_fn(lambda s: self.prior(shape, tf.stack([s, 0])), seed, fn_output_signature=tf.TensorSpec(shape, tf.float32))
+    def latents(self, seed, truncation=None):
+        """Noise [n, latent_dim], each row a function of its own seed alone: the same row in any batch.
 
-    def sample(self, seed, live=False, **conditions):
-        """Images in [0, 1] of the averaged generator, or of the live one. seed: int64 [n], one a row; conditions: int64 [n] each."""
+        truncation: [n], in standard deviations. Every value is moved into (-truncation, truncation) such that it is distributed as
+        one that was drawn again until it fell there (Brock et al. 2018, §3.1), and stays near to what it was without.
+        """
+        shape = [self.config.latent_dim]
+        drawn = tf.map_fn(lambda s: self.prior(shape, tf.stack([s, 0])), seed, fn_output_signature=tf.TensorSpec(shape, tf.float32))
+        if truncation is None:
+            return drawn
+        share = tf.math.erf(drawn / 2**0.5) * tf.math.erf(tf.cast(truncation, tf.float32) / 2**0.5)[:, None]
+        return 2**0.5 * tf.math.erfinv(tf.clip_by_value(share, -1 + 1e-7, 1 - 1e-7))
+
+    def sample(self, seed, live=False, truncation=None, **conditions):
+        """Images in [0, 1] of the averaged generator, or of the live one. seed: int64 [n], one a row; conditions: int64 [n] each.
+
+        truncation: see `latents`; one number, or one a row. Raises UserError for a label that there is not.
+        """
+        seed = tf.convert_to_tensor(seed, tf.int64)
         conditions = {name: tf.convert_to_tensor(value, tf.int64) for name, value in conditions.items()}
-        latent = self.latents(tf.convert_to_tensor(seed, tf.int64))
-        network = self.generator if live else self.averaged
-        return to_unit(network({"latent": latent, **conditions}, training=False))
+        if tf.executing_eagerly() and "label" in conditions and len(conditions["label"]):
+            if not 0 <= tf.reduce_min(conditions["label"]) <= tf.reduce_max(conditions["label"]) < self.config.num_classes:
+                raise UserError(f"label {conditions['label'].numpy()}: there are classes 0 to {self.config.num_classes - 1}")
+        if truncation is not None:
+            truncation = tf.broadcast_to(tf.cast(truncation, tf.float32), tf.shape(seed))
+        network = (self.generator or self.discriminator) if live else self.averaged
+        return to_unit(self.draw(network, self.latents(seed, truncation), **conditions))
+
+    def augmented(self, images):
+        """As the discriminator sees them: changed at random where the configuration asks for it."""
+        return augment.apply(images, self.config.augment, self.randomness.next)
 
     def d_adversarial(self, real, fake):
         """The objective's term for the discriminator, given its logits; keeps their means for the log."""
-        pairs = tf.cast(real > fake, tf.float32)  # how often a real image looks more real than a generated one: 0.5 where D knows nothing
-        self.ledger.note({"d_real_logit": tf.reduce_mean(real), "d_fake_logit": tf.reduce_mean(fake), "d_accuracy": tf.reduce_mean(pairs)})
+        self.note_logits(real, fake)
         return self.objective.discriminator(real, fake)
+
+    def note_logits(self, real, fake):
+        """Keeps their means for the log, and how often a real image looks more real than a generated one: 0.5 where D knows nothing."""
+        pairs = tf.cast(real > fake, tf.float32)
+        self.ledger.note({"d_real_logit": tf.reduce_mean(real), "d_fake_logit": tf.reduce_mean(fake), "d_accuracy": tf.reduce_mean(pairs)})
 
     def g_adversarial(self, fake):
         """The objective's term for the generator, given the discriminator's logits of its images."""
         return self.objective.generator(fake)
 
     def compile(self, g_optimizer=None, d_optimizer=None, **kwargs):
-        """Builds both optimizers (from the configuration where none is given): unbuilt ones trace twice and resume from nothing."""
-        g_optimizer = self._scaled(g_optimizer or self._optimizer(self.config.generator_learning_rate))
-        self.d_optimizer = self._scaled(d_optimizer or self._optimizer(self.config.discriminator_learning_rate))
-        super().compile(optimizer=g_optimizer, **kwargs)
-        self.g_optimizer = self.optimizer
-        self.g_optimizer.build(self.generator.trainable_variables)
-        self.d_optimizer.build(self.discriminator.trainable_variables)
+        """Builds the optimizers (from the configuration where none is given): unbuilt ones trace twice and resume from nothing."""
+        config, policy, given = self.config, self.dtype_policy.name, {"d": d_optimizer, "g": g_optimizer}
+        usual = {
+            "d": optimizers.optimizer(config, config.discriminator_learning_rate, config.discriminator_steps),
+            "g": optimizers.optimizer(config, config.generator_learning_rate, 1),
+        }
+        chosen = {player: optimizers.scaled(given[player] or usual[player], policy) for player in self.players}
+        super().compile(optimizer=next(iter(chosen.values())), **kwargs)
+        for player, network in self.players.items():
+            setattr(self, f"{player}_optimizer", chosen[player])
+            chosen[player].build(network.trainable_variables)
 
     def train_step(self, batch):
         """One round: `discriminator_steps` updates of the discriminator, each on its own images, then one of the generator."""
         self.randomness.restart()
         self.ledger.restart()
-        parts = [dict(zip(batch, values)) for values in zip(*(tf.split(v, self.config.discriminator_steps) for v in batch.values()))]
+        *first, last = (split(part, self.config.accumulation) for part in split(batch, self.config.discriminator_steps))
 
-        def discriminator_turn(part, fake):
-            fake = tf.nest.map_structure(tf.stop_gradient, fake)
-            self.descend("d", self.discriminator, self.d_optimizer, lambda tape: self.discriminator_loss(part, fake))
+        def against(part, fake=None):
+            def turn(tape):
+                with tape.stop_recording():
+                    made = self.generate(part) if fake is None else fake
+                return self.discriminator_loss(part, tf.nest.map_structure(tf.stop_gradient, made))
 
-        def generator_turn(tape):
+            return turn
+
+        def both(tape):
             # The images are made once: the discriminator learns from a stopped copy, then the generator's loss goes on from them.
-            fake = self.generate(parts[-1])
+            fake = self.generate(last[0])
             with tape.stop_recording():
-                discriminator_turn(parts[-1], fake)
-            return self.generator_loss(parts[-1], fake)
+                self.descend("d", [against(last[0], fake)])
+            return self.generator_loss(last[0], fake)
 
-        for part in parts[:-1]:
-            discriminator_turn(part, self.generate(part))
-        self.descend("g", self.generator, self.g_optimizer, generator_turn)
+        for parts in first:
+            self.descend("d", [against(part) for part in parts])
+        if self.generator and len(last) == 1:
+            self.descend("g", [both])
+        else:
+            self.descend("d", [against(part) for part in last])
+            self.descend("g", [lambda tape, part=part: self.generator_loss(part, self.generate(part)) for part in last])
         self._average()
         self.round.assign_add(1)
         self.ledger.record()
@@ -235,22 +242,31 @@ class Game(keras.Model):
     def metrics(self):
         return list(self.ledger.columns.values())
 
-    def descend(self, player, network, optimizer, turn):
-        """One update of one player. The only place with a tape, a loss scale, a division by replicas and an `apply`."""
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        with tf.GradientTape() as tape:
-            terms = turn(tape)
-            # Keras sums gradients over replicas; the share of each is what is minimised, the whole is what is logged.
-            loss = optimizer.scale_loss(tf.add_n(list(terms.values())) / replicas)
-        gradients = tape.gradient(loss, network.trainable_variables)
+    def descend(self, player, turns):
+        """One update of one player, by the mean loss of its turns. The only place with a tape, a loss scale and an `apply`."""
+        if player not in self.players:
+            return
+        network, optimizer = self.players[player], self.optimizers[player]
+        replicas, weights = tf.distribute.get_strategy().num_replicas_in_sync, network.trainable_variables
+        gradients, done = [None] * len(weights), []
+        for turn in turns:
+            with tf.control_dependencies(done), tf.GradientTape() as tape:  # one after another: all at once would not fit the memory
+                terms = turn(tape)
+                # Keras sums gradients over replicas; the share of each is what is minimised, the whole is what is logged.
+                loss = optimizer.scale_loss(tf.add_n(list(terms.values())) / (replicas * len(turns)))
+            found = tape.gradient(loss, weights)
+            gradients = [new if old is None else old if new is None else old + new for old, new in zip(gradients, found)]
+            done = [gradient for gradient in gradients if gradient is not None]
+            self.ledger.note(terms)
         squares = tf.stack([tf.reduce_sum(tf.square(gradient)) if gradient is not None else 0.0 for gradient in gradients])
         norm = tf.sqrt(tf.reduce_sum(squares)) * replicas / optimizer.scale_loss(1.0)  # under replicas: the mean of each one's own
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             norm = tf.where(tf.math.is_finite(norm), norm, 0.0)  # the scale was too large: this update is skipped
         else:
             self.ledger.inspect(network, squares)
-        optimizer.apply(gradients, network.trainable_variables)
-        self.ledger.note({**terms, f"{player}_gradient_norm": norm})
+        pairs = [(gradient, weight) for gradient, weight in zip(gradients, weights) if gradient is not None]
+        optimizer.apply(*map(list, zip(*pairs)))  # a stage that has not begun has no gradient
+        self.ledger.note({f"{player}_gradient_norm": norm})
 
     def _counter(self, name):
         return self.add_weight(shape=(), dtype="int64", initializer="zeros", trainable=False, name=name, aggregation="only_first_replica")
@@ -258,22 +274,8 @@ class Game(keras.Model):
     def _average(self):
         played = tf.cast(self.round.value, tf.float32)
         share = 1 - tf.minimum(self.config.averaging, (1 + played) / (10 + played))
-        for average, weight in zip(self.averaged.weights, self.generator.weights):
+        for average, weight in zip(self.averaged.weights, (self.generator or self.discriminator).weights):
             average.assign_add(share * (weight - average))
-
-    def _scaled(self, optimizer):
-        wrapped = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-        if self.dtype_policy.name != "mixed_float16" or wrapped:
-            return optimizer
-        return keras.optimizers.LossScaleOptimizer(optimizer)
-
-    def _optimizer(self, rate):
-        config = self.config
-        if config.learning_rate_decay != 1:
-            rate = keras.optimizers.schedules.ExponentialDecay(rate, 1, config.learning_rate_decay)
-        if config.optimizer == "sgd":
-            return keras.optimizers.SGD(rate, momentum=config.beta_1)
-        return keras.optimizers.Adam(rate, config.beta_1, config.beta_2)
 
     @staticmethod
     def _names(network):
@@ -283,6 +285,25 @@ class Game(keras.Model):
         return {name: given[name] if name in given else batch[name] for name in self._names(network)}
 
 
+def split(batch, count):
+    """A batch as `count` batches of equal size."""
+    return [dict(zip(batch, values)) for values in zip(*(tf.split(value, count) for value in batch.values()))]
+
+
 def to_unit(images):
     """[-1, 1] -> [0, 1], float32, clipped."""
     return tf.clip_by_value((tf.cast(images, tf.float32) + 1) / 2, 0, 1)
+
+
+def encoded(images):
+    """Images in [0, 1] as PNG bytes, one a row."""
+    pixels = tf.image.convert_image_dtype(images, tf.uint8, saturate=True)
+    return tf.map_fn(tf.io.encode_png, pixels, fn_output_signature=tf.string)
+
+
+def rows_of(versions, samples, columns=8):
+    """A preview: at most 16 images in [-1, 1], each version of them (originals, reconstructions) below the other, then samples in [0, 1]."""
+    versions = [to_unit(version[:16]) for version in versions]
+    count = len(versions[0]) // columns * columns
+    rows = [version[i : i + columns] for i in range(0, count, columns) for version in versions]
+    return tf.concat([*rows, samples], 0), columns

@@ -45,14 +45,18 @@ hinge = Objective(
 wasserstein = Objective(lambda real, fake: mean(fake) - mean(real), lambda fake: -mean(fake))
 
 
-def _squared_slopes(judge, images):
-    """Squared norm of the judge's gradient at each image, float32 [n], whatever the precision of the judge's layers."""
+def slopes(judge, images):
+    """The judge's gradient at each image, float32 [n, h, w, c], whatever the precision of the judge's layers."""
     images = tf.cast(images, tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(images)
         logits = judge(images)
-    gradient = tape.gradient(logits, images)
-    return tf.reduce_sum(tf.square(tf.cast(gradient, tf.float32)), axis=range(1, images.shape.rank))
+    return tf.cast(tape.gradient(logits, images), tf.float32)
+
+
+def _squared_slopes(judge, images):
+    """Squared norm of the judge's gradient at each image, [n]."""
+    return tf.reduce_sum(tf.square(slopes(judge, images)), axis=range(1, images.shape.rank))
 
 
 def gradient_penalty(judge, real, fake, mix, target=1.0):
@@ -60,8 +64,21 @@ def gradient_penalty(judge, real, fake, mix, target=1.0):
 
     judge: images -> logits, one row an image. mix: uniform in [0, 1), shape [n, 1, 1, 1].
     """
-    slopes = tf.sqrt(_squared_slopes(judge, real + mix * (fake - real)) + 1e-12)  # the gradient of sqrt at 0 is infinite
-    return mean(tf.square(slopes / target - 1))
+    norms = tf.sqrt(_squared_slopes(judge, real + mix * (fake - real)) + 1e-12)  # the gradient of sqrt at 0 is infinite
+    return mean(tf.square(norms / target - 1))
+
+
+def mix(images, seed):
+    """Uniform numbers for `gradient_penalty`, one an image: [n, 1, 1, 1]."""
+    return tf.random.stateless_uniform([tf.shape(images)[0], 1, 1, 1], seed)
+
+
+def relativistic(first, second):
+    """-log sigmoid(first - second), pair by pair: what makes `first` look more real (Huang et al. 2024, eq. 1-2).
+
+    The discriminator minimises it of (real, fake), the generator of (fake, real).
+    """
+    return mean(softplus(second - first))
 
 
 def zero_centred(judge, images):

@@ -181,14 +181,16 @@ def versions():
     return {"python": sys.version.split()[0], **{name: importlib.metadata.version(name) for name in PACKAGES}}
 
 
-def phases(done, steps, every, most=8):
+def phases(done, steps, every, most=8, milestones=()):
     """How to play rounds `done` to `steps` by `fit`, whose epochs are all of one length and end where a look is due.
 
     Yields (first round, rounds an epoch, epochs, steps_per_execution): a shorter epoch up to the next look, whole ones, the rest.
+    None goes beyond a milestone, where the step becomes another.
     """
     while done < steps:
-        length = min(every - done % every, steps - done)
-        count = (steps - done) // every if length == every else 1
+        end = min([steps, *(milestone for milestone in milestones if milestone > done)])
+        length = min(every - done % every, end - done)
+        count = (end - done) // every if length == every else 1
         yield done, length, count, max(n for n in range(1, most + 1) if length % n == 0)
         done += length * count
 

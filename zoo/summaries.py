@@ -47,7 +47,7 @@ class Summaries(keras.callbacks.Callback):
         number = self.model.played
         if self.looks % self.histograms == 1 or number >= self.model.config.steps:
             with self.writer.as_default(step=number):
-                for player, network in (("g", self.model.generator), ("d", self.model.discriminator)):
+                for player, network in self.model.players.items():
                     for weight in network.trainable_weights:
                         tf.summary.histogram(f"{player}_weights/{weight.path}", keras.ops.convert_to_numpy(weight))
         self.writer.flush()
@@ -62,7 +62,7 @@ class Summaries(keras.callbacks.Callback):
                 self.laid_out = True
             for name, total in sums.items():
                 tf.summary.scalar(_tag(name), (total - self.sums.get(name, 0.0)) / rounds)
-            for player, optimizer in (("d", self.model.d_optimizer), ("g", self.model.g_optimizer)):
+            for player, optimizer in self.model.optimizers.items():
                 tf.summary.scalar(f"{player}/learning_rate", _value(optimizer.learning_rate))
                 if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
                     tf.summary.scalar(f"{player}/loss_scale", _value(optimizer.dynamic_scale))
@@ -99,17 +99,17 @@ class Profile(keras.callbacks.Callback):
 
 
 def _networks(game):
-    """Both networks as one graph function, for TensorBoard's graph page."""
-    inputs = [
-        {i.name: tf.TensorSpec([None, *i.shape[1:]], i.dtype, i.name) for i in network.inputs}
-        for network in (game.generator, game.discriminator)
-    ]
+    """The players' networks as one graph function, for TensorBoard's graph page."""
+    inputs = {
+        player: {i.name: tf.TensorSpec([None, *i.shape[1:]], i.dtype, i.name) for i in network.inputs}
+        for player, network in game.players.items()
+    }
 
     @tf.function
-    def networks(for_generator, for_discriminator):
-        return game.generator(for_generator, training=False), game.discriminator(for_discriminator, training=False)
+    def networks(inputs):
+        return {player: network(inputs[player], training=False) for player, network in game.players.items()}
 
-    return networks.get_concrete_function(*inputs)
+    return networks.get_concrete_function(inputs)
 
 
 def _layout(names):

@@ -35,6 +35,7 @@ class Source:
     sizes: dict[str, int]
     class_names: tuple[str, ...] | None
     examples: Callable  # split -> tf.data.Dataset of {"image": uint8, ...}, each at `image_shape`
+    labelled: dict | None = None  # the few images (`image`, `label`) that come with labels; all others then have none
     beside: str = ""  # folder beside the data that can be written, for what is made from them; the temporary one where none can
     _held: dict = dataclasses.field(default_factory=dict, repr=False)
 
@@ -75,6 +76,14 @@ class Source:
                 return windows.rebatch(batch_size, drop_remainder=True)
 
             stream = epochs.flat_map(shuffled).skip(start % per_epoch)
+        if self.labelled:
+
+            def joined(number, batch):
+                rows = tf.random.stateless_uniform([batch_size], [seed, -1 - number], 0, len(self.labelled["label"]), tf.int32)
+                image, label = (tf.gather(self.labelled[key], rows) for key in ("image", "label"))
+                return {"image": batch["image"], "labelled_image": image, "label": label}
+
+            stream = tf.data.Dataset.zip(tf.data.Dataset.range(start, 2**62), stream).map(joined)
         return stream.map(normalised, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
     def arrays(self, split="train"):
@@ -92,16 +101,26 @@ class Source:
 
     def few(self, count, seed=0):
         """The source with `count` of its training images only, drawn by the seed, as many of each class. UserError: more than there are."""
-        pool = self.some("train", 60_000, seed)
-        if not 1 <= count <= len(pool["image"]):
-            raise UserError(f"{count} training images were asked for, and {self.name} has {len(pool['image'])} to draw from")
-        rows = self.balanced(pool["label"], count, seed) if "label" in pool else slice(count)
-        chosen = {key: value[rows] for key, value in pool.items()}
+        chosen = self._chosen(count, seed)
 
         def examples(split):
             return tf.data.Dataset.from_tensor_slices(chosen) if split == "train" else self.examples(split)
 
         return dataclasses.replace(self, sizes={**self.sizes, "train": count}, examples=examples, _held={})
+
+    def few_labels(self, count, seed=0):
+        """The source with the labels of `count` of its training images only, drawn by the seed, as many of each class.
+
+        Its batches hold `image`, of which none are known, and as many rows of `labelled_image` with their `label`, drawn from those.
+        """
+        return dataclasses.replace(self, labelled=self._chosen(count, seed))
+
+    def _chosen(self, count, seed):
+        pool = self.some("train", 60_000, seed)
+        if not 1 <= count <= len(pool["image"]):
+            raise UserError(f"{count} training images were asked for, and {self.name} has {len(pool['image'])} to draw from")
+        rows = self.balanced(pool["label"], count, seed) if "label" in pool else slice(count)
+        return {key: value[rows] for key, value in pool.items()}
 
     @staticmethod
     def balanced(labels, count, seed):
@@ -133,7 +152,7 @@ def mixed(window, seed):
 
 def normalised(batch):
     """uint8 images -> float32 in [-1, 1]; done on whole batches, seven times faster than on single images."""
-    return {**batch, "image": tf.cast(batch["image"], tf.float32) / 127.5 - 1}
+    return {key: tf.cast(value, tf.float32) / 127.5 - 1 if value.dtype == tf.uint8 else value for key, value in batch.items()}
 
 
 def open(name, data_dir=None, image_shape=None, needs=("image",)):

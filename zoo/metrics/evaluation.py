@@ -142,6 +142,10 @@ class Evaluation:
         asked = {*metrics, *("fid" for name in metrics if name == "frechet")}
         return {name: value for name, value in found.items() if base(name) in asked or base(name) not in METRICS}
 
+    def own(self, game):
+        """{name: value} of what the model itself says is to be measured of it on real images."""
+        return {name: function(self.real.images, self.real.labels) for name, function in game.scores().items()}
+
     def named(self, name, scores):
         """A metric's full name among scores: `frechet` -> `frechet[classifier-mnist-1a2b]`, or `fid`; None where it is missing."""
         return next((full for full in scores if base(full) in (name, "fid" if name == "frechet" else name)), None)

@@ -27,25 +27,15 @@ class Config(game.Config):
 
 
 def build_generator(config):
-    start, *sizes = layers.pyramid(config.image_shape)
-    first, *others = layers.widths(config.width, len(sizes))
     latent = keras.Input((config.latent_dim,), name="latent")
-    x = keras.layers.Dense(start[0] * start[1] * first, use_bias=False, kernel_initializer=layers.normal())(latent)
-    x = layers.norm_relu(keras.layers.Reshape((*start, first))(x))
-    for size, width in zip(sizes, others):
-        x = layers.norm_relu(layers.rise(x, size, width, config.kernel, use_bias=False))
-    x = layers.rise(x, sizes[-1], config.image_shape[-1], config.kernel, use_bias=config.output_bias)
+    x = layers.deconvolutions(latent, config.image_shape, config.width, config.kernel, output_bias=config.output_bias)
     return keras.Model({"latent": latent}, layers.image_output(x), name="generator")
 
 
 def build_discriminator(config):
-    x = image = keras.Input(config.image_shape, name="image")
-    widths = layers.widths(config.width, len(layers.pyramid(config.image_shape)) - 1)
-    for i, width in enumerate(reversed(widths)):
-        x = layers.conv(x, width, config.kernel, 2, use_bias=False)
-        x = layers.norm(x) if i else x
-        x = keras.layers.LeakyReLU(config.slope)(x)
-    return keras.Model({"image": image}, layers.logits(keras.layers.Flatten()(x), use_bias=False), name="discriminator")
+    image = keras.Input(config.image_shape, name="image")
+    x = layers.convolutions(image, config.width, config.kernel, config.slope)
+    return keras.Model({"image": image}, layers.logits(x, use_bias=False), name="discriminator")
 
 
 @register(

@@ -1,0 +1,111 @@
+"""WGAN-GP (Gulrajani et al. 2017, arXiv:1704.00028).
+
+With x' = x + u (G(z) - x) for u uniform in [0, 1), one u an image:
+
+    critic          minimises  E f(G(z)) - E f(x) + 10 E (|grad f(x')| - 1)^2          (eq. 3)
+    generator       minimises  -E f(G(z))
+
+No batch norm in the critic, for the penalty is one image's (§4). `wgan_gp_mnist` is the authors' pair for MNIST, `wgan_gp_32` their
+residual networks for CIFAR-10 (appendix F, table 3 there). `wgan_gp` is DCGAN's generator against such a critic. Differs from the
+code: the penalty's square root has an epsilon of 1e-12, the generator's batch for CIFAR-10 is 64 (there 128), and 1/128 of uniform
+noise is not added to the images.
+"""
+
+import dataclasses
+
+import keras
+
+from zoo import game, layers, losses
+from zoo.registry import register
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(game.Config):
+    width: int = 64  # channels at the largest size, doubled at each smaller one (code, DIM)
+    kernel: int = 5  # side of the kernels (code)
+    slope: float = 0.2  # of the leaky rectifier (code)
+    penalty: float = 10.0  # weight of the gradient penalty (§4, lambda)
+    residual: bool = False  # residual networks of one width, four blocks in the critic (appendix F)
+    generator_norm: bool = True  # batch norm in the generator; none in the code for MNIST
+
+
+def relu(x):
+    return keras.layers.ReLU()(x)
+
+
+def same(x):
+    return x
+
+
+def build_generator(config):
+    latent = keras.Input((config.latent_dim,), name="latent")
+    if config.residual:
+        start, *sizes = layers.pyramid(config.image_shape)
+        x = keras.layers.Reshape((*start, config.width))(keras.layers.Dense(start[0] * start[1] * config.width)(latent))
+        for size in sizes:
+            x = layers.residual_up(x, size, config.width, layers.glorot_conv)
+        x = layers.glorot_conv(layers.norm_relu(x), config.image_shape[-1], 3)
+    else:
+        after = layers.norm_relu if config.generator_norm else relu
+        x = layers.deconvolutions(latent, config.image_shape, config.width, config.kernel, after, use_bias=True)
+    return keras.Model({"latent": latent}, layers.image_output(x), name="generator")
+
+
+def build_critic(config):
+    x = image = keras.Input(config.image_shape, name="image")
+    if config.residual:
+        for i, down in enumerate((True, True, False, False)):
+            x = layers.residual_down(x, config.width, layers.glorot_conv, down, first=not i)
+        x = keras.layers.GlobalAveragePooling2D()(relu(x))
+    else:
+        x = layers.convolutions(image, config.width, config.kernel, config.slope, same, use_bias=True)
+    return keras.Model({"image": image}, layers.logits(x), name="discriminator")
+
+
+@register(
+    wgan_gp=Config(
+        width=32,
+        kernel=4,
+        discriminator_steps=3,
+        generator_learning_rate=5e-4,
+        discriminator_learning_rate=5e-4,
+        beta_2=0.9,
+        steps=800,
+    ),
+    wgan_gp_mnist=Config(
+        image_shape=(28, 28, 1),
+        latent_dim=128,
+        batch_size=50,
+        discriminator_steps=5,
+        generator_learning_rate=1e-4,
+        discriminator_learning_rate=1e-4,
+        beta_2=0.9,
+        generator_norm=False,
+        steps=200_000,
+        every=1000,
+    ),
+    wgan_gp_32=Config(
+        image_shape=(32, 32, 3),
+        latent_dim=128,
+        width=128,
+        residual=True,
+        discriminator_steps=5,
+        beta_1=0.0,
+        beta_2=0.9,
+        schedule="linear",
+        steps=100_000,
+        every=1000,
+    ),
+)
+class WGANGP(game.Game):
+    """A penalty on the critic's slope in the place of clipping."""
+
+    objective = losses.wasserstein
+
+    def __init__(self, config):
+        super().__init__(config, build_generator(config), build_critic(config))
+
+    def discriminator_loss(self, batch, fake):
+        mix = losses.mix(fake, self.randomness.next())
+        slope = losses.gradient_penalty(lambda images: self.judge(images, batch), batch["image"], fake, mix)
+        return {**super().discriminator_loss(batch, fake), "d_penalty": self.config.penalty * slope}

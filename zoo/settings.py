@@ -1,0 +1,82 @@
+"""What every model can be told, checked: the fields of a configuration that all papers share."""
+
+import dataclasses
+import math
+from typing import Literal
+
+from zoo.errors import UserError
+
+SMALLEST, LARGEST = 8, 1024  # sides of images, in pixels
+FROM_ZERO = ("decay_start", "seed")  # whole numbers that may be 0
+BELOW_ONE = ("averaging", "beta_1", "beta_2")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What every model can be told. A model's own Config extends it and adds its paper's numbers."""
+
+    image_shape: tuple[int, int, int] | None = None  # height, width, channels; default: the data's own. Otherwise images are resized to it
+    num_classes: int | None = None  # default: the data's own
+    latent_dim: int = 100  # length of the generator's noise
+    batch_size: int = 64  # images in one discriminator update, over all replicas
+    accumulation: int = 1  # parts in which such a batch is taken, one after another, where it does not fit the memory as a whole
+    steps: int = 1000  # rounds to play: one is `discriminator_steps` updates of the discriminator and one of the generator
+    every: int = 200  # rounds between two looks (checkpoint, sample grid, metrics.jsonl)
+    seed: int = 0  # of noise, the order of the data and (by train.py) the first weights
+    discriminator_steps: int = 1  # k of algorithm 1 in Goodfellow et al. 2014
+    optimizer: Literal["adam", "sgd", "rmsprop"] = "adam"  # of both players
+    generator_learning_rate: float = 2e-4  # of the generator's optimizer
+    discriminator_learning_rate: float = 2e-4  # of the discriminator's optimizer
+    schedule: Literal["constant", "linear", "cosine"] = "constant"  # how both learning rates fall (cosine: half a wave)
+    decay_start: int = 0  # round from which they fall
+    decay_end: int | None = None  # round at which they have fallen to `final_rate` (default: --steps as it is when the run begins)
+    final_rate: float = 0.0  # share of the learning rates that is left then
+    learning_rate_decay: float = 1.0  # factor on both learning rates, per update
+    beta_1: float = 0.5  # Adam's first moment; momentum of SGD
+    beta_2: float = 0.999  # Adam's second moment; SGD has none
+    epsilon: float = 1e-7  # of Adam and RMSprop
+    averaging: float = 0.999  # decay of the averaged generator; it starts lower and rises with the rounds
+    augment: tuple[Literal["color", "translation", "cutout"], ...] = ()  # of all that the discriminator sees (Zhao et al. 2020, table 1)
+
+    def resolved(self, image_shape=(32, 32, 1), num_classes=10):
+        """A checked copy in which what the data decide is filled in, where it was left open."""
+        config = dataclasses.replace(
+            self,
+            image_shape=tuple(self.image_shape or image_shape),
+            num_classes=self.num_classes or num_classes,
+            decay_end=self.decay_end or self.steps,
+        )
+        config.check()
+        return config
+
+    def check(self):
+        """Raises UserError for a number that makes no sense, whatever the data."""
+        for field in dataclasses.fields(self):
+            value, option = getattr(self, field.name), f"--{field.name.replace('_', '-')}"
+            numbers = value if isinstance(value, tuple) else (value,)
+            said = f"{option} {' '.join(map(str, numbers))}"
+            if not numbers and field.default != ():
+                raise UserError(f"{option} has no value; give at least one")
+            if field.name in FROM_ZERO:
+                if not 0 <= value < 2**31:
+                    raise UserError(f"{said}: must be from 0 to {2**31 - 1}")
+            elif any(isinstance(n, int) and not isinstance(n, bool) and n < 1 for n in numbers):
+                raise UserError(f"{said}: must be more than 0")
+            elif any(isinstance(n, float) and not 0 <= n < math.inf for n in numbers):
+                raise UserError(f"{said}: must be 0 or more")
+            elif ("dropout" in field.name or field.name in BELOW_ONE) and value >= 1:
+                raise UserError(f"{said}: must be less than 1")
+            elif field.name.endswith("learning_rate") and value == 0:
+                raise UserError(f"{said}: must be more than 0")
+        if self.batch_size % self.accumulation:
+            raise UserError(f"--batch-size {self.batch_size} cannot be taken in {self.accumulation} parts; use a multiple of --accumulation")
+        if self.decay_end and self.decay_end <= self.decay_start:
+            raise UserError(f"--decay-start {self.decay_start}: must be before --decay-end, {self.decay_end}")
+        if self.image_shape:
+            *sides, channels = self.image_shape
+            size = "x".join(map(str, sides))
+            if channels not in (1, 3):
+                raise UserError(f"images of {channels} channels are out of reach; --image-shape HEIGHT WIDTH CHANNELS takes 1 or 3")
+            if min(sides) < SMALLEST or max(sides) > LARGEST:
+                resize = f"--image-shape 32 32 {channels} resizes them"
+                raise UserError(f"images of {size} pixels are out of reach; sides of {SMALLEST} to {LARGEST} pixels are not: {resize}")
