@@ -342,7 +342,7 @@ def with_planes(x, code):
 def sigmoid_output(x, image_shape):
     """[n, pixels] through a sigmoid, as images: float32 in [-1, 1], whatever the precision of the layers before."""
     x = keras.layers.Activation("sigmoid", dtype="float32")(x)
-    return keras.layers.Rescaling(2.0, -1.0, dtype="float32")(keras.layers.Reshape(image_shape)(x))
+    return keras.layers.Rescaling(2.0, -1.0, dtype="float32")(keras.layers.Reshape(image_shape, dtype="float32")(x))
 
 
 def image_output(x):

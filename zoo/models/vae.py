@@ -72,7 +72,7 @@ def build_perceptrons(config):
     x = keras.layers.Flatten()(keras.layers.Rescaling(0.5, 0.5)(image))
     encoder = keras.Model({"image": image}, heads(keras.layers.Dense(config.hidden, "tanh")(x), config), name="encoder")
     x = keras.layers.Dense(config.hidden, "tanh")(latent)
-    x = keras.layers.Reshape(config.image_shape)(keras.layers.Dense(int(np.prod(config.image_shape)), dtype="float32")(x))
+    x = keras.layers.Reshape(config.image_shape, dtype="float32")(keras.layers.Dense(int(np.prod(config.image_shape)), dtype="float32")(x))
     return encoder, keras.Model({"latent": latent}, x, name="decoder")
 
 
