@@ -19,6 +19,7 @@ CPUS = 2
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * CPUS)
 
 TINY = {"batch_size": 4, "latent_dim": 8, "num_classes": 3, "steps": 4, "every": 2, "phase": 1, "labels": 3, "accumulation": 1}
+TINY |= {"discriminator_steps": 1, "group": 16}
 TINY |= {"width": 8, "generator_width": 8, "discriminator_width": 8, "base": 128, "most": 8, "hidden": 16, "embedding": 4, "buffer": 8}
 TINY |= {"generator_units": 16, "discriminator_units": 8, "categories": 3, "climb": 2, "served_climb": 4, "multipliers": (2, 2, 1)}
 TINY |= {"decay_start": 0, "attention_side": 8, "standing_passes": 2}
@@ -28,7 +29,7 @@ def settings(name):
     """A preset's settings at a size that tests can bear: 16x16 images in three classes, narrow networks."""
     config = registry.entry(name).config
     channels = (config.image_shape or (0, 0, 1))[-1]
-    fitting = {key: value for key, value in TINY.items() if type(getattr(config, key, None)) in (type(value), type(None)) and hasattr(config, key)}
+    fitting = {key: value for key, value in TINY.items() if type(getattr(config, key, "")) in (type(value), type(None))}
     narrow = {  # of whatever a paper lists, the same number of layers
         field.name: tuple(max(1, min(8, width)) for width in getattr(config, field.name))
         for field in dataclasses.fields(config)
@@ -53,14 +54,16 @@ def source(game, count=24):
         "image": draw.randint(0, 256, (count, *config.image_shape)).astype(np.uint8),
         "label": draw.randint(0, config.num_classes, count).astype(np.int64),
     }
-    return game.prepare(data.Source(
-        name="random",
-        version="0",
-        image_shape=config.image_shape,
-        sizes={"train": count},
-        class_names=tuple(map(str, range(config.num_classes))),
-        examples=lambda split: tf.data.Dataset.from_tensor_slices(arrays),
-    ))
+    return game.prepare(
+        data.Source(
+            name="random",
+            version="0",
+            image_shape=config.image_shape,
+            sizes={"train": count},
+            class_names=tuple(map(str, range(config.num_classes))),
+            examples=lambda split: tf.data.Dataset.from_tensor_slices(arrays),
+        )
+    )
 
 
 def play(game, start, rounds):

@@ -1,6 +1,8 @@
-"""Runs one signature of a SavedModel by TensorFlow's C++ loader, the one of TF Serving, through its C API; no Python TensorFlow.
+"""Runs signatures of a SavedModel by TensorFlow's C++ loader, the one of TF Serving, through its C API; no Python TensorFlow.
 
-python cpp_loader.py EXPORT '{"inputs": {key: tensor}, "outputs": {key: tensor}}' IN.npz OUT.npz
+python cpp_loader.py EXPORT '{signature: {"inputs": {key: tensor}, "outputs": {key: tensor}}}' IN.npz OUT.npz
+
+Arrays are named signature/key in both files.
 """
 
 import ctypes
@@ -50,8 +52,8 @@ def library():
     return tf
 
 
-def main(path, tensors, source, target):
-    tf, tensors = library(), json.loads(tensors)
+def main(path, signatures, source, target):
+    tf, signatures = library(), json.loads(signatures)
     status, graph = tf.TF_NewStatus(), tf.TF_NewGraph()
 
     def check(what):
@@ -78,17 +80,19 @@ def main(path, tensors, source, target):
         raw = ctypes.string_at(tf.TF_TensorData(made), int(np.prod(shape)) * kind.itemsize)
         return np.frombuffer(raw, kind).reshape(shape)
 
-    given = np.load(source)
-    values = [tensor(np.ascontiguousarray(given[key])) for key in tensors["inputs"]]
-    feeds = (Port * len(values))(*map(port, tensors["inputs"].values()))
-    wanted = tensors["outputs"]
-    results = (ctypes.c_void_p * len(wanted))()
-    fetches = (Port * len(wanted))(*map(port, wanted.values()))
-    handles = (ctypes.c_void_p * len(values))(*values)
-    tf.TF_SessionRun(session, None, feeds, handles, len(values), fetches, results, len(wanted), None, 0, None, status)
-    check("run")
+    given, found = np.load(source), {}
+    for signature, tensors in signatures.items():
+        values = [tensor(np.ascontiguousarray(given[f"{signature}/{key}"])) for key in tensors["inputs"]]
+        feeds = (Port * len(values))(*map(port, tensors["inputs"].values()))
+        wanted = tensors["outputs"]
+        results = (ctypes.c_void_p * len(wanted))()
+        fetches = (Port * len(wanted))(*map(port, wanted.values()))
+        handles = (ctypes.c_void_p * len(values))(*values)
+        tf.TF_SessionRun(session, None, feeds, handles, len(values), fetches, results, len(wanted), None, 0, None, status)
+        check("run")
+        found |= {f"{signature}/{key}": array(made) for key, made in zip(wanted, results)}
     assert "tensorflow" not in sys.modules
-    np.savez(target, **{key: array(made) for key, made in zip(wanted, results)})
+    np.savez(target, **found)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,8 @@ class Generate:
     """classes, in turn (default: all of them); for models with classes"""
     seed: int = 0
     """seed of the first image; each next image has the next seed"""
+    truncation: float | None = None
+    """keep the noise within so many standard deviations: the smaller, the more typical and alike (biggan)"""
     checkpoint: str = "last"
     """`last`, `best`, or a round"""
     columns: int | None = None
@@ -51,6 +53,7 @@ class Generate:
         if self.columns is not None and self.columns < 1:
             raise UserError(f"--columns {self.columns}: at least 1")
         game = zoo.load(self.run, self.checkpoint)
+        truncated(game, self.truncation)
         conditions = {}
         if "label" in game.conditions:
             classes = game.config.num_classes
@@ -63,7 +66,7 @@ class Generate:
         seeds = np.arange(self.seed, self.seed + self.count, dtype=np.int64)
         sample = tf.function(game.sample, reduce_retracing=True)
         images = [
-            sample(seeds[i : i + BATCH], **{k: v[i : i + BATCH] for k, v in conditions.items()}).numpy()
+            sample(seeds[i : i + BATCH], truncation=self.truncation, **{k: v[i : i + BATCH] for k, v in conditions.items()}).numpy()
             for i in range(0, self.count, BATCH)
         ]
         self._write(np.concatenate(images), seeds, conditions)
@@ -117,18 +120,21 @@ class Measured:
     """of the samples, and of the choice of real images"""
     live: bool = False
     """the generator as it is, not its average"""
+    truncation: float | None = None
+    """keep the noise of the samples within so many standard deviations (biggan)"""
 
     def open(self):
         """(Run, model, Evaluation)."""
         run = runs.Run(self.run)
         game = zoo.load(run, self.checkpoint)
+        truncated(game, self.truncation)
         options = run.record.get("options") or {}
         name, folder = self.data or run.record["data"]["name"], self.data_dir or options.get("data_dir")
         source = data.open(name, folder, game.config.image_shape, type(game).batch_keys)
         extractor, split = self.seen_by(source, options)
         if (examples := run.record["data"].get("examples")) and not self.data:
             source = source.few(examples, game.config.seed)
-        return run, game, metrics.Evaluation(source, extractor, self.count, split, self.seed, self.live, progress)
+        return run, game, metrics.Evaluation(source, extractor, self.count, split, self.seed, self.live, self.truncation, progress)
 
     def seen_by(self, source, options):
         """(Extractor or None, split or None)."""
@@ -222,6 +228,14 @@ class Usefulness(Measured):
         told(run, self.out, "usefulness", metrics.analyses.gan_train_test(evaluation, game, updates=self.updates))
         found = metrics.analyses.augmentation(evaluation, game, self.sizes, repeats=self.repeats, updates=self.updates)
         told(run, self.out, "usefulness", found)
+
+
+def truncated(game, limit):
+    """Raises UserError where a model's noise cannot be kept within a limit."""
+    if limit is not None and not 0 < limit < float("inf"):
+        raise UserError(f"--truncation {limit}: must be more than 0; 0.5 is strong, 2 weak, none is without it")
+    if limit is not None and not game.truncates:
+        raise UserError("--truncation: this run's model was not made for it; leave it out (biggan was)")
 
 
 def told(run, out, kind, found):

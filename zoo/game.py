@@ -1,6 +1,7 @@
 """The game: two players, each minimising a sum of named terms with its own optimizer. The step is written here, once."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from zoo import augment, losses, optimizers
@@ -9,6 +10,7 @@ from zoo.errors import UserError
 from zoo.settings import Config
 
 __all__ = ["Config", "Game", "rows_of", "to_unit"]
+
 
 class Game(keras.Model):
     """Generator against discriminator. A model says what its networks are and where its losses differ from these.
@@ -166,9 +168,9 @@ class Game(keras.Model):
         """
         seed = tf.convert_to_tensor(seed, tf.int64)
         conditions = {name: tf.convert_to_tensor(value, tf.int64) for name, value in conditions.items()}
-        if tf.executing_eagerly() and "label" in conditions and len(conditions["label"]):
-            if not 0 <= tf.reduce_min(conditions["label"]) <= tf.reduce_max(conditions["label"]) < self.config.num_classes:
-                raise UserError(f"label {conditions['label'].numpy()}: there are classes 0 to {self.config.num_classes - 1}")
+        label = conditions.get("label")
+        if tf.executing_eagerly() and label is not None and not np.isin(label, range(self.config.num_classes)).all():
+            raise UserError(f"label {label.numpy()}: there are classes 0 to {self.config.num_classes - 1}")
         if truncation is not None:
             truncation = tf.broadcast_to(tf.cast(truncation, tf.float32), tf.shape(seed))
         network = (self.generator or self.discriminator) if live else self.averaged
@@ -302,7 +304,7 @@ def encoded(images):
 
 
 def rows_of(versions, samples, columns=8):
-    """A preview: at most 16 images in [-1, 1], each version of them (originals, reconstructions) below the other, then samples in [0, 1]."""
+    """A preview: at most 16 images in [-1, 1], each version of them (original, reconstruction) below the other; then samples in [0, 1]."""
     versions = [to_unit(version[:16]) for version in versions]
     count = len(versions[0]) // columns * columns
     rows = [version[i : i + columns] for i in range(0, count, columns) for version in versions]

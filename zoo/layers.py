@@ -212,7 +212,7 @@ def plain_norm_relu(x):
 
 
 def glorot_conv(x, filters, kernel):
-    """Convolution of a residual block; where a ReLU comes before (3x3) with twice the usual variance (Gulrajani et al. 2017, appendix F)."""
+    """Convolution of a residual block, where a ReLU comes before (3x3) with twice the variance (Gulrajani et al. 2017, appendix F)."""
     scale = 2.0 if kernel == 3 else 1.0
     start = keras.initializers.VarianceScaling(scale, "fan_avg", "uniform")
     return keras.layers.Conv2D(filters, kernel, padding="same", kernel_initializer=start)(x)

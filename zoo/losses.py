@@ -12,10 +12,14 @@ mean, softplus = tf.reduce_mean, tf.nn.softplus
 
 
 class Objective(NamedTuple):
-    """What the two players minimise: `discriminator(real, fake)` and `generator(fake)`, on logits of any shape."""
+    """What the two players minimise: `discriminator(real, fake)` and `generator(fake)`, on logits of any shape.
+
+    critic: whether it measures a distance, so that a discriminator which tells all images apart has still something to teach.
+    """
 
     discriminator: Callable
     generator: Callable
+    critic: bool = False
 
 
 def _cross_entropy(real, fake):
@@ -42,7 +46,7 @@ hinge = Objective(
 )
 
 # Arjovsky et al. 2017, eq. 3; the critic must be kept Lipschitz by other means.
-wasserstein = Objective(lambda real, fake: mean(fake) - mean(real), lambda fake: -mean(fake))
+wasserstein = Objective(lambda real, fake: mean(fake) - mean(real), lambda fake: -mean(fake), critic=True)
 
 
 def slopes(judge, images):

@@ -38,6 +38,8 @@ with quiet():
 
     absl.logging.set_verbosity(absl.logging.ERROR)  # TFDS notes on its own housekeeping
     tf.get_logger().setLevel("ERROR")  # as of each variable of a checkpoint that is of another model
+    # Rewriting control edges makes sums come in another order in another process: a resumed run would differ in the last bit.
+    tf.config.optimizer.set_experimental_options({"dependency_optimization": False})
     if not tf.config.list_physical_devices("GPU"):  # looking says that there is none
         # With oneDNN its remapper fails on the gradient of convolution, bias, leaky ReLU, complains, and gains nothing where it works.
         tf.config.optimizer.set_experimental_options({"remapping": False})

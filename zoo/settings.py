@@ -69,7 +69,7 @@ class Config:
             elif field.name.endswith("learning_rate") and value == 0:
                 raise UserError(f"{said}: must be more than 0")
         if self.batch_size % self.accumulation:
-            raise UserError(f"--batch-size {self.batch_size} cannot be taken in {self.accumulation} parts; use a multiple of --accumulation")
+            raise UserError(f"--batch-size {self.batch_size} cannot be taken in {self.accumulation} parts; use a multiple of that number")
         if self.decay_end and self.decay_end <= self.decay_start:
             raise UserError(f"--decay-start {self.decay_start}: must be before --decay-end, {self.decay_end}")
         if self.image_shape:

@@ -79,7 +79,7 @@ class Watch(keras.callbacks.Callback):
             if (norm := logs.get(f"{player}_gradient_norm")) is not None:
                 self.largest[player] = max(norm, self.largest.get(player, 0.0))
                 faded[player], norms[player] = norm < FADED * self.largest[player] or norm < 1e-7, norm
-        if accuracy is not None and accuracy > WON:
+        if accuracy is not None and accuracy > WON and not self.model.objective.critic:
             yield "won", f"the discriminator has won: it ranks {accuracy:.1%} of the real images above generated ones"
         if faded.get("g"):
             yield "vanished", f"the generator's gradient has vanished (norm {norms['g']:.1e}, it was {self.largest['g']:.1e})"

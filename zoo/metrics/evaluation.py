@@ -46,10 +46,11 @@ class Evaluation:
 
     source: where the real images come from; extractor: see `extractors`. count: samples, and real images where the split has as many.
     split: `test` where there is one (real images that the model has not seen), else `train`. seed: of the samples and of the choice of
-    real images. live: the generator as it is, not its average. progress: what is being done -> a wrapper of its loop (a bar).
+    real images. live: the generator as it is, not its average. truncation: see `Game.latents`. progress: what is being done -> a wrapper
+    of its loop (a bar).
     """
 
-    def __init__(self, source, extractor, count=10_000, split=None, seed=0, live=False, progress=lambda what: iter):
+    def __init__(self, source, extractor, count=10_000, split=None, seed=0, live=False, truncation=None, progress=lambda what: iter):
         split = split or ("test" if "test" in source.sizes else "train")
         if split not in source.sizes:
             raise UserError(f"{source.name} has no split '{split}'; there is: {', '.join(source.sizes)}")
@@ -58,7 +59,7 @@ class Evaluation:
         if not 0 <= seed < 2**31:
             raise UserError(f"--seed {seed}: must be from 0 to {2**31 - 1}")
         self.source, self.extractor, self.count, self.split, self.seed, self.live = source, extractor, count, split, seed, live
-        self.progress, self._sampler = progress, (None, None)
+        self.truncation, self.progress, self._sampler = truncation, progress, (None, None)
 
     @functools.cached_property
     def real(self):
@@ -89,7 +90,7 @@ class Evaluation:
 
             @tf.function(reduce_retracing=True)
             def draw(seed, conditions):
-                return tf.image.convert_image_dtype(game.sample(seed, live=self.live, **conditions), tf.uint8, saturate=True)
+                return tf.image.convert_image_dtype(game.sample(seed, self.live, self.truncation, **conditions), tf.uint8, saturate=True)
 
             self._sampler = game, draw
         seeds = np.arange(count, dtype=np.int64) + (np.int64(self.seed) << 32) + (1 << 24)  # away from the previews'
@@ -167,7 +168,7 @@ class Evaluation:
             "seed": self.seed,
             "generator": "live" if self.live else "averaged",
             "precision": precision,
-            "truncation": None,  # no model cuts its noise yet
+            "truncation": self.truncation,
         }
 
     @staticmethod

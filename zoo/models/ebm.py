@@ -22,7 +22,7 @@ from zoo.registry import register
 
 @dataclasses.dataclass(frozen=True)
 class Config(game.Config):
-    width: int = 32  # channels of the first convolution, doubled at each of stride 2
+    width: int = 32  # channels of the first of three convolutions of stride 2, doubled at each
     blocks: tuple[int, ...] = ()  # channels of residual blocks in the place of these; every second one keeps its size (appendix A)
     climb: int = 60  # steps of the search in a round (appendix A)
     served_climb: int = 240  # steps from noise to a sample (§3.2: longer than in training)
@@ -45,9 +45,8 @@ def build_discriminator(config):
             x = layers.residual_down(x, width, layers.spectral_conv, down=i % 2 == 0)
         x = layers.place_sum(x)
     else:
-        x = keras.layers.Activation("swish")(keras.layers.Conv2D(config.width, 3, padding="same")(x))
         for i in range(3):
-            x = keras.layers.Activation("swish")(keras.layers.Conv2D(config.width * 2 ** (i + 1), 4, 2, "same")(x))
+            x = keras.layers.Activation("swish")(keras.layers.Conv2D(config.width * 2**i, 4, 2, "same")(x))
         x = keras.layers.Flatten()(x)
     return keras.Model({"image": image}, layers.logits(x, kernel_initializer="glorot_uniform"), name="discriminator")
 
@@ -55,15 +54,17 @@ def build_discriminator(config):
 @register(
     ebm=Config(
         width=16,
-        climb=20,
-        served_climb=80,
-        step=10.0,
-        buffer=2000,
+        climb=30,
+        served_climb=150,
+        step=20.0,
+        buffer=1000,
+        renewed=0.2,
         size=0.1,
-        discriminator_learning_rate=5e-4,
+        discriminator_learning_rate=1e-3,
         beta_1=0.0,
-        steps=600,
-        every=150,
+        averaging=0.99,
+        steps=1000,
+        every=200,
     ),
     ebm_32=Config(
         image_shape=(32, 32, 3),
@@ -100,7 +101,8 @@ class EBM(game.Game):
 
         def step(i, images):
             slope = losses.slopes(lambda x: network({"image": x}, training=False), images)
-            drawn = tf.random.stateless_normal(tf.shape(images[:1] if shared else images), tf.random.experimental.stateless_fold_in(seed, i))
+            now = tf.random.experimental.stateless_fold_in(seed, i)
+            drawn = tf.random.stateless_normal(tf.shape(images[:1] if shared else images), now)
             return i + 1, tf.clip_by_value(images + self.config.step * slope + self.config.noise * drawn, -1, 1)
 
         return tf.while_loop(lambda i, images: i < steps, step, (tf.constant(0), images))[1]

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo import game, layers, losses
+from zoo import game, layers
 from zoo.errors import UserError
 from zoo.registry import register
 
@@ -36,7 +36,8 @@ class Config(game.Config):
     def check(self):
         super().check()
         if self.latent_dim <= self.categories + self.numbers:
-            raise UserError(f"--latent-dim {self.latent_dim}: must be more than --categories and --numbers, {self.categories + self.numbers}")
+            code = self.categories + self.numbers
+            raise UserError(f"--latent-dim {self.latent_dim}: must be more than --categories and --numbers together, {code}")
 
 
 def sizes(config):
@@ -73,8 +74,8 @@ def build_discriminator(config):
         x = active(layers.norm(x) if i else x)
     x = active(layers.norm(dense(keras.layers.Flatten()(x), config.hidden)))
     code = active(layers.norm(dense(x, config.code_hidden)))
-    heads = {"realness": layers.logits(x), "category": layers.logits(code, config.categories), "numbers": layers.logits(code, config.numbers)}
-    return keras.Model({"image": image}, heads, name="discriminator")
+    heads = {"category": layers.logits(code, config.categories), "numbers": layers.logits(code, config.numbers)}
+    return keras.Model({"image": image}, {"realness": layers.logits(x), **heads}, name="discriminator")
 
 
 @register(

@@ -39,9 +39,8 @@ class Config(game.Config):
             height, width, channels = self.image_shape
             if height != width or height & (height - 1):
                 near = 2 ** max(3, round(max(height, width)).bit_length() - 1)
-                raise UserError(
-                    f"images of {height}x{width} pixels do not grow from 4x4 by doubling; --image-shape {near} {near} {channels} resizes them"
-                )
+                resize = f"--image-shape {near} {near} {channels} resizes them"
+                raise UserError(f"images of {height}x{width} pixels do not grow from 4x4 by doubling; {resize}")
 
     @property
     def sizes(self):
@@ -56,25 +55,25 @@ class Config(game.Config):
 class Equalised(keras.layers.Layer):
     """Convolution (or, with kernel 0, dense layer) whose weights start from N(0, 1) and are scaled by gain / sqrt(inputs) in use (§4.1)."""
 
-    def __init__(self, filters, kernel=3, gain=2**0.5, padding="SAME", **kwargs):
+    def __init__(self, filters, kernel=3, gain=2**0.5, padding="SAME", use_bias=True, **kwargs):
         super().__init__(**kwargs)
-        self.filters, self.kernel_size, self.gain, self.padding = filters, kernel, gain, padding
+        self.filters, self.kernel_size, self.gain, self.padding, self.use_bias = filters, kernel, gain, padding, use_bias
 
     def build(self, shape):
         sides = (self.kernel_size,) * 2 if self.kernel_size else ()
         start = keras.initializers.RandomNormal(0.0, 1.0)
         self.kernel = self.add_weight(shape=(*sides, shape[-1], self.filters), initializer=start, name="kernel")
-        self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
+        self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias") if self.use_bias else None
         self.scale = self.gain / (shape[-1] * max(self.kernel_size, 1) ** 2) ** 0.5
 
     def call(self, x):
         kernel = tf.convert_to_tensor(self.kernel) * tf.cast(self.scale, self.compute_dtype)
         x = tf.nn.conv2d(x, kernel, 1, self.padding) if self.kernel_size else tf.matmul(x, kernel)
-        return x + self.bias
+        return x + self.bias if self.use_bias else x
 
     def get_config(self):
         mine = {"filters": self.filters, "kernel": self.kernel_size, "gain": self.gain, "padding": self.padding}
-        return {**super().get_config(), **mine}
+        return {**super().get_config(), **mine, "use_bias": self.use_bias}
 
 
 def pixel_norm(x):
@@ -101,8 +100,8 @@ def build_generators(config):
 
     latent, growth = keras.Input((config.latent_dim,), name="latent"), keras.Input((1,), name="growth")
     width = config.width(4)
-    x = keras.layers.Reshape((4, 4, width))(Equalised(16 * width, 0, 2**0.5 / 4)(pixel_norm(latent)))
-    x = hidden(pixel_norm(keras.layers.LeakyReLU(config.slope)(x)), Equalised(width))
+    x = keras.layers.Reshape((4, 4, width))(Equalised(16 * width, 0, 2**0.5 / 4, use_bias=False)(pixel_norm(latent)))
+    x = hidden(hidden(x, layers.Bias()), Equalised(width))
     models, image = [], None
     for stage, side in enumerate(config.sizes):
         if stage:
@@ -204,9 +203,12 @@ class PGGAN(game.Game):
     def callbacks(self):
         return [Growth()]
 
-    def growth(self, images):
-        """Stage and share of it that is faded in, [n, 1]: 1.25 has a quarter of 8x8's own. A function of the round."""
-        phases = tf.cast(self.round.value, tf.float32) / self.config.phase
+    def growth(self, images, playing=True):
+        """Stage and share of it that is faded in, [n, 1]: 1.25 has a quarter of 16x16's own. A function of the rounds.
+
+        playing: in the round that is being played, not after those that have been.
+        """
+        phases = tf.cast(self.round.value + int(playing), tf.float32) / self.config.phase
         done = tf.add_n([tf.clip_by_value(phases - (2 * stage - 1), 0, 1) for stage in range(1, len(self.config.sizes))])
         return tf.fill([tf.shape(images)[0], 1], done)
 
@@ -227,10 +229,11 @@ class PGGAN(game.Game):
         return self.critics[self.stage]({"image": self.augmented(images), "growth": self.growth(images)}, training=True)
 
     def draw(self, network, latent, **conditions):
-        return network({"latent": latent, "growth": self.growth(latent)}, training=False)
+        return network({"latent": latent, "growth": self.growth(latent, playing=False)}, training=False)
 
     def discriminate(self, image, **conditions):
-        return {"realness": self.discriminator({"image": image * 2 - 1, "growth": self.growth(image)}, training=False)}
+        inputs = {"image": image * 2 - 1, "growth": self.growth(image, playing=False)}
+        return {"realness": self.discriminator(inputs, training=False)}
 
     def discriminator_loss(self, batch, fake):
         real = self.shrunk(batch["image"])

@@ -16,7 +16,6 @@ import dataclasses
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import ops
 
 from zoo import game, layers, losses
 from zoo.errors import UserError
@@ -196,7 +195,5 @@ class SGAN(game.Game):
 
     def misclassified(self, images, labels):
         """Share of real images (uint8) whose class it gets wrong."""
-        if not hasattr(self, "_classify"):
-            self._classify = tf.function(lambda image: tf.argmax(self.discriminate(image)["class_probabilities"], -1), reduce_retracing=True)
-        parts = [self._classify(tf.constant(np.float32(images[i : i + 500] / 255))).numpy() for i in range(0, len(images), 500)]
-        return float(np.mean(np.concatenate(parts) != labels))
+        said = [self.discriminate(tf.constant(images[i : i + 500] / 255, tf.float32)) for i in range(0, len(images), 500)]
+        return float(np.mean(np.concatenate([tf.argmax(part["class_probabilities"], -1) for part in said]) != labels))

@@ -21,7 +21,7 @@ from zoo.registry import register
 @dataclasses.dataclass(frozen=True)
 class Config(game.Config):
     width: int = 64  # channels of the generator at the largest size, doubled at each smaller one (table 3)
-    discriminator_widths: tuple[int, ...] = (64, 128, 128, 256, 256, 512, 512)  # of its convolutions: 3x3, then 4x4 of stride 2 and 3x3 in turn
+    discriminator_widths: tuple[int, ...] = (64, 128, 128, 256, 256, 512, 512)  # of its convolutions: 3x3, 4x4 of stride 2, ...
     slope: float = 0.1  # of its leaky rectifier (table 3)
 
 

@@ -54,7 +54,7 @@ def build_discriminator(config):
     sngan_projection=Config(
         generator_width=32,
         discriminator_width=32,
-        generator_learning_rate=5e-4,
+        generator_learning_rate=1e-3,
         discriminator_learning_rate=1e-3,
         beta_1=0.0,
         beta_2=0.9,

@@ -1,6 +1,6 @@
 """Variational auto-encoder (Kingma & Welling 2013, arXiv:1312.6114).
 
-The encoder gives a normal distribution for each image, the decoder a probability for each pixel, in [0, 1]. With z = mean + deviation * noise:
+The encoder gives a normal distribution for each image, the decoder a probability for each pixel. With z = mean + deviation * noise:
 
     both            minimise   E sum over pixels of the cross entropy of x and d(z)                        (reconstruction)
                                + E 1/2 sum (mean^2 + deviation^2 - 1 - log deviation^2)                    (divergence, appendix B)
@@ -88,7 +88,9 @@ def build_generator(config):
 @register(
     vae=Config(latent_dim=16, widths=(32, 64, 128), hidden=128, steps=1500, every=300, generator_learning_rate=1e-3, beta_1=0.9),
     vae_mnist=Config(image_shape=(28, 28, 1), batch_size=128, steps=14_000, every=500, generator_learning_rate=1e-3, beta_1=0.9),
-    vae_perceptron=PerceptronConfig(image_shape=(28, 28, 1), batch_size=100, steps=30_000, every=600, generator_learning_rate=1e-3, beta_1=0.9),
+    vae_perceptron=PerceptronConfig(
+        image_shape=(28, 28, 1), batch_size=100, steps=30_000, every=600, generator_learning_rate=1e-3, beta_1=0.9
+    ),
 )
 class VAE(game.Game):
     """An auto-encoder whose codes are normal, so that noise is a code: samples, but blurred ones."""
