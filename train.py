@@ -116,7 +116,7 @@ def main(argv=None):
     strategy = scale.strategy(options.strategy)
     replicas = strategy.num_replicas_in_sync
     compiled = scale.xla(options.xla, replicas)
-    scale.check_replicas(replicas, policy, compiled, config.batch_size)
+    scale.check_replicas(replicas, policy, compiled, config.batch_size, config.accumulation)
     record = recorded(options, config, source, policy, replicas, compiled)
     if run:
         run.check(record)

@@ -19,10 +19,10 @@ CPUS = 2
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * CPUS)
 
 TINY = {"batch_size": 4, "latent_dim": 8, "num_classes": 3, "steps": 4, "every": 2, "phase": 1, "labels": 3, "accumulation": 1}
-TINY |= {"discriminator_steps": 1, "group": 16}
+TINY |= {"discriminator_steps": 1}
 TINY |= {"width": 8, "generator_width": 8, "discriminator_width": 8, "base": 128, "most": 8, "hidden": 16, "embedding": 4, "buffer": 8}
 TINY |= {"generator_units": 16, "discriminator_units": 8, "categories": 3, "climb": 2, "served_climb": 4, "multipliers": (2, 2, 1)}
-TINY |= {"decay_start": 0, "attention_side": 8, "standing_passes": 2}
+TINY |= {"decay_start": 0, "attention_side": 8, "discriminator_attention_side": 8, "standing_passes": 2}
 
 
 def settings(name):
@@ -35,11 +35,27 @@ def settings(name):
         for field in dataclasses.fields(config)
         if "widths" in field.name or field.name.endswith(("units", "blocks")) and isinstance(getattr(config, field.name), tuple)
     }
+    if hasattr(config, "group"):
+        narrow["group"] = config.group // 2  # two groups, where there are several
     return {**fitting, **narrow, "image_shape": (16, 16, channels)}
+
+
+def structure(name):
+    """What decides a preset's graph at that size: not its rates and weights, as long as they are not 0, nor its numbers of channels."""
+    config = dataclasses.asdict(dataclasses.replace(registry.entry(name).config, **settings(name)))
+    training = ("steps", "every", "image_shape", "optimizer", "schedule", "decay_end", "labels", "penalty", "target")
+    kept = {key: bool(value) if isinstance(value, float) else value for key, value in config.items() if key not in training}
+    return registry.entry(name).model, type(registry.entry(name).config), repr(kept)
+
+
+NAMES = sorted({structure(name): name for name in reversed(zoo.names())}.values())  # presets that are one network at that size: once
 
 
 def tiny(name, **overrides):
     """A compiled model whose weights are a function of its name: as the preset, but small."""
+    policy = keras.config.dtype_policy()
+    keras.utils.clear_session()  # layers are named as in a process of its own: TensorFlow orders sums by names
+    keras.config.set_dtype_policy(policy)
     keras.utils.set_random_seed(1)
     game = zoo.create(name, **{**settings(name), **overrides})
     game.compile(jit_compile=False)

@@ -16,7 +16,7 @@ from test_train import ACGAN, GAN, refused
 import train
 import zoo
 from zoo import __main__ as tool
-from zoo import callbacks, data, metrics
+from zoo import callbacks, data, losses, metrics
 from zoo import watch as watching
 from zoo.errors import UserError
 from zoo.metrics import extractors
@@ -369,8 +369,8 @@ class Stub:
     conditions = ()
     stop_training = False
 
-    def __init__(self, variety=1.0):
-        self.played, self.images = 10, variety
+    def __init__(self, objective):
+        self.played, self.images, self.objective = 10, 1.0, objective
 
     def sample(self, seed):
         return np.full([len(seed), 4, 4, 1], self.images, np.float32)
@@ -382,11 +382,11 @@ class Nothing:
     rows = ()
 
 
-def watched(looks, varieties=None):
+def watched(looks, varieties=None, objective=losses.non_saturating):
     """What is said at each of several looks, given their means and how much samples vary."""
     varieties = varieties or [1.0] * len(looks)
     watch = watching.Watch(Nothing, {"image": np.zeros([8, 4, 4, 1], np.float32)}, lambda images, labels: float(images.mean()))
-    watch.set_model(Stub())
+    watch.set_model(Stub(objective))
     watch.real, found = 1.0, []
     for look, variety in zip(looks, varieties):
         watch.model.images = variety
@@ -411,6 +411,11 @@ def test_a_player_that_has_won_is_named_once(look, words, capsys):
     assert [len(texts) for texts in found] == [0, 0, 1, 0] and all(word in found[2][0] for word in words)
     assert capsys.readouterr().err.count("warning:") == 1
     assert watched([FINE, look, FINE, FINE]) == [[]] * 4
+
+
+def test_a_critic_is_not_said_to_have_won():
+    won = {**FINE, "d_accuracy": 0.999}
+    assert watched([FINE, won, won, won], objective=losses.wasserstein) == [[]] * 4
 
 
 def test_collapse_is_said_unless_variety_is_still_growing():

@@ -93,6 +93,12 @@ def test_every_class_trains_on_two_replicas(strategy, name):
     assert int(number(game.round)) == 2
     for player, network in game.players.items():
         assert any(not np.array_equal(a, b) for a, b in zip(before[player], weights(network)))
+    for weight in game.weights:
+        here, there = strategy.experimental_local_results(weight.value)
+        np.testing.assert_array_equal(here, there, err_msg=weight.path)
+        assert np.abs(here).max() < 100
+    if hasattr(game, "kept"):  # images
+        assert np.abs(number(game.kept)).max() <= 1
 
 
 def test_logs_are_means_over_replicas(strategy):
@@ -108,5 +114,7 @@ def test_logs_are_means_over_replicas(strategy):
 def test_what_replicas_cannot_do():
     with pytest.raises(UserError, match="multiple of 2"):
         scale.check_replicas(2, "float32", False, 5)
+    with pytest.raises(UserError, match="2 replicas in 4 parts; use a multiple of 8"):
+        scale.check_replicas(2, "float32", False, 4, 4)
     with pytest.raises(UserError, match="float16 on several replicas"):
         scale.check_replicas(2, "mixed_float16", False, 4)

@@ -66,7 +66,7 @@ def test_the_gradient_norm_is_that_of_the_unscaled_loss():
     norms = {}
     for precision in ("float32", "float16"):
         scale.precision(precision)
-        game = tiny("gan", dropout=0.0, generator_units=8)
+        game = tiny("gan", dropout=0.0, discriminator_units=240)
         norms[precision] = play(game, 0, 1)["d_gradient_norm"][0]
     assert norms["float16"] == pytest.approx(norms["float32"], rel=0.05)
 

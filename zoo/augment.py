@@ -38,7 +38,7 @@ def cutout(images, seed):
     height, width = images.shape[1:3]
     draw = tf.random.stateless_uniform([2, tf.shape(images)[0]], seed)
     tall, wide = int(height * HOLE + 0.5), int(width * HOLE + 0.5)
-    top, left = _whole(draw[0], 0, height - 1) - tall // 2, _whole(draw[1], 0, width - 1) - wide // 2
+    top, left = _whole(draw[0], 0, height - tall % 2) - tall // 2, _whole(draw[1], 0, width - wide % 2) - wide // 2
     rows, columns = tf.range(height)[None], tf.range(width)[None]
     in_rows = (rows >= top[:, None]) & (rows < top[:, None] + tall)
     in_columns = (columns >= left[:, None]) & (columns < left[:, None] + wide)

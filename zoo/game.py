@@ -171,6 +171,8 @@ class Game(keras.Model):
         label = conditions.get("label")
         if tf.executing_eagerly() and label is not None and not np.isin(label, range(self.config.num_classes)).all():
             raise UserError(f"label {label.numpy()}: there are classes 0 to {self.config.num_classes - 1}")
+        if truncation is not None and not self.truncates:
+            raise UserError("this model was not made for truncation; leave it out")
         if truncation is not None:
             truncation = tf.broadcast_to(tf.cast(truncation, tf.float32), tf.shape(seed))
         network = (self.generator or self.discriminator) if live else self.averaged

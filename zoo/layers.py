@@ -276,6 +276,12 @@ def residual_down(x, filters, conv, down=True, first=False):
     return keras.layers.Add()([shrink(y) if down else y, x])
 
 
+def nearest_size(image_shape, side):
+    """The size (height, width) of feature maps whose shorter side is nearest to `side`: between the smallest and the image's own."""
+    between = pyramid(image_shape)[1:-1]
+    return min(between, key=lambda size: abs(min(size) - side)) if between else None
+
+
 def attention(x, conv):
     """Self-attention over places (Zhang et al. 2018, §3, as in the authors' code): x + gain * what is looked at; the gain starts at 0.
 

@@ -35,7 +35,7 @@ def optimizer(config, rate, updates):
     if config.optimizer == "sgd":
         return keras.optimizers.SGD(rate, momentum=config.beta_1)
     if config.optimizer == "rmsprop":
-        return keras.optimizers.RMSprop(rate, epsilon=config.epsilon)
+        return keras.optimizers.RMSprop(rate, config.beta_2, epsilon=config.epsilon)
     return keras.optimizers.Adam(rate, config.beta_1, config.beta_2, config.epsilon)
 
 

@@ -104,14 +104,17 @@ def _mirrored(devices):
     return tf.distribute.MirroredStrategy(list(devices))
 
 
-def check_replicas(replicas, policy, compiled, batch_size):
+def check_replicas(replicas, policy, compiled, batch_size, accumulation=1):
     """Raises UserError for what several replicas cannot do."""
     if replicas > 1 and compiled:
         raise UserError("--xla on: TensorFlow cannot compile a round for several replicas; leave it out, or use --strategy none")
     if replicas > 1 and policy == "mixed_float16":
         raise UserError("float16 on several replicas loses updates (Keras tests only the first one's); use --precision bfloat16 or float32")
-    if batch_size % replicas:
-        raise UserError(f"--batch-size {batch_size} cannot be shared by {replicas} replicas; use a multiple of {replicas}")
+    if batch_size % (replicas * accumulation):
+        parts = f" in {accumulation} parts" if accumulation > 1 else ""
+        raise UserError(
+            f"--batch-size {batch_size} cannot be shared by {replicas} replicas{parts}; use a multiple of {replicas * accumulation}"
+        )
 
 
 def xla(choice="auto", replicas=1):

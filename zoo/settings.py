@@ -33,7 +33,7 @@ class Config:
     final_rate: float = 0.0  # share of the learning rates that is left then
     learning_rate_decay: float = 1.0  # factor on both learning rates, per update
     beta_1: float = 0.5  # Adam's first moment; momentum of SGD
-    beta_2: float = 0.999  # Adam's second moment; SGD has none
+    beta_2: float = 0.999  # Adam's second moment, RMSprop's only one; SGD has none
     epsilon: float = 1e-7  # of Adam and RMSprop
     averaging: float = 0.999  # decay of the averaged generator; it starts lower and rises with the rounds
     augment: tuple[Literal["color", "translation", "cutout"], ...] = ()  # of all that the discriminator sees (Zhao et al. 2020, table 1)

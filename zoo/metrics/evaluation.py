@@ -87,10 +87,11 @@ class Evaluation:
     def drawn(self, game, count, conditions=None):
         """`count` images of a model, uint8. Image i has seed i of a row of its own for each `seed`; conditions: name -> [count]."""
         if self._sampler[0] is not game:  # one graph, for tracing is what costs
+            cut = {} if self.truncation is None else {"truncation": self.truncation}
 
             @tf.function(reduce_retracing=True)
             def draw(seed, conditions):
-                return tf.image.convert_image_dtype(game.sample(seed, self.live, self.truncation, **conditions), tf.uint8, saturate=True)
+                return tf.image.convert_image_dtype(game.sample(seed, live=self.live, **cut, **conditions), tf.uint8, saturate=True)
 
             self._sampler = game, draw
         seeds = np.arange(count, dtype=np.int64) + (np.int64(self.seed) << 32) + (1 << 24)  # away from the previews'

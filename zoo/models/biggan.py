@@ -7,7 +7,8 @@ SAGAN made large: classes share one embedding e(y), and each block of G is condi
 
 Batch norm has a gain of 1 + linear(e(y), z_i). Samples are those of the averaged generator, with batch statistics of many passes
 (§ "standing statistics", appendix B); the truncation trick draws z again where it lies beyond a threshold (§3.1). `biggan_128` and
-`biggan_256` are tables 4 and 5; their batch of 2048 is taken in parts (--accumulation). As the authors' code: D's first block goes
+`biggan_256` are tables 4 and 5; their batch of 2048 is taken in parts (--accumulation), and batch norm sees one part. Generated images
+take the classes of the real ones of the batch. As the authors' code: D's first block goes
 straight to `width` channels, only z's first part enters the dense layer, epsilons are 1e-5 (batch norm) and 1e-6 (spectral norm).
 """
 
@@ -17,6 +18,7 @@ import keras
 import tensorflow as tf
 
 from zoo import game, layers, losses
+from zoo.errors import UserError
 from zoo.registry import register
 
 
@@ -25,9 +27,15 @@ class Config(game.Config):
     width: int = 96  # channels at the largest size, ch (tables 4, 5)
     multipliers: tuple[int, ...] = (16, 16, 8, 4, 2, 1)  # of the width: the dense layer's, then each block's up; small images take the last
     embedding: int = 128  # length of the shared class embedding (§3)
-    attention_side: int = 64  # of the feature maps with attention, in both networks (tables 4, 5)
+    attention_side: int = 64  # of the generator's feature maps with attention, or the size nearest to it (tables 4, 5)
+    discriminator_attention_side: int = 64  # the same of the discriminator (tables 4, 5)
     orthogonality: float = 1e-4  # weight of the orthogonal regularisation (§3.1, beta)
     standing_passes: int = 16  # batches whose mean statistics the averaged generator samples with (appendix B; code)
+
+    def check(self):
+        super().check()
+        if self.image_shape and self.latent_dim < len(layers.pyramid(self.image_shape)):
+            raise UserError(f"--latent-dim {self.latent_dim}: each of the {len(layers.pyramid(self.image_shape))} sizes needs a part of it")
 
 
 def conv(x, filters, kernel, **kwargs):
@@ -62,7 +70,7 @@ def build_generator(config):
     for size, multiplier, part in zip(sizes, others, chunks):
         condition = keras.layers.Concatenate()([known, part])
         x = layers.residual_up(x, size, multiplier * config.width, conv, norm_relu(condition))
-        x = attention(x) if min(size) == config.attention_side else x
+        x = attention(x) if size == layers.nearest_size(config.image_shape, config.attention_side) else x
     x = conv(layers.plain_norm_relu(x), config.image_shape[-1], 3)
     return keras.Model({"latent": latent, "label": label}, layers.image_output(x), name="generator")
 
@@ -73,7 +81,8 @@ def build_discriminator(config):
     widths = [multiplier * config.width for multiplier in layers.last(config.multipliers, len(layers.pyramid(config.image_shape)))]
     for i, filters in enumerate([*reversed(widths[1:]), widths[0]]):
         x = layers.residual_down(x, filters, conv, down=i < len(widths) - 1, first=not i)
-        x = attention(x) if min(x.shape[1:3]) == config.attention_side and i < len(widths) - 1 else x
+        attended = x.shape[1:3] == layers.nearest_size(config.image_shape, config.discriminator_attention_side)
+        x = attention(x) if attended and i < len(widths) - 1 else x
     orthogonal = keras.initializers.Orthogonal()
     x = layers.projected(layers.place_sum(x), label, config.num_classes, epsilon=1e-6, kernel_initializer=orthogonal)
     return keras.Model({"image": image, "label": label}, x, name="discriminator")
@@ -100,6 +109,7 @@ IMAGENET = {
         latent_dim=80,
         embedding=32,
         attention_side=16,
+        discriminator_attention_side=16,
         generator_learning_rate=5e-4,
         discriminator_learning_rate=2e-3,
         beta_1=0.0,
@@ -128,8 +138,9 @@ class BigGAN(game.Game):
         for weight in self.generator.trainable_variables:
             if len(weight.shape) > 1 and "embedding" not in weight.path:
                 matrix = tf.reshape(tf.cast(weight.value, tf.float32), [-1, weight.shape[-1]])
-                products = tf.matmul(matrix, matrix, transpose_a=True)
-                total += tf.reduce_sum(tf.square(products - tf.linalg.diag(tf.linalg.diag_part(products))))
+                rows, columns = matrix.shape
+                products = tf.matmul(matrix, matrix, transpose_a=rows > columns, transpose_b=rows <= columns)  # the smaller; same sum
+                total += tf.reduce_sum(tf.square(products)) - tf.reduce_sum(tf.square(tf.reduce_sum(tf.square(matrix), 0)))
         return total
 
     def callbacks(self):
@@ -144,16 +155,20 @@ class Standing(keras.callbacks.Callback):
         norms = [layer for layer in game.averaged._flatten_layers() if isinstance(layer, layers.BatchNorm)]
         if not hasattr(self, "forward"):
             self.forward = tf.function(lambda latent, label: game.averaged({"latent": latent, "label": label}, training=True))
-        kept, means = [(norm.trainable, norm.momentum) for norm in norms], None
+        settings, weights = [(norm.trainable, norm.momentum) for norm in norms], [tf.identity(weight) for weight in game.averaged.weights]
+        statistics = [weight for norm in norms for weight in (norm.moving_mean, norm.moving_variance)]
         for norm in norms:
             norm.trainable, norm.momentum = True, 0.0  # the statistics of one batch
-        rows = min(config.batch_size, 256)
+        means, rows = [0.0] * len(statistics), min(config.batch_size, 256)
         for i in range(config.standing_passes):
+            for weight in statistics:
+                weight.assign(tf.zeros(weight.shape))
             label = (tf.range(rows, dtype=tf.int64) + i * rows) % config.num_classes
             self.forward(game.prior((rows, config.latent_dim), [config.seed, i]), label)
-            found = [weight.value for norm in norms for weight in (norm.moving_mean, norm.moving_variance)]
-            means = [value / config.standing_passes + (mean if i else 0) for value, mean in zip(found, means or found)]
-        for norm, before, mean, variance in zip(norms, kept, means[::2], means[1::2]):
+            means = [mean + weight.value / config.standing_passes for mean, weight in zip(means, statistics)]
+        for weight, value in zip(game.averaged.weights, weights):
+            weight.assign(value)  # what else the passes have changed
+        for norm, before in zip(norms, settings):
             norm.trainable, norm.momentum = before
-            norm.moving_mean.assign(mean)
-            norm.moving_variance.assign(variance)
+        for weight, mean in zip(statistics, means):
+            weight.assign(mean)

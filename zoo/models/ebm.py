@@ -63,7 +63,7 @@ def build_discriminator(config):
         discriminator_learning_rate=1e-3,
         beta_1=0.0,
         averaging=0.99,
-        steps=1000,
+        steps=800,
         every=200,
     ),
     ebm_32=Config(
@@ -84,13 +84,12 @@ class EBM(game.Game):
 
     def __init__(self, config):
         super().__init__(config, discriminator=build_discriminator(config))
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
         self.kept = self.add_weight(
-            shape=(replicas, config.buffer, *config.image_shape),
+            shape=(config.buffer, *config.image_shape),
             initializer=keras.initializers.RandomUniform(-1, 1),
             trainable=False,
             name="kept",
-            aggregation="sum",  # each replica adds what has changed in its own part
+            aggregation="sum",  # of each replica's share: they have rows of their own
         )
 
     def prior(self, shape, seed):
@@ -108,18 +107,17 @@ class EBM(game.Game):
         return tf.while_loop(lambda i, images: i < steps, step, (tf.constant(0), images))[1]
 
     def generate(self, batch):
-        config, place = self.config, tf.distribute.get_replica_context().replica_id_in_sync_group
-        shape = tf.shape(batch["image"])
-        rows = tf.random.stateless_uniform(shape[:1], self.randomness.next(), 0, config.buffer, tf.int32)
+        config, replica = self.config, tf.distribute.get_replica_context().replica_id_in_sync_group
+        replicas, shape = tf.distribute.get_strategy().num_replicas_in_sync, tf.shape(batch["image"])
+        mine = config.buffer // replicas
+        rows = tf.random.stateless_uniform(shape[:1], self.randomness.next(), 0, mine, tf.int32) + replica * mine
         anew = tf.random.stateless_uniform(shape[:1], self.randomness.next()) < config.renewed
-        kept = tf.gather(self.kept.value[place], rows)
-        start = tf.where(anew[:, None, None, None], self.prior(shape, self.randomness.next()), kept)
+        start = tf.where(anew[:, None, None, None], self.prior(shape, self.randomness.next()), tf.gather(self.kept.value, rows))
         images = self.climbed(self.discriminator, start, config.climb, self.randomness.next())
-        last = tf.tensor_scatter_nd_max(tf.fill([config.buffer], -1), rows[:, None], tf.range(shape[0]))  # which of those that share a row
-        rows_of, which = tf.where(last >= 0), tf.boolean_mask(last, last >= 0)
-        change = tf.gather(images, which) - tf.gather_nd(self.kept.value[place], rows_of)
-        where = tf.concat([tf.fill([tf.shape(rows_of)[0], 1], tf.cast(place, tf.int64)), rows_of], 1)
-        self.kept.assign_add(tf.scatter_nd(where, change, self.kept.shape))
+        last = tf.tensor_scatter_nd_max(tf.fill([config.buffer], -1), rows[:, None], tf.range(shape[0]))  # of those that share a row
+        where, which = tf.where(last >= 0), tf.boolean_mask(last, last >= 0)
+        change = tf.gather(images, which) - tf.gather_nd(self.kept.value, where)
+        self.kept.assign(self.kept.value / replicas + tf.scatter_nd(where, change, self.kept.shape))
         return images
 
     def discriminator_loss(self, batch, fake):

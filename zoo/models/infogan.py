@@ -7,6 +7,7 @@ The noise z has a code c beside it, one of several classes and some numbers; Q r
 
 Q shares D's layers up to the last; numbers are normal around its output, with standard deviation 1. `infogan_mnist` are the networks of
 the authors' code. As there: the leaky rectifier's slope is 0.01 for InfoGAN's 0.1 in print, noise and numbers are uniform in [-1, 1].
+Differs from it: images are in [-1, 1] and leave through tanh.
 """
 
 import dataclasses
@@ -57,7 +58,7 @@ def build_generator(config):
     first, *widths = layers.widths(config.width, config.levels)
     latent = keras.Input((config.latent_dim,), name="latent")
     x = layers.norm_relu(dense(latent, config.hidden))
-    x = layers.norm_relu(keras.layers.Reshape((*start, first))(dense(x, start[0] * start[1] * first)))
+    x = keras.layers.Reshape((*start, first))(layers.norm_relu(dense(x, start[0] * start[1] * first)))
     for size, width in zip(others, widths):
         x = layers.norm_relu(layers.rise(x, size, width, config.kernel))
     x = layers.rise(x, others[-1], config.image_shape[-1], config.kernel)

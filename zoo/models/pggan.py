@@ -7,8 +7,9 @@ Both networks grow from 4x4: at each stage a new size is faded in, then trained.
 
 Weights are N(0, 1), scaled by He's constant as they are used (§4.1); G normalises each pixel's vector (§4.2); D sees the standard
 deviation over its batch (§3: the whole batch; the authors' TensorFlow code takes groups of 4). `pggan_1024` is table 2, `pggan_32` the
-configuration for CIFAR-10 of the authors' Theano code. Differs from the paper: the batch size is the same at every stage. The critic's
-logits depend on the images that stand beside one in a batch, when it is served as well.
+configuration for CIFAR-10 of the authors' Theano code. Differs from the paper: the batch size is the same at every stage, and so are the
+learning rates (the Theano code raises them from 0 at each, and for CIFAR-10 updates both players at once). The critic's logits depend on
+the images that stand beside one in a batch (of one replica): it is not served.
 """
 
 import dataclasses
@@ -35,6 +36,8 @@ class Config(game.Config):
 
     def check(self):
         super().check()
+        if self.schedule != "constant" or self.learning_rate_decay != 1:
+            raise UserError("the optimizers of pggan start anew with each size, so their learning rates cannot fall; leave --schedule out")
         if self.image_shape:
             height, width, channels = self.image_shape
             if height != width or height & (height - 1):
@@ -110,7 +113,8 @@ def build_generators(config):
         shown = Equalised(config.image_shape[-1], 1, 1.0, dtype="float32")(x)
         if stage:
             before = keras.layers.UpSampling2D(dtype="float32")(image)
-            shown = before + (shown - before) * faded(growth, stage)
+            alpha = faded(growth, stage)
+            shown = before * (1 - alpha) + shown * alpha
         image = shown
         models.append(keras.Model({"latent": latent, "growth": growth}, image, name="generator"))
     return models
@@ -137,7 +141,8 @@ def build_critics(config):
                 x = layer(x)
             x, picture = shrink(x), shrink(picture)
             before = from_image[stage - 1](picture)
-            x = before + (x - before) * ops.cast(faded(growth, stage), x.dtype)
+            alpha = ops.cast(faded(growth, stage), x.dtype)
+            x = before * (1 - alpha) + x * alpha
         x = keras.layers.Flatten()(hidden(join(batch_deviation(x))))
         models.append(keras.Model({"image": image, "growth": growth}, ops.squeeze(head(x), -1), name="discriminator"))
     return models
@@ -230,6 +235,9 @@ class PGGAN(game.Game):
 
     def draw(self, network, latent, **conditions):
         return network({"latent": latent, "growth": self.growth(latent, playing=False)}, training=False)
+
+    def exports(self):
+        return {name: offered for name, offered in super().exports().items() if name != "discriminate"}
 
     def discriminate(self, image, **conditions):
         inputs = {"image": image * 2 - 1, "growth": self.growth(image, playing=False)}

@@ -6,9 +6,10 @@ A relativistic loss, real and generated images in pairs, and a penalty on the sl
     generator       minimises  E softplus(D(x) - D(G(z)))
 
 Networks without any normalisation: residual blocks of 1x1, grouped 3x3, 1x1 convolutions, whose last weight starts at 0. `r3gan_32` is
-the configuration for CIFAR-10, `r3gan_256` that for FFHQ. Differs from the code: beta_2 stays where the code's ends, the averaged
-generator's decay is one number, and augmentation (--augment) is DiffAugment's, off by default, where the code raises ADA's from 0.
-`r3gan` is small, with plain 3x3 convolutions: Keras has grouped ones compiled by XLA, which on a CPU takes a hundred times longer.
+the configuration for CIFAR-10 (the code's is conditional on the class, this one is not), `r3gan_256` that for FFHQ. Differs from the code:
+beta_2 stays where the code's ends, the averaged generator's decay is one number, and augmentation (--augment) is DiffAugment's, off by
+default, where the code raises ADA's from 0. `r3gan` is small, with plain 3x3 convolutions: Keras has grouped ones compiled by XLA, which
+on a CPU takes a hundred times longer.
 """
 
 import dataclasses
@@ -34,7 +35,7 @@ class Config(game.Config):
 
 @keras.saving.register_keras_serializable("zoo")
 class Resample(keras.layers.Layer):
-    """Twice or half as large, by the filter [1, 2, 1] (code, InterpolativeUpsampler and -Downsampler)."""
+    """Twice or half as large, by the filter [1, 3, 3, 1] (code, InterpolativeUpsampler and -Downsampler)."""
 
     def __init__(self, up, **kwargs):
         super().__init__(**kwargs)
@@ -47,18 +48,20 @@ class Resample(keras.layers.Layer):
 
     def _along(self, x, axis):
         size = x.shape[axis]
-        x = tf.pad(x, [[0, 0], *([1, 1] if i == axis else [0, 0] for i in (1, 2)), [0, 0]])
+        odd = 0 if self.up else size % 2
+        x = tf.pad(x, [[0, 0], *([1, 1 + odd] if i == axis else [0, 0] for i in (1, 2)), [0, 0]])
 
         def part(start, stop, step=1):
             at = slice(start, stop, step)
             return x[:, at] if axis == 1 else x[:, :, at]
 
         if not self.up:
-            return (part(0, size, 2) + 2 * part(1, size + 1, 2) + part(2, size + 2, 2)) / 4
-        here, next_one = part(1, size + 1), part(2, size + 2)
+            size += odd
+            return (part(0, size, 2) + 3 * part(1, size + 1, 2) + 3 * part(2, size + 2, 2) + part(3, size + 3, 2)) / 8
+        before, here, after = part(0, size), part(1, size + 1), part(2, size + 2)
         shape = [-1 if side is None else side for side in here.shape]
         shape[axis] *= 2
-        return tf.reshape(tf.stack([here, (here + next_one) / 2], axis + 1), shape)
+        return tf.reshape(tf.stack([(before + 3 * here) / 4, (3 * here + after) / 4], axis + 1), shape)
 
     def get_config(self):
         return {**super().get_config(), "up": self.up}
@@ -137,7 +140,8 @@ def build_discriminator(config):
             x = conv(x, width) if x.shape[-1] != width else x
         for _ in range(config.blocks):
             x = block(x, config, count)
-    x = keras.layers.DepthwiseConv2D(x.shape[1:3], use_bias=False, depthwise_initializer=started())(x)
+    start = layers.normal((x.shape[1] * x.shape[2]) ** -0.5)
+    x = keras.layers.DepthwiseConv2D(x.shape[1:3], use_bias=False, depthwise_initializer=start)(x)
     x = layers.logits(keras.layers.Flatten()(x), use_bias=False, kernel_initializer=started())
     return keras.Model({"image": image}, x, name="discriminator")
 
@@ -145,17 +149,19 @@ def build_discriminator(config):
 @register(
     r3gan=Config(
         latent_dim=64,
-        widths=(64, 48, 24, 8),
+        batch_size=32,
+        widths=(32, 32, 16, 8),
         blocks=1,
         group=1024,
-        penalty=0.5,
-        final_penalty=0.05,
+        penalty=0.2,
+        final_penalty=0.02,
         generator_learning_rate=1e-3,
         discriminator_learning_rate=1e-3,
         beta_1=0.0,
         beta_2=0.99,
-        steps=500,
-        every=100,
+        epsilon=1e-8,
+        steps=1200,
+        every=300,
     ),
     r3gan_32=Config(
         image_shape=(32, 32, 3),
@@ -163,6 +169,7 @@ def build_discriminator(config):
         batch_size=512,
         beta_1=0.0,
         beta_2=0.99,
+        epsilon=1e-8,
         schedule="cosine",
         final_rate=0.25,
         decay_end=39_063,
@@ -173,17 +180,18 @@ def build_discriminator(config):
     r3gan_256=Config(
         image_shape=(256, 256, 3),
         latent_dim=64,
-        widths=(768, 768, 768, 768, 512, 256, 128),
+        widths=(768, 768, 768, 768, 384, 192, 96),
         batch_size=256,
         accumulation=8,
         penalty=150.0,
         final_penalty=15.0,
         beta_1=0.0,
         beta_2=0.99,
+        epsilon=1e-8,
         schedule="cosine",
         final_rate=0.25,
         decay_end=78_125,
-        averaging=0.9999,
+        averaging=0.9996,
         steps=390_625,
         every=2000,
     ),

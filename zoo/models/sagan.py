@@ -7,7 +7,9 @@ Residual networks with self-attention: each place looks at all others, x + gain 
 
 Spectral norm in both networks, the discriminator learning four times as fast (§3.2, 3.3); classes by conditional batch norm in G and
 by projection in D. `sagan_128` is the network for ImageNet. Differs from the paper's text, as the authors' code does: keys and values
-are pooled, values have half the channels. Attention stands at 64x64, the best row of table 1 (the code's default is 32x32).
+are pooled, values have half the channels. Attention stands at 64x64, the best row of table 1 (the code's default is
+32x32). Generated
+images take the classes of the real ones of the batch.
 """
 
 import dataclasses
@@ -22,15 +24,11 @@ from zoo.registry import register
 class Config(game.Config):
     width: int = 64  # channels at the largest size (code)
     multipliers: tuple[int, ...] = (16, 16, 8, 4, 2, 1)  # of the width: the dense layer's, then each block's up; small images take the last
-    attention_side: int = 64  # of the feature maps with attention, in both networks (table 1)
-
-
-def spectral_norm_conv(x, filters, kernel, **kwargs):
-    return layers.spectral_conv(x, filters, kernel, epsilon=1e-4, **kwargs)
+    attention_side: int = 64  # of the feature maps with attention, or the size nearest to it, in both networks (table 1)
 
 
 def attention(x):
-    return layers.attention(x, lambda y, filters, kernel: spectral_norm_conv(y, filters, kernel, use_bias=False))
+    return layers.attention(x, lambda y, filters, kernel: layers.spectral_conv(y, filters, kernel, use_bias=False))
 
 
 def build_generator(config):
@@ -42,12 +40,12 @@ def build_generator(config):
     def norm_relu(x):
         return layers.class_norm_relu(x, label, config.num_classes)
 
-    x = layers.SpectralDense(start[0] * start[1] * first * config.width, epsilon=1e-4)(latent)
+    x = layers.SpectralDense(start[0] * start[1] * first * config.width)(latent)
     x = keras.layers.Reshape((*start, first * config.width))(x)
     for size, multiplier in zip(sizes, others):
-        x = layers.residual_up(x, size, multiplier * config.width, spectral_norm_conv, norm_relu)
-        x = attention(x) if min(size) == config.attention_side else x
-    x = spectral_norm_conv(layers.plain_norm_relu(x), config.image_shape[-1], 3)
+        x = layers.residual_up(x, size, multiplier * config.width, layers.spectral_conv, norm_relu)
+        x = attention(x) if size == layers.nearest_size(config.image_shape, config.attention_side) else x
+    x = layers.spectral_conv(layers.plain_norm_relu(x), config.image_shape[-1], 3)
     return keras.Model({"latent": latent, "label": label}, layers.image_output(x), name="generator")
 
 
@@ -56,9 +54,10 @@ def build_discriminator(config):
     label = keras.Input((), dtype="int64", name="label")
     widths = [multiplier * config.width for multiplier in layers.last(config.multipliers, len(layers.pyramid(config.image_shape)))]
     for i, filters in enumerate([*reversed(widths[1:]), widths[0]]):
-        x = layers.residual_down(x, filters, spectral_norm_conv, down=i < len(widths) - 1, first=not i)
-        x = attention(x) if min(x.shape[1:3]) == config.attention_side and i < len(widths) - 1 else x
-    x = layers.projected(layers.place_sum(x), label, config.num_classes, epsilon=1e-4)
+        x = layers.residual_down(x, filters, layers.spectral_conv, down=i < len(widths) - 1, first=not i)
+        attended = x.shape[1:3] == layers.nearest_size(config.image_shape, config.attention_side)
+        x = attention(x) if attended and i < len(widths) - 1 else x
+    x = layers.projected(layers.place_sum(x), label, config.num_classes)
     return keras.Model({"image": image, "label": label}, x, name="discriminator")
 
 

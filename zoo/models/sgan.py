@@ -8,7 +8,9 @@ D(x) = sigmoid(L(x)), for labelled images (x, y), others x', and features h of D
 
 `sgan` and `sgan_mnist` are the perceptrons of the authors' code for MNIST, `sgan_32` its convolutional pair for CIFAR-10. Differs from
 the code: weight-normalised layers start with the gain that keeps N(0, 1), not from 500 images; the classifier is the discriminator
-at the end of a falling learning rate, not its average; for CIFAR-10 features are matched by their mean square (there absolute) difference.
+at the end of a falling learning rate, not its average; for CIFAR-10 features are matched by their mean square (there absolute)
+difference, and the generator is DCGAN's (there its last layer is weight-normalised). Under several replicas each matches the means of
+its own images.
 """
 
 import dataclasses
@@ -58,17 +60,22 @@ class ConvolutionalConfig(Config):
 
 @keras.saving.register_keras_serializable("zoo")
 class WeightNorm(keras.layers.Layer):
-    """Dense layer (kernel 0) or convolution whose outputs' weights have a direction and a length (Salimans & Kingma 2016, eq. 2)."""
+    """Dense layer (kernel 0) or convolution whose outputs' weights have a direction and a length (Salimans & Kingma 2016, eq. 2).
 
-    def __init__(self, filters, kernel=0, strides=1, padding="SAME", gain=1.0, **kwargs):
+    The length is `gain`, and learned where `learned` (code: in the last layer of the discriminator only).
+    """
+
+    def __init__(self, filters, kernel=0, strides=1, padding="SAME", gain=1.0, learned=False, **kwargs):
         super().__init__(**kwargs)
-        self.settings = {"filters": filters, "kernel": kernel, "strides": strides, "padding": padding, "gain": gain}
+        self.settings = {"filters": filters, "kernel": kernel, "strides": strides, "padding": padding, "gain": gain, "learned": learned}
 
     def build(self, shape):
         filters, kernel = self.settings["filters"], self.settings["kernel"]
         sides = (kernel, kernel) if kernel else ()
         self.direction = self.add_weight(shape=(*sides, shape[-1], filters), initializer=layers.normal(0.05), name="direction")
-        self.length = self.add_weight(shape=(filters,), initializer=keras.initializers.Constant(self.settings["gain"]), name="length")
+        self.length = self.settings["gain"]
+        if self.settings["learned"]:
+            self.length = self.add_weight(shape=(filters,), initializer=keras.initializers.Constant(self.length), name="length")
         self.bias = self.add_weight(shape=(filters,), initializer="zeros", name="bias")
 
     def call(self, x):
@@ -86,8 +93,9 @@ class WeightNorm(keras.layers.Layer):
 def build_generator(config):
     x = latent = keras.Input((config.latent_dim,), name="latent")
     for units in config.generator_units:
-        x = layers.BatchNorm()(keras.layers.Dense(units, "softplus")(x))
-    x = layers.sigmoid_output(keras.layers.Dense(int(np.prod(config.image_shape)))(x), config.image_shape)
+        x = layers.BatchNorm(scale=False)(keras.layers.Dense(units)(x))
+        x = keras.layers.Activation("softplus")(x)
+    x = layers.sigmoid_output(WeightNorm(int(np.prod(config.image_shape)))(x), config.image_shape)
     return keras.Model({"latent": latent}, x, name="generator")
 
 
@@ -98,7 +106,7 @@ def build_discriminator(config):
     for i, units in enumerate(config.discriminator_units):
         x = keras.layers.GaussianNoise(config.noise)(x) if i else x
         features = x = keras.layers.ReLU()(WeightNorm(units, gain=1.2)(x))
-    x = WeightNorm(config.num_classes, dtype="float32")(keras.layers.GaussianNoise(config.noise)(x))
+    x = WeightNorm(config.num_classes, learned=True, dtype="float32")(keras.layers.GaussianNoise(config.noise)(x))
     return keras.Model({"image": image}, {"classes": x, "features": features}, name="discriminator")
 
 
@@ -122,7 +130,7 @@ def build_discriminator_convolutional(config):
     x = conv(x, width, padding="VALID")
     x = conv(conv(x, width, 1), width, 1)
     features = keras.layers.GlobalAveragePooling2D()(x)
-    x = WeightNorm(config.num_classes, dtype="float32")(features)
+    x = WeightNorm(config.num_classes, learned=True, dtype="float32")(features)
     return keras.Model({"image": image}, {"classes": x, "features": features}, name="discriminator")
 
 

@@ -59,7 +59,7 @@ def build_generator_residual(config):
     x = keras.layers.Reshape((*start, config.generator_width))(x)
     for size in sizes:
         x = layers.residual_up(x, size, config.generator_width, layers.glorot_conv, layers.plain_norm_relu)
-    x = layers.glorot_conv(layers.plain_norm_relu(x), config.image_shape[-1], 3)
+    x = keras.layers.Conv2D(config.image_shape[-1], 3, padding="same")(layers.plain_norm_relu(x))
     return keras.Model({"latent": latent}, layers.image_output(x), name="generator")
 
 

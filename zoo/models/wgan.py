@@ -24,12 +24,13 @@ class Config(game.Config):
     width: int = 64  # channels at the largest size, doubled at each smaller one up to 8 times (code, ngf = ndf)
     kernel: int = 4  # side of the kernels (code)
     slope: float = 0.2  # of the leaky rectifier (code)
+    output_bias: bool = True  # of the generator's last layer; none in the code
     clip: float = 0.01  # largest size of the critic's weights (algorithm 1, c)
 
 
 def build_generator(config):
     latent = keras.Input((config.latent_dim,), name="latent")
-    x = layers.deconvolutions(latent, config.image_shape, config.width, config.kernel)
+    x = layers.deconvolutions(latent, config.image_shape, config.width, config.kernel, output_bias=config.output_bias)
     return keras.Model({"latent": latent}, layers.image_output(x), name="generator")
 
 
@@ -46,6 +47,7 @@ def build_critic(config):
         optimizer="rmsprop",
         generator_learning_rate=5e-4,
         discriminator_learning_rate=5e-4,
+        beta_2=0.9,
         clip=0.05,
         steps=800,
     ),
@@ -55,6 +57,9 @@ def build_critic(config):
         optimizer="rmsprop",
         generator_learning_rate=5e-5,
         discriminator_learning_rate=5e-5,
+        beta_2=0.99,
+        epsilon=1e-8,
+        output_bias=False,
         steps=200_000,
         every=1000,
     ),

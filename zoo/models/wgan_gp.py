@@ -7,7 +7,8 @@ With x' = x + u (G(z) - x) for u uniform in [0, 1), one u an image:
 
 No batch norm in the critic, for the penalty is one image's (§4). `wgan_gp_mnist` is the authors' pair for MNIST, `wgan_gp_32` their
 residual networks for CIFAR-10 (appendix F, table 3 there). `wgan_gp` is DCGAN's generator against such a critic. Differs from the
-code: the penalty's square root has an epsilon of 1e-12, the generator's batch for CIFAR-10 is 64 (there 128), and 1/128 of uniform
+code: images are in [-1, 1] (there [0, 1] for MNIST: half the slope), plain convolutions start from N(0, 0.02) as DCGAN's (there He's),
+the penalty's square root has an epsilon of 1e-12, the generator's batch for CIFAR-10 is 64 (there 128), and 1/128 of uniform
 noise is not added to the images.
 """
 
@@ -44,7 +45,7 @@ def build_generator(config):
         x = keras.layers.Reshape((*start, config.width))(keras.layers.Dense(start[0] * start[1] * config.width)(latent))
         for size in sizes:
             x = layers.residual_up(x, size, config.width, layers.glorot_conv)
-        x = layers.glorot_conv(layers.norm_relu(x), config.image_shape[-1], 3)
+        x = keras.layers.Conv2D(config.image_shape[-1], 3, padding="same")(layers.norm_relu(x))
     else:
         after = layers.norm_relu if config.generator_norm else relu
         x = layers.deconvolutions(latent, config.image_shape, config.width, config.kernel, after, use_bias=True)
