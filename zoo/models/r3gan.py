@@ -160,7 +160,7 @@ def build_discriminator(config):
         beta_1=0.0,
         beta_2=0.99,
         epsilon=1e-8,
-        steps=1200,
+        steps=900,
         every=300,
     ),
     r3gan_32=Config(
