@@ -40,7 +40,7 @@ class Spectral(keras.layers.Layer):
     """A layer whose weight is divided by its largest singular value (Miyato et al. 2018, eq. 8, appendix A).
 
     The weight is seen as a matrix of (inputs, outputs); one power iteration a forward pass in training, from a random start that is kept.
-    Gradients flow through the norm. In float32, whatever the precision of the layers. use: what is done with (inputs, weight).
+    Gradients flow through the norm. In float32, whatever the precision of the layers.
     """
 
     def __init__(self, epsilon=1e-12, kernel_initializer="glorot_uniform", use_bias=True, **kwargs):
