@@ -51,8 +51,11 @@ def options_for(kind):
         """samples that are scored at each look; 0: none"""
         extractor: str = "classifier"
         """what the scores see by: classifier (the data's own, trained once), rotations, inception[:FILE], keras:NETWORK"""
-        best: str = "frechet"
-        """the score that decides which checkpoint is kept as the best: frechet, kid, precision, recall, class_accuracy, ..."""
+        best: str | None = None
+        """the score that decides which checkpoint is kept as the best: kid, precision, class_accuracy, ... (default: frechet, or the first
+        that the model itself measures where it makes images of images)"""
+        init: str | None = None
+        """folder of a run whose (averaged) generator this training starts from; of the same networks"""
         profile: bool = False
         """trace a few rounds for TensorBoard's profiler"""
         dry_run: bool = False
@@ -99,7 +102,7 @@ def main(argv=None):
     options, run = parse(sys.argv[1:] if argv is None else argv)
     entry = registry.entry(options.model)
     source = data.open(options.data, options.data_dir, options.config.image_shape, entry.model.batch_keys)
-    config = options.config.resolved(source.image_shape, source.num_classes)
+    config = options.config.resolved(**source.decides)
     whole = source  # what the extractor learns from, however few the model may see
     if options.examples is not None:
         source = source.few(options.examples, config.seed)
@@ -108,7 +111,8 @@ def main(argv=None):
 
     if not run:
         runs.Run.free(options.run_dir)
-    metrics.known(options.best)
+    best = options.best or ("frechet" if entry.model.draws else entry.model.measures[0])
+    metrics.known(best, entry.model.measures)
     if options.scores and options.scores < FEWEST:
         raise UserError(f"--scores {options.scores}: at least {FEWEST}, or 0 for none")
 
@@ -117,7 +121,7 @@ def main(argv=None):
     replicas = strategy.num_replicas_in_sync
     compiled = scale.xla(options.xla, replicas)
     scale.check_replicas(replicas, policy, compiled, config.batch_size, config.accumulation)
-    record = recorded(options, config, source, policy, replicas, compiled)
+    record = recorded(options, best, config, source, policy, replicas, compiled)
     if run:
         run.check(record)
 
@@ -126,6 +130,8 @@ def main(argv=None):
         model = entry.model(config)
         model.compile(jit_compile=compiled)
         restored = run and run.checkpoints and run.restore(model)
+        if options.init and not run:
+            begin(model, options.init)
     fed = model.prepare(source)
     batches = fed.batches(config.batch_size * config.discriminator_steps)  # refuses one larger than the data
     how = scale.describe(policy, compiled, replicas)
@@ -143,13 +149,16 @@ def main(argv=None):
         raise UserError(f"{run.folder} has played its {done} rounds; to play on: --steps {2 * done}")
     evaluation = measured = None
     if options.scores:
-        evaluation = metrics.Evaluation(source, metrics.extractors.open(options.extractor, whole), options.scores)
-        measured = evaluation.during_training(model, options.best)
+        extractor = metrics.extractors.open(options.extractor, whole.pictures()) if model.reads else None
+        evaluation = metrics.Evaluation(fed, extractor, options.scores)
+        measured = evaluation.during_training(model, best)
     record["parameters"] = {network.name: network.count_params() for network in model.players.values()}
     run = run or runs.Run.create(record, options.run_dir)
     plan(entry, model, source, how, run.folder)
     if evaluation:
-        print(f"scores     {', '.join(measured)} of {options.scores:,} samples at a look; {evaluation.extractor.about}")
+        named, seen = [*measured, *model.measures], f"; {evaluation.extractor.about}" if evaluation.extractor else ""
+        count = f"{options.scores:,} samples" if model.draws else f"{len(next(iter(evaluation.held.values()))):,} held-out examples"
+        print(f"scores     {', '.join(named)} of {count} at a look{seen}")
         print(f"           where they would take more than {callbacks.SHARE:.0%} of the time, a look goes without", flush=True)
     if restored:
         print(f"resumed    after round {done:,} from {restored}", flush=True)
@@ -157,7 +166,7 @@ def main(argv=None):
         run.lengthen(config, done)
         most = options.steps_per_execution if replicas == 1 else 1  # Keras' loop of rounds fails under MirroredStrategy
         with tf.summary.create_file_writer(str(run.folder)).as_default() as writer:
-            heard = [*model.callbacks(), *heard_by(run, source, evaluation, measured, options, writer)]
+            heard = [*model.callbacks(), *heard_by(run, fed, evaluation, measured, best, options, writer)]
             status = fit(model, run, fed, most, heard)
         rounds = model.played
         if status and (status == DIVERGED or rounds < config.steps):
@@ -167,11 +176,23 @@ def main(argv=None):
             return status
         version = export.write(zoo.load(run), run.export_folder)
         describe(run, entry, model)
-    report(run, version, rounds)
+    report(run, model, version, rounds)
     return 0
 
 
-def recorded(options, config, source, policy, replicas, compiled):
+def begin(model, folder):
+    """Takes the averaged generator of a run as this model's, live and averaged."""
+    found = zoo.load(folder)
+    mine, theirs = (game.averaged.weights for game in (model, found))
+    if [tuple(weight.shape) for weight in mine] != [tuple(weight.shape) for weight in theirs]:
+        raise UserError(
+            f"--init {folder}: its generator ({found.averaged.count_params():,} parameters) is another network than this model's"
+        )
+    for network in (model.generator or model.discriminator, model.averaged):
+        network.set_weights(found.averaged.get_weights())
+
+
+def recorded(options, best, config, source, policy, replicas, compiled):
     """What config.json keeps of a run."""
     return {
         "model": options.model,
@@ -186,7 +207,8 @@ def recorded(options, config, source, policy, replicas, compiled):
             "strategy": "mirrored" if replicas > 1 else "none",
             "xla": "on" if compiled else "off",
             "scores": options.scores,
-            "best": options.best,
+            "best": best,
+            "init": options.init and os.path.abspath(options.init),
             "extractor": re.sub("^(file|inception):(.+)", lambda named: f"{named[1]}:{os.path.abspath(named[2])}", options.extractor),
         },
     }
@@ -205,12 +227,13 @@ def plan(entry, model, source, precision, folder):
     print(f"folder     {folder}", flush=True)
 
 
-def heard_by(run, source, evaluation, measured, options, writer):
+def heard_by(run, source, evaluation, measured, best, options, writer):
     """The callbacks of a training, in the order in which they hear of it: what `Look` writes down is found before it."""
-    batch = next(iter(source.batches(min(64, source.sizes["train"]), 0)))  # always the same
+    split = "test" if "test" in source.sizes else "train"
+    batch = next(iter(source.batches(min(64, source.sizes[split]), 0, split=split)))  # always the same
     others = [watch.Watch(run, batch, metrics.pictures.pairwise_distance)]
     if evaluation:
-        others.append(callbacks.Evaluate(run, writer, evaluation, measured, options.best))
+        others.append(callbacks.Evaluate(run, writer, evaluation, measured, best))
     heard = [callbacks.Save(run), summaries.Summaries(run, writer), *others, callbacks.Look(run, writer, batch, others)]
     return [*heard, *([summaries.Profile(run)] if options.profile else [])]
 
@@ -258,10 +281,10 @@ def play(model, source, most, heard):
 
 def describe(run, entry, model):
     """Writes the model card."""
-    card.write(run, entry.paper, entry.line, "label" in model.conditions)
+    card.renew(run, entry, model)
 
 
-def report(run, version, rounds):
+def report(run, model, version, rounds):
     """Says what was written, and what to type to look at it, sample from it, serve it."""
     name, folder = run.record["model"], shlex.quote(str(run.folder))
     exported = version.relative_to(run.folder)
@@ -274,7 +297,8 @@ def report(run, version, rounds):
         last = f"; last {scored[-1]['scores'][run.best['name']]:.4g}" if scored else ""
         print(f"best           {run.best['name']} {run.best['value']:.4g} at round {run.best['round']:,}{last} (--checkpoint best)")
     print(f"look at it     tensorboard --logdir {shlex.quote(str(run.folder.parent))}")
-    print(f"sample from it python -m zoo generate {folder} --count 64 --out samples.png")
+    if model.draws:
+        print(f"sample from it python -m zoo generate {folder} --count 64 --out samples.png")
     print(f"serve it       docker run -p 8501:8501 -v {mount} -e MODEL_NAME={name} tensorflow/serving")
     print(f"go on with it  {run.resume_command} --steps {2 * rounds}")
 

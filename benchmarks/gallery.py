@@ -7,7 +7,6 @@ A model's seconds are those of the whole command, from start to export.
 """
 
 import dataclasses
-import hashlib
 import json
 import shutil
 import subprocess
@@ -16,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from quality import machine
+from quality import machine, preset
 from tqdm import tqdm
 
 from zoo import command, registry, results
@@ -49,11 +48,6 @@ def main(argv=None):
             keep(options, made(options, name))
     keep(options)
     return 0
-
-
-def preset(name):
-    """A digest of the model's settings."""
-    return hashlib.sha256(json.dumps(dataclasses.asdict(registry.entry(name).config)).encode()).hexdigest()[:8]
 
 
 def made(options, name):

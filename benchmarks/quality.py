@@ -21,7 +21,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 import zoo
-from zoo import command, data, metrics, registry, results, runs
+from zoo import command, data, metrics, registry, results, runs, settings
 from zoo.errors import UserError
 
 HERE = Path(__file__).parent
@@ -39,6 +39,8 @@ class Options:
     """runs of each model on the first data set; the others get one"""
     images: int = 500_000
     """that each run sees"""
+    image_shape: tuple[int, int, int] | None = None
+    """resizes the images, for models that need other sizes than the data's; makes a table of its own"""
     count: int = 10_000
     """samples that are scored at the end"""
     data_dir: str | None = None
@@ -64,14 +66,14 @@ def main(argv=None):
         for model in options.models
         if not seed or name == options.data[0]
     ]
-    sources = {name: data.open(name, options.data_dir, needs=("image", "label")) for name in options.data}
+    sources = {name: data.open(name, options.data_dir, options.image_shape, ("image", "label")) for name in options.data}
     for source in sources.values():
         real(options, source)
     write(options)
     bar = tqdm(wanted, "runs", disable=None)
     for name, model, seed in bar:
         bar.set_postfix_str(f"{model} on {name}, seed {seed}")
-        if not finished(options, **key(options, name, model, seed)):
+        if not finished(options, **key(options, name, model, seed), preset=preset(model)):
             record(options, trained(options, sources[name], model, seed))
         write(options)
     print(options.results.with_suffix(".md").read_text())
@@ -93,14 +95,32 @@ def evaluations(options, name, source):
 
 
 def key(options, name, model, seed):
-    """What a row is of. preset: a digest of the model's settings."""
-    preset = hashlib.sha256(json.dumps(dataclasses.asdict(registry.entry(model).config)).encode()).hexdigest()[:8]
-    return {"data": name, "model": model, "seed": seed, "images": options.images, "count": options.count, "preset": preset}
+    """What a row is of."""
+    shape = {"image_shape": list(options.image_shape)} if options.image_shape else {}
+    return {"data": name, **shape, "model": model, "seed": seed, "images": options.images, "count": options.count}
+
+
+def size(row):
+    """The size that its images were brought to, in a list, which is empty where it is their own."""
+    return ["x".join(map(str, row["image_shape"]))] if "image_shape" in row else []
+
+
+def grid(options, row):
+    """Where a model's picture is."""
+    return options.grids / f"{'-'.join([row['model'], row['data'], *size(row)])}.png"
+
+
+def preset(model):
+    """A digest of the model's settings; those that all models share are left out where they are as usual, that new ones change nothing."""
+    config = registry.entry(model).config
+    usual = {field.name: field.default for field in dataclasses.fields(settings.Config)}
+    told = {name: value for name, value in dataclasses.asdict(config).items() if name not in usual or value != usual[name]}
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:8]
 
 
 def real(options, source):
     """The row of real images in the place of samples."""
-    this = {"data": source.name, "model": "real", "seed": 0, "images": options.images, "count": options.count}
+    this = key(options, source.name, "real", 0)
     if finished(options, **this):
         return
     found = {}
@@ -129,12 +149,12 @@ def evaluated(options, run, which, source, extractors):
 def trained(options, source, model, seed):
     """Trains, or goes on with, one run; evaluates its last and its best checkpoint; the row."""
     name, extractors, config = source.name, list(evaluations(options, source.name, source)), registry.entry(model).config
-    this = key(options, name, model, seed)
-    folder = (options.runs / f"{model}-{name}-{options.images}-{this['preset']}-seed{seed}").resolve()
+    this = {**key(options, name, model, seed), "preset": preset(model)}
+    folder = (options.runs / "-".join([model, name, *size(this), str(options.images), this["preset"], f"seed{seed}"])).resolve()
     place = ["--data-dir", os.path.abspath(os.path.expanduser(options.data_dir))] if options.data_dir else []
     steps = options.images // (config.batch_size * config.discriminator_steps)
     train = ["train.py", "--model", model, "--data", name, "--steps", str(steps), "--every", str(-(-steps // LOOKS)), "--seed", str(seed)]
-    train += ["--extractor", extractors[0]]
+    train += ["--extractor", extractors[0], *(["--image-shape", *map(str, options.image_shape)] if options.image_shape else [])]
     stable = True
     if not (folder / "config.json").exists():
         stable = call(*train, *place, "--run-dir", folder)
@@ -149,7 +169,7 @@ def trained(options, source, model, seed):
         found["best"] = found["last"] if same else evaluated(options, run, "best", source, extractors)
     if seed == 0:
         options.grids.mkdir(parents=True, exist_ok=True)
-        shutil.copy(sorted((folder / "samples").glob("*.png"))[-1], options.grids / f"{model}-{name}.png")
+        shutil.copy(sorted((folder / "samples").glob("*.png"))[-1], grid(options, this))
     return {
         **this,
         "parameters": run.record["parameters"],
@@ -207,9 +227,10 @@ def write(options):
     rows, tables = finished(options), {}
     protocols = {}  # of each data set: of a run that diverged there is none
     for row in rows:
+        images = row["data"], *row.get("image_shape", ())
         if row["last"]:
-            protocols[row["data"]] = json.dumps([found["protocol"] for found in row["last"].values()])
-        tables.setdefault((protocols[row["data"]], row["images"]), []).append(row)
+            protocols[images] = json.dumps([found["protocol"] for found in row["last"].values()])
+        tables.setdefault((protocols[images], row["images"]), []).append(row)
     text = [PAGE]
     for (protocol, _), found in tables.items():
         text += table(options, json.loads(protocol), found)
@@ -219,7 +240,8 @@ def write(options):
 def table(options, protocols, rows):
     """One protocol's part of the page."""
     name, images, real_rows = rows[0]["data"], rows[0]["images"], [row for row in rows if row["model"] == "real"]
-    lines = [f"## {name}, {images:,} images seen", "", "| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+    heading = ", ".join([name, *size(rows[0]), f"{images:,} images seen"])
+    lines = [f"## {heading}", "", "| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     lines += ["| " + " | ".join(["real images", "", "", "", *scores([row])[1:], ""]) + " |" for row in real_rows[-1:]]
     models = {row["model"]: [] for row in rows if row not in real_rows}
     for row in rows:
@@ -230,7 +252,7 @@ def table(options, protocols, rows):
         sizes = " / ".join(f"{count:,}" for count in whole[0]["parameters"].values()) if whole else ""
         seconds = f"{statistics.mean(row['seconds'] for row in whole):,.0f}" if whole else ""
         lines.append("| " + " | ".join([f"`{model}`", runs, sizes, *scores(whole), seconds]) + " |")
-    grids = {model: options.grids / f"{model}-{name}.png" for model in models}
+    grids = {model: grid(options, mine[0]) for model, mine in models.items()}
     lines += ["", *(f"![{model}]({os.path.relpath(grid, options.results.parent)})" for model, grid in grids.items() if grid.exists())]
     lines += ["", "Last samples of seed 0, not chosen, in the order of the table. Commands:", ""]
     lines += [f"- `{mine[0]['command']}`" for mine in models.values()]

@@ -22,7 +22,7 @@ TINY = {"batch_size": 4, "latent_dim": 8, "num_classes": 3, "steps": 4, "every":
 TINY |= {"discriminator_steps": 1}
 TINY |= {"width": 8, "generator_width": 8, "discriminator_width": 8, "base": 128, "most": 8, "hidden": 16, "embedding": 4, "buffer": 8}
 TINY |= {"generator_units": 16, "discriminator_units": 8, "categories": 3, "climb": 2, "served_climb": 4, "multipliers": (2, 2, 1)}
-TINY |= {"decay_start": 0, "attention_side": 8, "discriminator_attention_side": 8, "standing_passes": 2}
+TINY |= {"attention_side": 8, "discriminator_attention_side": 8, "standing_passes": 2}
 
 
 def settings(name):
@@ -63,23 +63,29 @@ def tiny(name, **overrides):
 
 
 def source(game, count=24):
-    """Random images of a model's shape, a class each."""
-    config = game.config
+    """Random data of what a model needs, as it sees them: images of its shape, a class (or identity) and a pose each."""
+    config, keys = game.config, game.batch_keys
     draw = np.random.RandomState(0)
-    arrays = {
-        "image": draw.randint(0, 256, (count, *config.image_shape)).astype(np.uint8),
-        "label": draw.randint(0, config.num_classes, count).astype(np.int64),
-    }
-    return game.prepare(
-        data.Source(
-            name="random",
-            version="0",
-            image_shape=config.image_shape,
-            sizes={"train": count},
-            class_names=tuple(map(str, range(config.num_classes))),
-            examples=lambda split: tf.data.Dataset.from_tensor_slices(arrays),
-        )
-    )
+    classes = config.num_classes if "label" in keys else None
+    about = {"version": "0", "sizes": {"train": count, "test": count}, "class_names": classes and tuple(map(str, range(classes)))}
+
+    def made(names, shape=config.image_shape, poses=1, kind=data.Source, **more):
+        arrays = {name: draw.randint(0, 256, (count, *shape)).astype(np.uint8) for name in names if name in ("image", "x", "y", "picture")}
+        numbers = {"label": draw.randint(0, classes or 1, count), "pose": np.arange(count) % poses, "pair": np.arange(count)}
+        arrays |= {name: numbers[name] for name in names if name in numbers}
+        examples = lambda split: tf.data.Dataset.from_tensor_slices(arrays)  # noqa: E731
+        return kind(name="random", image_shape=config.image_shape, examples=examples, keys=tuple(names), **about, **more)
+
+    if "picture" in keys:
+        *_, channels = config.image_shape
+        found = dataclasses.replace(made(keys, (20, 24, channels), kind=data.Pictures), image_shape=(None, None, channels))
+    elif keys == ("x", "y"):
+        found = data.Domains("random", "0", made(("image",)), made(("image",)), ("test",))
+    elif "pose" in keys:
+        found = dataclasses.replace(made(keys, poses=config.num_poses), num_poses=config.num_poses)
+    else:
+        found = made(keys)
+    return game.prepare(found)
 
 
 def play(game, start, rounds):

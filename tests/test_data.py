@@ -44,8 +44,8 @@ def numbered(request, monkeypatch):
     """Thirty images; the label of each is its number."""
     keras.utils.set_random_seed(1)  # as train.py does
     if request.param == "from disk":
-        monkeypatch.setattr(data, "IN_MEMORY", 0)
-        monkeypatch.setattr(data, "WINDOW", 16)
+        monkeypatch.setattr(data.source, "IN_MEMORY", 0)
+        monkeypatch.setattr(data.source, "WINDOW", 16)
     arrays = {"image": np.zeros((30, 8, 8, 1), np.uint8), "label": np.arange(30)}
     names = tuple(map(str, range(30)))
     return data.Source("n", "0", (8, 8, 1), {"train": 30}, names, lambda split: tf.data.Dataset.from_tensor_slices(arrays))

@@ -37,7 +37,7 @@ def test_decay_is_per_update():
 
 
 def test_both_players_end_together_however_many_updates_one_has():
-    game = tiny("dcgan", discriminator_steps=3, schedule="linear", steps=100, decay_start=50, final_rate=0.5)
+    game = tiny("dcgan", discriminator_steps=3, schedule="linear", steps=100, steady=0.5, final_rate=0.5)
     assert game.config.decay_end == 100  # the length of the run, kept when it is lengthened
     for updates, optimizer in ((1, game.g_optimizer), (3, game.d_optimizer)):
         start = number(optimizer.learning_rate)
@@ -55,7 +55,7 @@ def test_each_kind_is_what_it_is_called():
 
 
 def test_a_fall_that_ends_before_it_begins_is_refused():
-    with pytest.raises(UserError, match="--decay-start 10: must be before --decay-end, 4"):
-        tiny("dcgan", schedule="linear", decay_start=10)
+    with pytest.raises(UserError, match="--steady 1.0: must be less than 1"):
+        tiny("dcgan", schedule="linear", steady=1.0)
     with pytest.raises(UserError, match="--batch-size 4 cannot be taken in 3 parts"):
         tiny("dcgan", accumulation=3)

@@ -60,6 +60,18 @@ def test_another_protocol_is_another_table(quality, tmp_path):
     assert (tmp_path / "results.md").read_text().count("| model |") == 2
 
 
+def test_another_size_is_another_table(quality, tmp_path):
+    options = quality.Options(results=tmp_path / "results.jsonl")
+    for shape in ({}, {"image_shape": [32, 32, 1]}):
+        for found in (row("real", 0, 1.0), row("gan", 0, 10.0, **RUN)):
+            for one in found["last"].values():
+                one["protocol"].update(shape)
+            quality.record(options, {**found, **shape})
+    quality.write(options)
+    text = (tmp_path / "results.md").read_text()
+    assert text.count("| model |") == 2 and "## mnist, 32x32x1, 1,000 images seen" in text
+
+
 def test_a_run_that_diverged_is_counted_and_has_no_scores(quality, tmp_path):
     options = quality.Options(results=tmp_path / "results.jsonl")
     lost = {**row("gan", 1, 0.0), "last": {}, "diverged": True, "command": "python train.py"}
@@ -72,12 +84,13 @@ def test_a_run_that_diverged_is_counted_and_has_no_scores(quality, tmp_path):
 
 def test_a_row_counts_only_for_the_preset_that_it_was_made_with(quality, tmp_path, monkeypatch):
     options = quality.Options(results=tmp_path / "results.jsonl")
-    quality.record(options, {**row("gan", 0, 1.0), **quality.key(options, "mnist", "gan", 0)})
-    assert quality.finished(options, **quality.key(options, "mnist", "gan", 0))
+    made = {**quality.key(options, "mnist", "gan", 0), "preset": quality.preset("gan")}
+    quality.record(options, {**row("gan", 0, 1.0), **made})
+    assert quality.finished(options, **made)
     entry = registry.entry("gan")
     changed = dataclasses.replace(entry, config=dataclasses.replace(entry.config, dropout=0.1))
     monkeypatch.setattr(registry, "entry", lambda name: changed)
-    assert not quality.finished(options, **quality.key(options, "mnist", "gan", 0))
+    assert not quality.finished(options, **quality.key(options, "mnist", "gan", 0), preset=quality.preset("gan"))
 
 
 def test_the_committed_page_is_made_of_the_committed_rows(quality, tmp_path):

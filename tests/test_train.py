@@ -327,7 +327,7 @@ def test_disk_full_while_saving_keeps_the_last_checkpoint(inside):
         (["--model", "sgan", "--labels", "5"], ["--labels 5", "the 10 classes"]),
         (["--model", "sgan", "--labels", "9999"], ["9999 training images", "digits has 1437"]),
         (["--model", "dcgan", "--accumulation", "5"], ["--batch-size 64", "5 parts"]),
-        (["--model", "dcgan", "--decay-start", "2000"], ["--decay-start 2000", "--decay-end, 1500"]),
+        (["--model", "dcgan", "--steady", "1"], ["--steady 1", "less than 1"]),
         (["--model", "dcgan", "--augment", "colour"], ["colour", "color"]),
         (["--model", "infogan", "--latent-dim", "12"], ["--latent-dim 12", "12"]),
         (["--model", "gan", "--labels", "100"], ["--labels"]),

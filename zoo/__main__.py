@@ -53,6 +53,7 @@ class Generate:
         if self.columns is not None and self.columns < 1:
             raise UserError(f"--columns {self.columns}: at least 1")
         game = zoo.load(self.run, self.checkpoint)
+        drawing(game, "generate")
         truncated(game, self.truncation)
         conditions = {}
         if "label" in game.conditions:
@@ -131,13 +132,15 @@ class Measured:
         options = run.record.get("options") or {}
         name, folder = self.data or run.record["data"]["name"], self.data_dir or options.get("data_dir")
         source = data.open(name, folder, game.config.image_shape, type(game).batch_keys)
-        extractor, split = self.seen_by(source, options)
+        extractor, split = self.seen_by(source, game, options)
         if (examples := run.record["data"].get("examples")) and not self.data:
             source = source.few(examples, game.config.seed)
+        source = game.prepare(source)
         return run, game, metrics.Evaluation(source, extractor, self.count, split, self.seed, self.live, self.truncation, progress)
 
-    def seen_by(self, source, options):
+    def seen_by(self, source, game, options):
         """(Extractor or None, split or None)."""
+        drawing(game, type(self).__name__.lower())
         return None, None
 
 
@@ -150,8 +153,10 @@ class Scored(Measured):
     split: str | None = None
     """of the real images (default: test, where there is one)"""
 
-    def seen_by(self, source, options):
-        extractor = metrics.extractors.open(self.extractor or options.get("extractor") or "classifier", source)
+    def seen_by(self, source, game, options):
+        if not game.reads:
+            return None, self.split
+        extractor = metrics.extractors.open(self.extractor or options.get("extractor") or "classifier", source.pictures())
         print(f"{extractor.name}: {extractor.about}")
         return extractor, self.split
 
@@ -168,22 +173,24 @@ class Evaluate(Scored):
         for name in self.metrics or ():
             metrics.known(name)
         run, game, evaluation = self.open()
-        fake = evaluation.samples(game)
+        if self.metrics:
+            drawing(game, "evaluate --metrics")
         asked, say = self.metrics, None
         if asked is None:
             asked, say = evaluation.possible(game, metrics.METRICS), lambda text: print(text, file=sys.stderr)
-        scores = evaluation.scores(fake, asked, say) | evaluation.own(game)
-        real, which = evaluation.reference(asked)
+        scores, protocol = evaluation.all(game, asked, say), evaluation.protocol(game.compute_dtype, game.draws)
+        if not scores:
+            raise UserError(f"nothing is measured of {run.record['model']}")
+        real, which = evaluation.reference(asked) if game.draws else ({}, f"{protocol['real_images']:,} of the {evaluation.split} split")
         rows = [[name, f"{value:.4g}", f"{real[name]:.4g}" if name in real else ""] for name, value in scores.items()]
         print(f"{run.folder}, checkpoint {self.checkpoint} (round {game.played:,})")
-        print(results.table(["score", "samples", "real"], rows))
+        print(results.table(["score", "model", "real"] if real else ["score", "model"], rows if real else [row[:2] for row in rows]))
         print(f"real: {which}\n\nprotocol")
-        for name, value in evaluation.protocol(game.compute_dtype).items():
+        for name, value in protocol.items():
             print(f"  {name} = {value}")
         with runs.writing(run):
-            run.append_scores(game.played, self.checkpoint, scores, evaluation.protocol(game.compute_dtype))
-            entry = registry.entry(run.record["model"])
-            card.write(run, entry.paper, entry.line, "label" in game.conditions)
+            run.append_scores(game.played, self.checkpoint, scores, protocol)
+            card.renew(run, registry.entry(run.record["model"]), game)
         print(f"\nwritten to {run.folder / 'metrics.jsonl'} and {run.folder / 'README.md'}")
 
 
@@ -196,6 +203,7 @@ class Analyse(Scored):
 
     def __call__(self):
         run, game, evaluation = self.open()
+        drawing(game, "analyse")
         fake = evaluation.samples(game)
         for analysis in (metrics.analyses.discriminability, metrics.analyses.diversity, metrics.analyses.neighbours):
             try:
@@ -228,6 +236,13 @@ class Usefulness(Measured):
         told(run, self.out, "usefulness", metrics.analyses.gan_train_test(evaluation, game, updates=self.updates))
         found = metrics.analyses.augmentation(evaluation, game, self.sizes, repeats=self.repeats, updates=self.updates)
         told(run, self.out, "usefulness", found)
+
+
+def drawing(game, what):
+    """Raises UserError where a model makes no images of noise."""
+    if not game.draws:
+        offered = ", ".join(game.exports())
+        raise UserError(f"zoo {what}: this run's model makes images of other images, not of noise; its SavedModel offers {offered}")
 
 
 def truncated(game, limit):

@@ -74,33 +74,40 @@ class Evaluate(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         if self.started is None:
-            real, began = self.evaluation.real, None
-            for _ in range(2):  # the first time traces
-                began = time.monotonic()
-                self.evaluation.extractor(real.images[:PROBE])
-            self.expected = (time.monotonic() - began) / len(real.images[:PROBE]) * self.evaluation.count
+            self.expected = self._probed() if self.model.draws else 0.0
             self.started = time.monotonic()
             with self.writer.as_default(step=self.model.played):
-                tf.summary.text("protocol", f"```\n{json.dumps(self.evaluation.protocol(self.model.compute_dtype), indent=2)}\n```")
+                tf.summary.text("protocol", f"```\n{json.dumps(self._protocol(), indent=2)}\n```")
 
     def on_epoch_end(self, epoch, logs=None):
         self.row, began = {}, time.monotonic()
         last = self.model.played >= self.model.config.steps
         if self.model.stop_training or (self.spent + self.expected > self.share * (began - self.started) and not last):
             return
-        scores = self.evaluation.scores(self.evaluation.samples(self.model), self.metrics, self._say) | self.evaluation.own(self.model)
+        scores = self.evaluation.all(self.model, self.metrics, self._say)
         self._keep(scores)
         seconds = time.monotonic() - began
         self.spent, self.expected = self.spent + seconds, seconds
         self.row = {
             "scores": {name: rounded(value) for name, value in scores.items()},
-            "protocol": self.evaluation.protocol(self.model.compute_dtype),
+            "protocol": self._protocol(),
             "scores_seconds": round(seconds, 2),
         }
         with self.writer.as_default(step=self.model.played):
             for name, value in scores.items():
                 tf.summary.scalar(f"scores of {self.evaluation.count}/{name}", value)
         logs.update({base(name): value for name, value in scores.items()}, scores_seconds=seconds)  # for the progress line
+
+    def _probed(self):
+        """Seconds that the extractor will take, as a few images tell."""
+        images = self.evaluation.real.images[:PROBE]
+        for _ in range(2):  # the first time traces
+            began = time.monotonic()
+            self.evaluation.extractor(images)
+        return (time.monotonic() - began) / len(images) * self.evaluation.count
+
+    def _protocol(self):
+        return self.evaluation.protocol(self.model.compute_dtype, self.model.draws)
 
     def _say(self, text):
         """Says a thing once: samples that a statistic cannot take are no reason to stop."""

@@ -22,6 +22,10 @@ MISUSE = (
 )
 LICENCES = {
     "digits": 'the UCI data set "Optical Recognition of Handwritten Digits" (Alpaydin & Kaynak), CC BY 4.0',
+    **dict.fromkeys(
+        ("outlines", "outline_pairs", "turned_digits"), "made from the digits of the UCI data set (Alpaydin & Kaynak), CC BY 4.0"
+    ),
+    "photographs": "two photographs that scikit-learn carries (danielbuechele; vultilion), CC BY 2.0",
     "mnist": "MNIST (LeCun, Cortes, Burges), CC BY-SA 3.0",
     "fashion_mnist": "Fashion-MNIST (Zalando), MIT",
     "cifar10": "CIFAR-10 (Krizhevsky 2009), whose authors state no licence",
@@ -29,11 +33,17 @@ LICENCES = {
 CATALOG = "https://www.tensorflow.org/datasets/catalog"
 
 
-def write(run, paper, line, by_class=False):
+def renew(run, entry, game):
+    """Writes the card of a `Run` of a model: its registry entry and the model itself."""
+    offers = {name: [spec.name for spec in specs] for name, (_, specs) in game.exports().items()}
+    return write(run, entry.paper, entry.line, "label" in game.conditions, None if game.draws else offers)
+
+
+def write(run, paper, line, by_class=False, offers=None):
     """Writes the card of a `Run` and its curve.png; returns the card's path.
 
     paper: system, authors, year, arXiv id; line: what the model is, one line (both as its registry entry has them). by_class: its images
-    are asked for by `label`.
+    are asked for by `label`. offers: of a model that makes images of images, signature -> names of its inputs.
     """
     measured = results.measured(run)
     parts = [
@@ -44,8 +54,8 @@ def write(run, paper, line, by_class=False):
         _made(run),
         _data(run),
         _trouble(run),
-        _limits(run, measured),
-        _use(run, by_class),
+        _limits(run, measured, offers),
+        _use(run, by_class, offers),
         _versions(run),
     ]
     path = run.folder / "README.md"
@@ -93,7 +103,12 @@ def _scores(measured):
             best = min(finite, key=lambda point, key=key: key(point.value), default=points[-1])
             numbers = [f"{digits(point.value)}{_error(point)} | {point.round:,}" for point in (best, points[-1])]
             rows.append(f"| {base(name).replace('_', ' ')} | {results.better(name)} | {' | '.join(numbers)} |")
-        text += [f"### {fields.get('fake_images', 0):,} samples", "\n".join(rows), f"Protocol: {_safe(spoken(fields))}."]
+        samples, real = fields.get("fake_images", 0), fields.get("real_images", 0)
+        text += [
+            f"### {samples:,} samples" if samples or not real else f"### {real:,} held-out examples",
+            "\n".join(rows),
+            f"Protocol: {_safe(spoken(fields))}.",
+        ]
     return "\n\n".join(text)
 
 
@@ -200,10 +215,14 @@ def _trouble(run):
     return "## What went wrong\n\n" + ("\n".join([*lines[:WARNINGS], *more]) or "Nothing was warned of while it trained.")
 
 
-def _limits(run, measured):
+def _limits(run, measured, offers):
     evaluate = f"python -m zoo evaluate {shlex.quote(str(run.folder))}"
     size = _size(run.record["config"]["image_shape"])
     text = [f"It makes images of {size} and no others, of what its data show, with their gaps and their slant."]
+    if offers:
+        text = ["It changes images such as its data show, with their gaps and their slant; what it adds is likely, not known to be true."]
+        text.append("The scores are means over held-out images." if measured else f"Nothing was measured; to measure: `{evaluate}`.")
+        return f"## Limits and misuse\n\n{' '.join(text)}\n\n{MISUSE}"
     if measured:
         text.append(
             "The scores compare two sets of images as one network sees them: they do not say that each image is right, and hardly notice "
@@ -222,7 +241,7 @@ def _limits(run, measured):
     return f"## Limits and misuse\n\n{' '.join(text)}\n\n{MISUSE}"
 
 
-def _use(run, by_class):
+def _use(run, by_class, offers):
     folder, name, config = str(run.folder), run.record["model"], run.record["config"]
     quoted, best = shlex.quote(folder), run.best
     labels = [i % config["num_classes"] for i in range(3)] if by_class else None
@@ -233,17 +252,22 @@ def _use(run, by_class):
 
 model = zoo.load({json.dumps(folder)}{', checkpoint="best"' if best else ""})
 images = model.sample({arguments})  # float32 [3, {", ".join(map(str, config["image_shape"]))}] in [0, 1]"""
+    if offers:
+        signature, inputs = next(iter(offers.items()))
+        python = f"""import tensorflow as tf
+
+signatures = tf.saved_model.load({json.dumps(f"{run.export_folder}/{_exports(run)[-1]}" if _exports(run) else "EXPORT")}).signatures
+# images are float32 [n, height, width, channels] in [0, 1]; what there is: {", ".join(f"{n}({', '.join(i)})" for n, i in offers.items())}
+found = signatures["{signature}"]({", ".join(f"{name}=..." for name in inputs)})"""
     steps = max([config["steps"], *(row["round"] for row in run.looks)])
-    shell = [f"{sample}  # a grid{'; --label 0 for one class' * by_class}"]
+    shell = [] if offers else [f"{sample}  # a grid{'; --label 0 for one class' * by_class}"]
     versions = _exports(run)
     if versions:
         place = shlex.quote(str(run.export_folder))
         mount = f"{place}:/models/{name}" if run.export_folder.is_absolute() else f'"$PWD"/{place}:/models/{name}'
         request = json.dumps({"signature_name": "sample", "instances": [{"seed": 7, **({"label": 0} if by_class else {})}]})
-        shell += [
-            f"docker run -p 8501:8501 -v {mount} -e MODEL_NAME={name} tensorflow/serving  # serves version {versions[-1]}",
-            f"curl -d '{request}' http://localhost:8501/v1/models/{name}:predict",
-        ]
+        shell.append(f"docker run -p 8501:8501 -v {mount} -e MODEL_NAME={name} tensorflow/serving  # serves version {versions[-1]}")
+        shell += [] if offers else [f"curl -d '{request}' http://localhost:8501/v1/models/{name}:predict"]
     else:
         shell.append(f"python -m zoo export {quoted}  # a SavedModel for TensorFlow Serving")
     shell.append(f"{run.resume_command} --steps {2 * steps}  # trains on")

@@ -23,6 +23,9 @@ class Game(keras.Model):
     objective = losses.non_saturating
     batch_keys = ("image",)  # what the model needs of a data set
     data = "digits"  # the source that is used where none is named
+    draws = True  # whether its images are made of noise; else of other images, and it says in `exports` and `scores` what it does
+    measures = ()  # names of what `scores` gives
+    reads = True  # whether its scores are seen by an extractor
     truncates = False  # whether serving offers the truncation trick: a normal prior, and a generator that was made for it
     milestones = ()  # rounds at which the step becomes another one, and is traced anew
 
@@ -118,8 +121,11 @@ class Game(keras.Model):
         said = self.discriminator({"image": image * 2 - 1, **conditions}, training=False)
         return said if isinstance(said, dict) else {"realness": said}
 
-    def scores(self):
-        """What is measured of the model beside its samples: name -> function of real images as (uint8 [n, h, w, c], labels)."""
+    def scores(self, held, classify):
+        """What is measured of the model beside its samples: {name: value}, of held-out examples as arrays (see `Source.some`).
+
+        classify: uint8 images [n, h, w, c] -> classes [n], by a network that had no part in training; None where there is none.
+        """
         return {}
 
     def callbacks(self):
@@ -140,8 +146,8 @@ class Game(keras.Model):
 
     @property
     def conditions(self):
-        """Names of what the generator is asked for beside the noise: its integer inputs."""
-        return [i.name for i in self.averaged.inputs if i.dtype == "int64"]
+        """Names of what is asked for beside the noise of a generator that makes images of it: its integer inputs."""
+        return [i.name for i in self.averaged.inputs if i.dtype == "int64"] if self.draws else []
 
     @property
     def played(self):

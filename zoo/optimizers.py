@@ -30,7 +30,8 @@ class Rate(keras.optimizers.schedules.LearningRateSchedule):
 def optimizer(config, rate, updates):
     """The optimizer that a configuration describes. rate: its learning rate; updates: how many of them make a round."""
     if config.schedule != "constant" or config.learning_rate_decay != 1:
-        start, end = config.decay_start * updates, config.decay_end * updates
+        end = config.decay_end * updates
+        start = round(config.steady * config.decay_end) * updates
         rate = Rate(rate, config.schedule, start, end, config.final_rate, config.learning_rate_decay)
     if config.optimizer == "sgd":
         return keras.optimizers.SGD(rate, momentum=config.beta_1)

@@ -6,9 +6,10 @@ from typing import Literal
 
 from zoo.errors import UserError
 
+USUAL = {"image_shape": (32, 32, 1), "num_classes": 10, "num_poses": 9}  # what the embedded digits decide
 SMALLEST, LARGEST = 8, 1024  # sides of images, in pixels
-FROM_ZERO = ("decay_start", "seed")  # whole numbers that may be 0
-BELOW_ONE = ("averaging", "beta_1", "beta_2")
+FROM_ZERO = ("seed", "jitter")  # whole numbers that may be 0
+BELOW_ONE = ("averaging", "beta_1", "beta_2", "steady")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Config:
     generator_learning_rate: float = 2e-4  # of the generator's optimizer
     discriminator_learning_rate: float = 2e-4  # of the discriminator's optimizer
     schedule: Literal["constant", "linear", "cosine"] = "constant"  # how both learning rates fall (cosine: half a wave)
-    decay_start: int = 0  # round from which they fall
     decay_end: int | None = None  # round at which they have fallen to `final_rate` (default: --steps as it is when the run begins)
+    steady: float = 0.0  # share of the rounds up to then in which they do not fall yet
     final_rate: float = 0.0  # share of the learning rates that is left then
     learning_rate_decay: float = 1.0  # factor on both learning rates, per update
     beta_1: float = 0.5  # Adam's first moment; momentum of SGD
@@ -38,14 +39,11 @@ class Config:
     averaging: float = 0.999  # decay of the averaged generator; it starts lower and rises with the rounds
     augment: tuple[Literal["color", "translation", "cutout"], ...] = ()  # of all that the discriminator sees (Zhao et al. 2020, table 1)
 
-    def resolved(self, image_shape=(32, 32, 1), num_classes=10):
-        """A checked copy in which what the data decide is filled in, where it was left open."""
-        config = dataclasses.replace(
-            self,
-            image_shape=tuple(self.image_shape or image_shape),
-            num_classes=self.num_classes or num_classes,
-            decay_end=self.decay_end or self.steps,
-        )
+    def resolved(self, **decides):
+        """A checked copy in which what the data decide (field -> value) is filled in, where it was left open; else as for the digits."""
+        known = {**USUAL, **{name: value for name, value in decides.items() if value is not None}, "decay_end": self.steps}
+        left = {name: value for name, value in known.items() if getattr(self, name, 0) is None}
+        config = dataclasses.replace(self, **left)
         config.check()
         return config
 
@@ -70,8 +68,6 @@ class Config:
                 raise UserError(f"{said}: must be more than 0")
         if self.batch_size % self.accumulation:
             raise UserError(f"--batch-size {self.batch_size} cannot be taken in {self.accumulation} parts; use a multiple of that number")
-        if self.decay_end and self.decay_end <= self.decay_start:
-            raise UserError(f"--decay-start {self.decay_start}: must be before --decay-end, {self.decay_end}")
         if self.image_shape:
             *sides, channels = self.image_shape
             size = "x".join(map(str, sides))

@@ -88,6 +88,8 @@ class Watch(keras.callbacks.Callback):
 
     def _variety(self):
         """How much two samples differ, over how much two real images do; within classes where the model has them."""
+        if not self.model.draws:
+            return None
         if not hasattr(self, "real"):
             images = (np.asarray(self.batch["image"]) + 1) / 2
             self.labels = np.asarray(self.batch["label"]) if "label" in self.model.conditions else None

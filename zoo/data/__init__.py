@@ -1,16 +1,10 @@
-"""Named sources of images, as endless streams of dict batches.
-
-A batch holds `image` (float32 NHWC in [-1, 1]) and, where the source has classes, `label` (int64). Batch i is a function of
-(seed, i) alone, so that a resumed run goes on with the images that the interrupted one would have seen.
-"""
+"""Named sources of images: embedded, of TFDS, or a folder of the user's own."""
 
 import contextlib
-import dataclasses
 import io
 import os
 import socket
 import tempfile
-from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -18,185 +12,111 @@ import tensorflow_datasets as tfds
 
 from zoo.data import digits as _digits
 from zoo.data import folder as _folder
+from zoo.data import outlines as _outlines
+from zoo.data import photographs as _photographs
+from zoo.data.source import Domains, Pictures, Source, jittered
 from zoo.errors import UserError, nearest
 
-EMBEDDED = {"digits": _digits.Digits}
-IN_MEMORY = 2**30  # bytes of uint8 pixels that are held as one tensor; more is read from disk again in each epoch
-WINDOW = 4096  # examples that are shuffled together where the data are read from disk
+__all__ = ["Domains", "Pictures", "Source", "jittered", "open"]
 
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """A data set: what it holds, and how to read a split of it as uint8 `tf.data`, or as arrays where it is small."""
-
-    name: str
-    version: str
-    image_shape: tuple[int, int, int]
-    sizes: dict[str, int]
-    class_names: tuple[str, ...] | None
-    examples: Callable  # split -> tf.data.Dataset of {"image": uint8, ...}, each at `image_shape`
-    labelled: dict | None = None  # the few images (`image`, `label`) that come with labels; all others then have none
-    beside: str = ""  # folder beside the data that can be written, for what is made from them; the temporary one where none can
-    _held: dict = dataclasses.field(default_factory=dict, repr=False)
-
-    @property
-    def keys(self):
-        """What a batch holds."""
-        return ("image", "label") if self.class_names else ("image",)
-
-    @property
-    def num_classes(self):
-        return len(self.class_names) if self.class_names else None
-
-    def batches(self, batch_size, seed=0, start=0, split="train"):
-        """Endless batches in shuffled order, from number `start` on. Short ones are dropped, so all have one shape."""
-        size = self.sizes[split]
-        if batch_size > size:
-            raise UserError(
-                f"a round takes {batch_size} images (--batch-size times --discriminator-steps) and {self.name} has {size} in '{split}'; "
-                "use a smaller --batch-size"
-            )
-        per_epoch = size // batch_size
-        epochs = tf.data.Dataset.range(start // per_epoch, 2**62)
-        if self.in_memory(split):
-            arrays = self._tensors(split)
-
-            def shuffled(epoch):
-                order = tf.argsort(tf.random.stateless_uniform([size], [seed, epoch]))
-                return tf.data.Dataset.from_tensor_slices(tf.reshape(order[: per_epoch * batch_size], [per_epoch, batch_size]))
-
-            stream = epochs.flat_map(shuffled).skip(start % per_epoch)
-            stream = stream.map(lambda rows: {key: tf.gather(value, rows) for key, value in arrays.items()})
-        else:
-            examples = self.examples(split)
-
-            def shuffled(epoch):
-                # Not `Dataset.shuffle`, which takes no seed that changes by epoch where TensorFlow has a global one.
-                windows = examples.batch(WINDOW).enumerate().map(lambda number, window: mixed(window, [seed + number, epoch]))
-                return windows.rebatch(batch_size, drop_remainder=True)
-
-            stream = epochs.flat_map(shuffled).skip(start % per_epoch)
-        if self.labelled:
-
-            def joined(number, batch):
-                rows = tf.random.stateless_uniform([batch_size], [seed, -1 - number], 0, len(self.labelled["label"]), tf.int32)
-                image, label = (tf.gather(self.labelled[key], rows) for key in ("image", "label"))
-                return {"image": batch["image"], "labelled_image": image, "label": label}
-
-            stream = tf.data.Dataset.zip(tf.data.Dataset.range(start, 2**62), stream).map(joined)
-        return stream.map(normalised, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
-
-    def arrays(self, split="train"):
-        """The whole split as numpy arrays: `image` uint8 [n, h, w, c], and `label` int64 [n] where there are classes."""
-        return {key: value.numpy() for key, value in self._tensors(split).items()}
-
-    def some(self, split="train", count=10_000, seed=0):
-        """The same as `arrays`, of at most `count` examples, and 1 GiB: drawn by the seed, or the first ones where the data are large."""
-        count = min(count, IN_MEMORY // int(np.prod(self.image_shape)))
-        if self.in_memory(split):
-            rows = np.random.RandomState(seed).permutation(self.sizes[split])[:count]
-            return {key: value[rows] for key, value in self.arrays(split).items()}
-        batches = list(self.examples(split).take(count).batch(1024).as_numpy_iterator())
-        return {key: np.concatenate([batch[key] for batch in batches]) for key in self.keys}
-
-    def few(self, count, seed=0):
-        """The source with `count` of its training images only, drawn by the seed, as many of each class. UserError: more than there are."""
-        chosen = self._chosen(count, seed)
-
-        def examples(split):
-            return tf.data.Dataset.from_tensor_slices(chosen) if split == "train" else self.examples(split)
-
-        return dataclasses.replace(self, sizes={**self.sizes, "train": count}, examples=examples, _held={})
-
-    def few_labels(self, count, seed=0):
-        """The source with the labels of `count` of its training images only, drawn by the seed, as many of each class.
-
-        Its batches hold `image`, of which none are known, and as many rows of `labelled_image` with their `label`, drawn from those.
-        """
-        return dataclasses.replace(self, labelled=self._chosen(count, seed))
-
-    def _chosen(self, count, seed):
-        pool = self.some("train", 60_000, seed)
-        if not 1 <= count <= len(pool["image"]):
-            raise UserError(f"{count} training images were asked for, and {self.name} has {len(pool['image'])} to draw from")
-        rows = self.balanced(pool["label"], count, seed) if "label" in pool else slice(count)
-        return {key: value[rows] for key, value in pool.items()}
-
-    @staticmethod
-    def balanced(labels, count, seed):
-        """Rows of `count` images, one of each class in turn while there are any; the order is a function of the seed."""
-        order = np.random.default_rng(seed).permutation(len(labels))
-        turn = np.empty(len(labels), np.int64)
-        for label in np.unique(labels):
-            members = order[labels[order] == label]
-            turn[members] = np.arange(len(members))
-        return order[np.argsort(turn[order], kind="stable")][:count]
-
-    def in_memory(self, split):
-        """Whether a split is held in memory as a whole: at most 1 GiB."""
-        return split in self._held or self.sizes[split] * int(np.prod(self.image_shape)) <= IN_MEMORY
-
-    def _tensors(self, split):
-        if split not in self._held:
-            with tf.device("CPU"):
-                batches = list(self.examples(split).batch(4096))
-                self._held[split] = {key: tf.concat([batch[key] for batch in batches], 0) for key in self.keys}
-        return self._held[split]
-
-
-def mixed(window, seed):
-    """The rows of a dict of tensors in an order that is a function of the seed."""
-    order = tf.argsort(tf.random.stateless_uniform([tf.shape(window["image"])[0]], seed))
-    return {key: tf.gather(value, order) for key, value in window.items()}
-
-
-def normalised(batch):
-    """uint8 images -> float32 in [-1, 1]; done on whole batches, seven times faster than on single images."""
-    return {key: tf.cast(value, tf.float32) / 127.5 - 1 if value.dtype == tf.uint8 else value for key, value in batch.items()}
+EMBEDDED = {
+    "digits": _digits.Digits,
+    "outlines": _outlines.Outlines,
+    "outline_pairs": _outlines.OutlinePairs,
+    "photographs": _photographs.Photographs,
+    "turned_digits": _digits.TurnedDigits,
+}
 
 
 def open(name, data_dir=None, image_shape=None, needs=("image",)):
-    """The `Source` of a name: an embedded one (`digits`), any TFDS image data set (`NAME[/CONFIG]`), or `folder:PATH`.
+    """The source of a name: an embedded one (`digits`), any TFDS image data set (`NAME[/CONFIG]`), or `folder:PATH`.
 
-    image_shape: resize to it (height, width, channels: 1 or 3). needs: keys that a batch must have. Raises UserError where there
-    is no such source, where it is not on this machine and cannot be downloaded, or where it lacks a key.
+    image_shape: resize to it (height, width, channels: 1 or 3). needs: keys that an example must have, by which a folder's or a data set's
+    layout is read. Raises UserError where there is no such source, where it is not on this machine and cannot be downloaded, or where it
+    lacks a key.
     """
     if name.startswith(("/", ".", "~")):
         raise UserError(f"{name} is a path, not the name of a data set; for the pictures in a folder: --data folder:{name}")
     if name.startswith("folder:"):
-        return _check(_from_folder(name, image_shape), needs)
+        return _check(_from_folder(name, image_shape, needs), needs)
     builder = EMBEDDED[name](data_dir=data_dir) if name in EMBEDDED else _tfds(name, data_dir)
-    _check(_from_builder(name, builder, image_shape), needs)  # from what is known of it, before anything is downloaded
+    _check(_from_builder(name, builder, image_shape, needs), needs)  # from what is known of it, before anything is downloaded
     builder = _prepared_here(name, builder) if name in EMBEDDED else _prepared(name, builder)
-    source = _from_builder(name, builder, image_shape)
+    source = _from_builder(name, builder, image_shape, needs)
     if "train" not in source.sizes:
         raise UserError(f"{name} has no split 'train' but {', '.join(source.sizes)}; choose another data set")
     return source
 
 
+OFFER = {  # what has a key
+    "label": "data with class labels (digits, mnist, a folder with one folder a class)",
+    "x": "data of two domains (outlines, cycle_gan/horse2zebra, a folder of trainA trainB testA testB)",
+    "y": "data of two domains (outlines, cycle_gan/horse2zebra, a folder of trainA trainB testA testB)",
+    "pair": "data in pairs (outline_pairs, a folder of pictures with both side by side)",
+    "pose": "data with identities and poses (turned_digits, a folder of IDENTITY/POSE*.jpg)",
+    "picture": "pictures of any size (photographs, div2k, a folder of them)",
+    "image": "data of single images (digits, mnist, a folder of pictures)",
+}
+
+
 def _check(source, needs):
     if missing := [key for key in needs if key not in source.keys]:
+        have = " and ".join(source.keys)
         raise UserError(
-            f"the model needs {' and '.join(missing)}, and {source.name} has only {' and '.join(source.keys)}; use data with class labels "
-            f"(digits, mnist, a folder with one folder a class), or a model that needs only {' and '.join(source.keys)}: --list shows them"
+            f"the model needs {' and '.join(missing)}, and {source.name} has only {have}; use {OFFER[missing[-1]]}, or a model that needs "
+            f"only {have}: --list shows them"
         )
     return source
 
 
-def _from_folder(name, image_shape):
+def _from_folder(name, image_shape, needs):
     path = os.path.abspath(os.path.expanduser(name.removeprefix("folder:")))
+    about = {"name": f"folder:{path}", "class_names": None, "beside": _beside(tfds.core.constants.DATA_DIR)}
+    if "picture" in needs:
+        return _folder_of_pictures(path, about)
+    if "pair" in needs:
+        halves, digest = _folder.pairs(path, image_shape)
+        parts = {split: {"x": x, "y": y, "pair": np.arange(len(x))} for split, (x, y) in halves.items()}
+        return _held(parts, ("x", "y", "pair"), version=f"{sum(len(x) for x, _ in halves.values())} pairs, {digest}", **about)
+    if "x" in needs:
+        images, digest = _folder.domains(path, image_shape)
+        about["version"] = f"{sum(map(len, images.values()))} pictures, {digest}"
+        sides = [{split: {"image": images[split + d]} for split in ("train", "test") if split + d in images} for d in "AB"]
+        return Domains(about["name"], about["version"], *(_held(side, **about) for side in sides))
+    if "pose" in needs:
+        images, labels, identities, poses, names, digest = _folder.poses(path, image_shape)
+        about.update(version=f"{len(images)} pictures, {digest}", class_names=tuple(identities), num_poses=len(names))
+        return _held({"train": {"image": images, "label": labels, "pose": poses}}, ("image", "label", "pose"), **about)
     images, labels, classes, digest = _folder.read(path, image_shape)
     arrays = {"image": images} if labels is None else {"image": images, "label": labels}
+    about.update(version=f"{len(images)} pictures, {digest}", class_names=tuple(classes) if classes else None)
+    return _held({"train": arrays}, **about)
+
+
+def _held(parts, keys=(), **about):
+    """A source of arrays: split -> key -> values."""
     return Source(
-        name=f"folder:{path}",
-        version=f"{len(images)} pictures, {digest}",
-        image_shape=images.shape[1:],
-        sizes={"train": len(images)},
-        class_names=tuple(classes) if classes else None,
-        examples=lambda split: tf.data.Dataset.from_tensor_slices(arrays),
-        beside=_beside(tfds.core.constants.DATA_DIR),
-        _held={"train": {key: tf.constant(value) for key, value in arrays.items()}},
+        image_shape=next(iter(parts["train"].values())).shape[1:],
+        sizes={split: len(next(iter(part.values()))) for split, part in parts.items()},
+        examples=lambda split: tf.data.Dataset.from_tensor_slices(parts[split]),
+        keys=keys,
+        **about,
     )
+
+
+def _folder_of_pictures(path, about):
+    files, grey, digest = _folder.pictures(path)
+    shape = (None, None, 1 if grey else 3)
+
+    def examples(split):
+        def read(file):
+            pixels = tf.numpy_function(lambda file: _folder.whole(file.decode(), shape[-1]), [file], tf.uint8, stateful=False)
+            return {"picture": tf.ensure_shape(pixels, shape)}
+
+        return tf.data.Dataset.from_tensor_slices([str(file) for file in files[split]]).map(read, num_parallel_calls=tf.data.AUTOTUNE)
+
+    sizes = {split: len(found) for split, found in files.items()}
+    return Pictures(image_shape=shape, version=f"{sum(sizes.values())} pictures, {digest}", sizes=sizes, examples=examples, **about)
 
 
 def _prepared_here(name, builder):
@@ -252,41 +172,85 @@ def _online():
         return False
 
 
-def _from_builder(name, builder, image_shape):
+def _from_builder(name, builder, image_shape, needs):
+    """What a TFDS builder offers, in the layout that is needed where it has that one."""
     features = dict(builder.info.features)
-    pictures = [key for key, kind in features.items() if isinstance(kind, tfds.features.Image)]
-    if not pictures:
+    images = [key for key, kind in features.items() if isinstance(kind, tfds.features.Image)]
+    if not images:
         raise UserError(
             f"{name} holds no images but {', '.join(features)}; name an image data set, as {', '.join(EMBEDDED)}, mnist, cifar10"
         )
-    key = "image" if "image" in pictures else pictures[0]
-    if features[key].np_dtype != np.uint8:
-        raise UserError(f"the images of {name} are {features[key].np_dtype.__name__}, not 8 bits a channel; choose another data set")
-    label = next((k for k in ("label", *features) if isinstance(features.get(k), tfds.features.ClassLabel)), None)
-    shape = features[key].shape
-    if image_shape is None:
-        channels = 1 if shape[-1] == 1 else 3  # transparency is left out
+    paired = {"x", "y"} <= set(images)
+    first = next((key for key in ("x", "image", "hr") if key in images), images[0])
+    if features[first].np_dtype != np.uint8:
+        raise UserError(f"the images of {name} are {features[first].np_dtype.__name__}, not 8 bits a channel; choose another data set")
+    label = next((k for k in ("label", *features) if k != "pose" and isinstance(features.get(k), tfds.features.ClassLabel)), None)
+    shape = features[first].shape
+    channels = 1 if shape[-1] == 1 else 3  # transparency is left out
+    if any_size := "picture" in needs and None in shape:
+        image_shape = (None, None, channels)
+    elif image_shape is None:
         image_shape = (*shape[:2], channels) if None not in shape else (_folder.SIDE, _folder.SIDE, channels)
     image_shape = tuple(image_shape)
+    taken = {"x": "x", "y": "y"} if paired else {"picture": first} if any_size else {"image": first}
+    known = {"label": label} if label and not any_size else {}
+    if "pose" in features and not paired and not any_size:
+        known["pose"] = "pose"
 
     def example(row):
-        image = row[key]
-        image = image[..., :3]
-        if tuple(image.shape) != image_shape:
-            image = resized(image, image_shape)
-        return {"image": image, "label": row[label]} if label else {"image": image}
+        found = {}
+        for key, feature in taken.items():
+            image = row[feature][..., :3]
+            found[key] = image if any_size or tuple(image.shape) == image_shape else resized(image, image_shape)
+        return {**found, **{key: tf.cast(row[feature], tf.int64) for key, feature in known.items()}}
 
-    return Source(
+    def examples(split):
+        found = builder.as_dataset(split=split, read_config=tfds.ReadConfig(try_autocache=False))
+        if not paired:
+            return found.map(example, num_parallel_calls=tf.data.AUTOTUNE)
+        return found.map(example).enumerate().map(lambda number, row: {**row, "pair": number})
+
+    sizes = {split: info.num_examples for split, info in builder.info.splits.items()}
+    about = {
+        "version": str(builder.version),
+        "image_shape": image_shape,
+        "class_names": tuple(features[label].names) if label and not any_size else None,
+        "beside": _beside(str(builder.data_dir).removesuffix(f"/{builder.info.full_name}"), tfds.core.constants.DATA_DIR),
+    }
+    if {"trainA", "trainB"} <= set(sizes) or name in DOMAINS:
+        return _two_domains(name, examples, sizes, about)
+    keys = (*taken, *known, *(("pair",) if paired else ()))
+    if "validation" in sizes and "test" not in sizes:
+        sizes["test"] = sizes.pop("validation")
+        read, examples = examples, lambda split: read("validation" if split == "test" else split)
+    kind = Pictures if any_size else Source
+    return kind(
         name=name,
-        version=str(builder.version),
-        image_shape=image_shape,
-        sizes={split: info.num_examples for split, info in builder.info.splits.items()},
-        class_names=tuple(features[label].names) if label else None,
-        examples=lambda split: builder.as_dataset(split=split, read_config=tfds.ReadConfig(try_autocache=False)).map(
-            example, num_parallel_calls=tf.data.AUTOTUNE
-        ),
-        beside=_beside(str(builder.data_dir).removesuffix(f"/{builder.info.full_name}"), tfds.core.constants.DATA_DIR),
+        sizes=sizes,
+        examples=examples,
+        keys=keys,
+        num_poses=features["pose"].num_classes if "pose" in known else None,
+        **about,
     )
+
+
+DOMAINS = ("outlines",)  # embedded data sets of two domains, where the images to test on belong together
+
+
+def _two_domains(name, examples, sizes, about):
+    """The splits `trainA`, `trainB`, ... of a data set as two sources."""
+    if name not in DOMAINS:
+        about = {**about, "class_names": None}  # as of cycle_gan, whose label is the domain
+
+    keys = ("image", "label") if about["class_names"] else ("image",)
+
+    def part(domain):
+        mine = {split: sizes[split + domain] for split in ("train", "test") if split + domain in sizes}
+        return Source(
+            name=name, sizes=mine, examples=lambda split: examples(split + domain).map(lambda row: {key: row[key] for key in keys}), **about
+        )
+
+    return Domains(name, about["version"], part("A"), part("B"), ("test",) if name in DOMAINS else ())
 
 
 def _beside(*folders):

@@ -1,4 +1,4 @@
-"""scikit-learn's 1,797 real handwritten digits (UCI, Alpaydin & Kaynak 1998) as a TFDS data set that needs no download."""
+"""scikit-learn's 1,797 real handwritten digits (UCI, Alpaydin & Kaynak 1998) as TFDS data sets that need no download."""
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -7,6 +7,17 @@ from sklearn.datasets import load_digits
 
 SIDE, MARGIN = 32, 4
 TRAIN = 1437  # four fifths
+HOMEPAGE, LICENSE = "https://archive.ics.uci.edu/dataset/80", "CC BY 4.0"
+IDENTITIES, ANGLES = 200, tuple(range(-60, 61, 15))  # of `TurnedDigits`; degrees, as the nine cameras of Multi-PIE
+
+
+def enlarged(start=0, stop=None):
+    """(number, uint8 image [32, 32, 1], label) of each digit: 8x8 enlarged to 24x24 (bicubic) amid 32x32."""
+    digits = load_digits()
+    for i in range(len(digits.images))[start:stop]:
+        small = Image.fromarray(np.uint8(np.rint(digits.images[i] * (255 / 16))))
+        large = np.asarray(small.resize((SIDE - 2 * MARGIN,) * 2, Image.Resampling.BICUBIC))
+        yield i, np.pad(large, MARGIN)[..., None], int(digits.target[i])
 
 
 class Digits(tfds.core.GeneratorBasedBuilder):
@@ -25,16 +36,43 @@ class Digits(tfds.core.GeneratorBasedBuilder):
                 }
             ),
             supervised_keys=("image", "label"),
-            homepage="https://archive.ics.uci.edu/dataset/80",
-            license="CC BY 4.0",
+            homepage=HOMEPAGE,
+            license=LICENSE,
         )
 
     def _split_generators(self, dl_manager):
         return {"train": self._generate_examples(0, TRAIN), "test": self._generate_examples(TRAIN, None)}
 
     def _generate_examples(self, start, stop):
-        digits = load_digits()
-        for i in range(len(digits.images))[start:stop]:
-            small = Image.fromarray(np.uint8(np.rint(digits.images[i] * (255 / 16))))
-            large = np.asarray(small.resize((SIDE - 2 * MARGIN,) * 2, Image.Resampling.BICUBIC))
-            yield i, {"image": np.pad(large, MARGIN)[..., None], "label": int(digits.target[i])}
+        for i, image, label in enlarged(start, stop):
+            yield i, {"image": image, "label": label}
+
+
+class TurnedDigits(tfds.core.GeneratorBasedBuilder):
+    """Two hundred single digits (the label), each turned to nine angles from -60 to 60 degrees (the pose)."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=self.__doc__,
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(shape=(SIDE, SIDE, 1)),
+                    "label": tfds.features.ClassLabel(num_classes=IDENTITIES),
+                    "pose": tfds.features.ClassLabel(names=[f"{angle}" for angle in ANGLES]),
+                }
+            ),
+            homepage=HOMEPAGE,
+            license=LICENSE,
+        )
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        for i, image, _ in enlarged(0, IDENTITIES):
+            for pose, angle in enumerate(ANGLES):
+                turned = Image.fromarray(image[..., 0]).rotate(angle, Image.Resampling.BICUBIC)
+                yield f"{i}-{pose}", {"image": np.asarray(turned)[..., None], "label": i, "pose": pose}

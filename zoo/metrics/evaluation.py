@@ -44,7 +44,8 @@ class Side:
 class Evaluation:
     """Compares samples with real images. The real side is read and seen by the extractor once, and kept.
 
-    source: where the real images come from; extractor: see `extractors`. count: samples, and real images where the split has as many.
+    source: where the real images come from; extractor: see `extractors`, None for a model that makes nothing of noise and whose own scores
+    need none. count: samples, and real images where the split has as many.
     split: `test` where there is one (real images that the model has not seen), else `train`. seed: of the samples and of the choice of
     real images. live: the generator as it is, not its average. truncation: see `Game.latents`. progress: what is being done -> a wrapper
     of its loop (a bar).
@@ -62,8 +63,13 @@ class Evaluation:
         self.truncation, self.progress, self._sampler = truncation, progress, (None, None)
 
     @functools.cached_property
+    def held(self):
+        """Real examples as arrays, see `Source.some`: what samples are compared with, and what a model measures itself by."""
+        return self.source.some(self.split, self.count, self.seed)
+
+    @functools.cached_property
     def real(self):
-        return self._taken(self.split, self.seed)
+        return Side(self.held["image"], self.held.get("label"), self.extractor, self.progress(f"{self.split} images"))
 
     @functools.cached_property
     def seen(self):
@@ -144,28 +150,32 @@ class Evaluation:
         asked = {*metrics, *("fid" for name in metrics if name == "frechet")}
         return {name: value for name, value in found.items() if base(name) in asked or base(name) not in METRICS}
 
-    def own(self, game):
-        """{name: value} of what the model itself says is to be measured of it on real images."""
-        return {name: function(self.real.images, self.real.labels) for name, function in game.scores().items()}
+    def all(self, game, metrics, say=None):
+        """{name: value}: scores of the model's samples, where it makes images of noise, and what it measures itself."""
+        found = self.scores(self.samples(game), metrics, say) if game.draws else {}
+        classify = None
+        if self.extractor and self.extractor.classes:
+            classify = lambda images: self.extractor(images)["probabilities"].argmax(1)  # noqa: E731
+        return found | (game.scores(self.held, classify) if game.measures else {})
 
     def named(self, name, scores):
         """A metric's full name among scores: `frechet` -> `frechet[classifier-mnist-1a2b]`, or `fid`; None where it is missing."""
         return next((full for full in scores if base(full) in (name, "fid" if name == "frechet" else name)), None)
 
-    def protocol(self, precision):
+    def protocol(self, precision, samples=True):
         """Everything that a score depends on beside the model's weights: two scores compare where this is the same.
 
-        precision: that the samples are made in (a game's `compute_dtype`).
+        precision: that the images are made in (a game's `compute_dtype`); samples: whether of noise (a game's `draws`).
         """
         return {
-            "extractor": self.extractor.name,
-            "extractor_sha256": self.extractor.sha256,
+            "extractor": self.extractor and self.extractor.name,
+            "extractor_sha256": self.extractor and self.extractor.sha256,
             "data": f"{self.source.name} {self.source.version}",
             "split": self.split if self.source.in_memory(self.split) else f"{self.split}, the first",  # elsewhere drawn by the seed
-            "real_images": len(self.real),
-            "fake_images": self.count,
+            "real_images": len(next(iter(self.held.values()))),
+            "fake_images": self.count if samples else 0,
             "image_shape": list(self.source.image_shape),
-            "resizing": self.extractor.resizing,
+            "resizing": self.extractor and self.extractor.resizing,
             "seed": self.seed,
             "generator": "live" if self.live else "averaged",
             "precision": precision,
@@ -179,13 +189,20 @@ class Evaluation:
 
     def possible(self, game, names):
         """Those of the metrics that this model, these data and this extractor have."""
+        if not game.draws:
+            return []
         return [name for name in names if not _lacks(self, known(name), "label" in game.conditions)]
 
     def during_training(self, game, best):
         """The metrics that are cheap enough for every look, and `best`. UserError where that one is not to be had."""
-        if reason := _lacks(self, known(best), "label" in game.conditions):
+        cheap = self.possible(game, CHEAP)
+        if best in game.measures:
+            return cheap
+        if not game.draws:
+            raise UserError(f"there is no score '{best}' of this model; there is: {', '.join(game.measures)}")
+        if reason := _lacks(self, known(best, game.measures), "label" in game.conditions):
             raise UserError(reason)
-        return list(dict.fromkeys([*self.possible(game, CHEAP), best]))
+        return list(dict.fromkeys([*cheap, best]))
 
     def check(self, game):
         """Raises UserError where the model's images or classes are not those of the data."""
@@ -267,10 +284,10 @@ METRICS = {
 CHEAP = ("frechet", "precision", "recall", "class_accuracy")  # while a model trains
 
 
-def known(name):
-    """The name, if it is a metric's; UserError otherwise."""
-    if name not in METRICS:
-        raise UserError(f"there is no metric '{name}'{nearest(name, METRICS)} There is: {', '.join(METRICS)}")
+def known(name, more=()):
+    """The name, if it is a metric's, or one of `more`; UserError otherwise."""
+    if name not in (there := [*METRICS, *more]):
+        raise UserError(f"there is no metric '{name}'{nearest(name, there)} There is: {', '.join(there)}")
     return name
 
 

@@ -32,8 +32,8 @@ class Config(game.Config):
     renewed: float = 0.05  # share of the climbs that starts from noise (appendix A)
     size: float = 1.0  # weight of the squared logits (appendix A)
 
-    def resolved(self, *data, **known):
-        config = super().resolved(*data, **known)
+    def resolved(self, **decides):
+        config = super().resolved(**decides)
         return dataclasses.replace(config, latent_dim=int(np.prod(config.image_shape)))  # a climb starts from a whole image
 
 

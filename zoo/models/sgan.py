@@ -105,7 +105,7 @@ def build_discriminator(config):
     x = keras.layers.GaussianNoise(config.image_noise)(x)
     for i, units in enumerate(config.discriminator_units):
         x = keras.layers.GaussianNoise(config.noise)(x) if i else x
-        features = x = keras.layers.ReLU()(WeightNorm(units, gain=1.2)(x))
+        features = x = keras.layers.ReLU()(WeightNorm(units, gain=1.2 if i else 2.5)(x))
     x = WeightNorm(config.num_classes, learned=True, dtype="float32")(keras.layers.GaussianNoise(config.noise)(x))
     return keras.Model({"image": image}, {"classes": x, "features": features}, name="discriminator")
 
@@ -152,7 +152,7 @@ PERCEPTRON = {
         generator_learning_rate=3e-4,
         discriminator_learning_rate=3e-4,
         schedule="linear",
-        decay_start=200_000,
+        steady=1 / 3,
         steps=600_000,
         every=5000,
     ),
@@ -161,6 +161,7 @@ class SGAN(game.Game):
     """The discriminator classifies, from few labels and many images without."""
 
     batch_keys = ("image", "label")
+    measures = ("misclassified",)
 
     def __init__(self, config):
         super().__init__(config, *config.networks())
@@ -198,10 +199,8 @@ class SGAN(game.Game):
 
         return {**super().exports(), "classify": (classify, [tf.TensorSpec([None, *self.config.image_shape], tf.float32, "image")])}
 
-    def scores(self):
-        return {"misclassified": self.misclassified}
-
-    def misclassified(self, images, labels):
-        """Share of real images (uint8) whose class it gets wrong."""
+    def scores(self, held, classify):
+        images = held["image"]
         said = [self.discriminate(tf.constant(images[i : i + 500] / 255, tf.float32)) for i in range(0, len(images), 500)]
-        return float(np.mean(np.concatenate([tf.argmax(part["class_probabilities"], -1) for part in said]) != labels))
+        found = np.concatenate([tf.argmax(part["class_probabilities"], -1) for part in said])
+        return {"misclassified": float(np.mean(found != held["label"]))}
