@@ -21,7 +21,17 @@ tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU"
 TINY = {"batch_size": 4, "latent_dim": 8, "num_classes": 3, "steps": 4, "every": 2, "phase": 1, "labels": 3, "accumulation": 1}
 TINY |= {"discriminator_steps": 1}
 TINY |= {"width": 8, "generator_width": 8, "discriminator_width": 8, "base": 128, "most": 8, "hidden": 16, "embedding": 4, "buffer": 8}
-TINY |= {"generator_units": 16, "discriminator_units": 8, "categories": 3, "climb": 2, "served_climb": 4, "multipliers": (2, 2, 1)}
+TINY |= {
+    "generator_units": 16,
+    "discriminator_units": 8,
+    "categories": 3,
+    "pool": 8,
+    "blocks": 1,
+    "jitter": 2,
+    "climb": 2,
+    "served_climb": 4,
+    "multipliers": (2, 2, 1),
+}
 TINY |= {"attention_side": 8, "discriminator_attention_side": 8, "standing_passes": 2}
 
 
@@ -37,6 +47,8 @@ def settings(name):
     }
     if hasattr(config, "group"):
         narrow["group"] = config.group // 2  # two groups, where there are several
+    if hasattr(config, "held_out"):
+        narrow["num_classes"] = 4  # two identities to train on and two to test on
     return {**fitting, **narrow, "image_shape": (16, 16, channels)}
 
 

@@ -9,7 +9,7 @@ from zoo.bookkeeping import Ledger, Randomness
 from zoo.errors import UserError
 from zoo.settings import Config
 
-__all__ = ["Config", "Game", "rows_of", "to_unit"]
+__all__ = ["Config", "Game", "rows_of", "to_unit", "translating"]
 
 
 class Game(keras.Model):
@@ -311,9 +311,32 @@ def encoded(images):
     return tf.map_fn(tf.io.encode_png, pixels, fn_output_signature=tf.string)
 
 
-def rows_of(versions, samples, columns=8):
+def decoded(texts, channels):
+    """PNG bytes [n], all of one size, as images in [0, 1]."""
+    spec = tf.TensorSpec([None, None, channels], tf.uint8)
+    pixels = tf.map_fn(lambda text: tf.io.decode_png(text, channels), texts, fn_output_signature=spec)
+    return tf.image.convert_image_dtype(pixels, tf.float32)
+
+
+def translating(name, function, shape, *more):
+    """Signatures `name` and `name_png` of a function of images in [-1, 1], of `shape`, to such; more: specs of what else it takes."""
+
+    def image(image, *others):
+        return {"image": to_unit(function(image * 2 - 1, *others))}
+
+    def png(image_bytes, *others):
+        return {"image_bytes": encoded(image(tf.ensure_shape(decoded(image_bytes, shape[-1]), [None, *shape]), *others)["image"])}
+
+    return {
+        name: (image, [tf.TensorSpec([None, *shape], tf.float32, "image"), *more]),
+        f"{name}_png": (png, [tf.TensorSpec([None], tf.string, "image_bytes"), *more]),
+    }
+
+
+def rows_of(versions, samples=None, columns=8):
     """A preview: at most 16 images in [-1, 1], each version of them (original, reconstruction) below the other; then samples in [0, 1]."""
     versions = [to_unit(version[:16]) for version in versions]
+    columns = min(columns, len(versions[0]))
     count = len(versions[0]) // columns * columns
     rows = [version[i : i + columns] for i in range(0, count, columns) for version in versions]
-    return tf.concat([*rows, samples], 0), columns
+    return tf.concat([*rows, *([] if samples is None else [samples])], 0), columns

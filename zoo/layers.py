@@ -1,5 +1,7 @@
 """Blocks that two or more models use."""
 
+import math
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -157,6 +159,85 @@ class Bias(keras.layers.Layer):
 
     def call(self, x):
         return x + self.bias
+
+
+@keras.saving.register_keras_serializable("zoo")
+class InstanceNorm(keras.layers.Layer):
+    """Normalises each channel of each image by itself (Ulyanov et al. 2016); affine: with a learned gain and offset."""
+
+    def __init__(self, affine=False, epsilon=1e-5, **kwargs):
+        super().__init__(**kwargs)
+        self.affine, self.epsilon = affine, epsilon
+
+    def build(self, shape):
+        if self.affine:
+            self.gain = self.add_weight(shape=shape[-1:], initializer="ones", name="gain")
+            self.offset = self.add_weight(shape=shape[-1:], initializer="zeros", name="offset")
+
+    def call(self, x):
+        mean, variance = tf.nn.moments(tf.cast(x, tf.float32), (1, 2), keepdims=True)
+        scale = tf.math.rsqrt(variance + self.epsilon)
+        if self.affine:
+            scale *= tf.cast(self.gain, tf.float32)
+        offset = -mean * scale + (tf.cast(self.offset, tf.float32) if self.affine else 0.0)
+        return x * tf.cast(scale, x.dtype) + tf.cast(offset, x.dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "affine": self.affine, "epsilon": self.epsilon}
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Kept(keras.layers.Layer):
+    """`count` images that a model keeps from round to round; each replica has rows of its own."""
+
+    def __init__(self, count, shape, start="zeros", **kwargs):
+        super().__init__(**kwargs)
+        self.images = self.add_weight(
+            shape=(count, *shape), initializer=start, trainable=False, name="images", aggregation="sum"
+        )  # the sum of each replica's share
+        self.built = True
+
+    @property
+    def rows(self):
+        """How many a replica has."""
+        return self.images.shape[0] // tf.distribute.get_strategy().num_replicas_in_sync
+
+    def _places(self, rows):
+        replica = tf.distribute.get_replica_context()
+        return rows + self.rows * (replica.replica_id_in_sync_group if replica else 0)
+
+    def take(self, rows):
+        """The images at rows [n], numbered from 0 on every replica."""
+        return tf.gather(self.images.value, self._places(rows))
+
+    def put(self, rows, images):
+        """Keeps images at rows [n]; where several share one, the last of them. A row below 0 is none."""
+        count, order = self.images.shape[0], tf.range(tf.shape(rows)[0])
+        order = tf.where(rows >= 0, order, -1)
+        last = tf.tensor_scatter_nd_max(tf.fill([count], -1), self._places(tf.maximum(rows, 0))[:, None], order)
+        where, which = tf.where(last >= 0), tf.boolean_mask(last, last >= 0)
+        kept = self.images.value
+        change = tf.scatter_nd(where, tf.gather(images, which) - tf.gather_nd(kept, where), kept.shape)
+        self.images.assign(kept / tf.distribute.get_strategy().num_replicas_in_sync + change)
+
+
+@keras.saving.register_keras_serializable("zoo")
+class ReflectionPad(keras.layers.Layer):
+    """Mirrors `margin` pixels at every edge."""
+
+    def __init__(self, margin, **kwargs):
+        super().__init__(**kwargs)
+        self.margin = margin
+
+    def call(self, x):
+        return tf.pad(x, [[0, 0], *([self.margin] * 2,) * 2, [0, 0]], "REFLECT")
+
+    def compute_output_spec(self, x):
+        n, *sides, channels = x.shape
+        return keras.KerasTensor((n, *(side and side + 2 * self.margin for side in sides), channels), x.dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "margin": self.margin}
 
 
 def normal(stddev=0.02):
@@ -343,6 +424,23 @@ def with_planes(x, code):
     planes = keras.layers.Reshape((1, 1, code.shape[-1]))(code)
     planes = keras.layers.UpSampling2D(x.shape[1:3])(planes)
     return keras.layers.Concatenate()([x, planes])
+
+
+def patch_logits(x, width, steps, slope, norm):
+    """A logit a patch, [n, h, w, 1] in float32 (Isola et al. 2016, §6.1.2): `steps` 4x4 convolutions of stride 2 and two of stride 1.
+
+    Patches are 70x70 with 3 steps, 34 with 2, 16 with 1; an image too small for so many has as many as leave something. norm: makes the
+    layer after all but the first and the last.
+    """
+    steps = min(steps, int(math.log2(min(x.shape[1:3]) // 4)))
+
+    def conv(x, filters, strides):
+        return keras.layers.Conv2D(filters, 4, strides, kernel_initializer=normal())(keras.layers.ZeroPadding2D(1)(x))
+
+    for i in range(steps + 1):
+        x = conv(x, width * min(2**i, 8), 2 if i < steps else 1)
+        x = keras.layers.LeakyReLU(slope)(norm()(x) if i else x)
+    return keras.layers.Activation("linear", dtype="float32")(conv(x, 1, 1))
 
 
 def sigmoid_output(x, image_shape):

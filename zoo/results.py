@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-LOWER = ("frechet", "fid", "kid", "ms_ssim", "swd", "misclassified")  # is better; of the other scores, higher
+LOWER = ("frechet", "fid", "kid", "ms_ssim", "swd", "misclassified", "cycle_error")  # is better; of the other scores, higher
 ERRORS = ("_error", "_spread")  # `kid_error[...]` is the uncertainty of `kid[...]`, no score of its own
 
 

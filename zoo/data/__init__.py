@@ -14,10 +14,10 @@ from zoo.data import digits as _digits
 from zoo.data import folder as _folder
 from zoo.data import outlines as _outlines
 from zoo.data import photographs as _photographs
-from zoo.data.source import Domains, Pictures, Source, jittered
+from zoo.data.source import Domains, Pictures, Source
 from zoo.errors import UserError, nearest
 
-__all__ = ["Domains", "Pictures", "Source", "jittered", "open"]
+__all__ = ["Domains", "Pictures", "Source", "open"]
 
 EMBEDDED = {
     "digits": _digits.Digits,

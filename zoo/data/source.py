@@ -140,9 +140,27 @@ class Source:
         """
         return dataclasses.replace(self, labelled=self._chosen(count, seed))
 
-    def varied(self, vary):
-        """The source with examples that look different each time they are trained on. vary: see above."""
-        return dataclasses.replace(self, vary=vary)
+    def jittered(self, margin, flip):
+        """The source with images that are enlarged by `margin` pixels and cut at random when trained on, and mirrored every other time.
+
+        All images of an example are cut alike.
+        """
+        height, width, channels = self.image_shape
+
+        def vary(example, seed, training):
+            images = [key for key, value in example.items() if value.dtype == tf.uint8]
+            if not training:
+                return example
+            stack = tf.concat([example[key] for key in images], -1)
+            if margin:
+                large = tf.image.resize(tf.cast(stack, tf.float32), (height + margin, width + margin), "bicubic")
+                large = tf.image.stateless_random_crop(large, (height, width, channels * len(images)), seed)
+                stack = tf.cast(tf.clip_by_value(tf.round(large), 0, 255), tf.uint8)
+            if flip:
+                stack = tf.image.stateless_random_flip_left_right(stack, seed)
+            return {**example, **dict(zip(images, tf.split(stack, len(images), -1)))}
+
+        return dataclasses.replace(self, vary=vary) if margin or flip else self
 
     def split_by_label(self, count, seed=0):
         """The source whose test split is all images of `count` of its labels, drawn by the seed, which leave the train split.
@@ -167,6 +185,28 @@ class Source:
             examples=lambda split: tf.data.Dataset.from_tensor_slices(parts[split]),
             _held={},
         )
+
+    def together(self, count):
+        """The source whose examples are `count` images of one label each, drawn anew each time: `image` [count, h, w, c], `pose` [count].
+
+        An image comes twice in one example only where its label has too few. Its splits must fit the memory.
+        """
+        held = {split: self._tensors(split) for split in self.sizes}
+        order = {split: np.argsort(arrays["label"], kind="stable") for split, arrays in held.items()}
+        sizes = {split: np.bincount(arrays["label"], minlength=self.num_classes) for split, arrays in held.items()}
+
+        def vary(example, seed, training):
+            split = "train" if training else "test"
+            label, seed = example["label"], tf.stack(seed)
+            size, first = tf.gather(sizes[split], label), tf.gather(np.cumsum(sizes[split]) - sizes[split], label)
+            places = tf.argsort(tf.random.stateless_uniform([size], seed))
+            rows = tf.gather(order[split], first + tf.cast(tf.gather(places, tf.range(count) % tf.cast(size, tf.int32)), first.dtype))
+            drawn = [{key: tf.gather(value, rows[i]) for key, value in held[split].items()} for i in range(count)]
+            if self.vary:
+                drawn = [self.vary(one, tf.random.experimental.stateless_fold_in(seed, i), training) for i, one in enumerate(drawn)]
+            return {key: label if key == "label" else tf.stack([one[key] for one in drawn]) for key in example}
+
+        return dataclasses.replace(self, vary=vary, _held={})
 
     def _chosen(self, count, seed):
         pool = self.some("train", 60_000, seed)
@@ -337,9 +377,9 @@ class Domains:
         """Both domains with `count` of their training images only."""
         return dataclasses.replace(self, x=self.x.few(count, seed), y=self.y.few(count, seed))
 
-    def varied(self, vary):
-        """See `Source.varied`."""
-        return dataclasses.replace(self, x=self.x.varied(vary), y=self.y.varied(vary))
+    def jittered(self, margin, flip):
+        """See `Source.jittered`."""
+        return dataclasses.replace(self, x=self.x.jittered(margin, flip), y=self.y.jittered(margin, flip))
 
     def in_memory(self, split):
         """Whether a split of both is held in memory."""
@@ -355,26 +395,3 @@ def mixed(window, seed):
 def normalised(batch):
     """uint8 images -> float32 in [-1, 1]; done on whole batches, seven times faster than on single images."""
     return {key: tf.cast(value, tf.float32) / 127.5 - 1 if value.dtype == tf.uint8 else value for key, value in batch.items()}
-
-
-def jittered(image_shape, margin, flip):
-    """A `vary` for `Source`: enlarged by `margin` pixels, cut to `image_shape` at random, and mirrored every other time.
-
-    All images of an example are cut alike. An example that is not trained on stays as it is.
-    """
-    height, width, channels = image_shape
-
-    def vary(example, seed, training):
-        images = [key for key, value in example.items() if value.dtype == tf.uint8]
-        if not training:
-            return example
-        stack = tf.concat([example[key] for key in images], -1)
-        if margin:
-            large = tf.image.resize(tf.cast(stack, tf.float32), (height + margin, width + margin), "bicubic")
-            large = tf.image.stateless_random_crop(large, (height, width, channels * len(images)), seed)
-            stack = tf.cast(tf.clip_by_value(tf.round(large), 0, 255), tf.uint8)
-        if flip:
-            stack = tf.image.stateless_random_flip_left_right(stack, seed)
-        return {**example, **dict(zip(images, tf.split(stack, len(images), -1)))}
-
-    return vary

@@ -89,7 +89,7 @@ def build_discriminator_perceptron(config):
     return keras.Model({"image": image, "label": label}, x, name="discriminator")
 
 
-@register(cgan=Config(steps=600, generator_learning_rate=5e-4, discriminator_learning_rate=5e-4, schedule="linear"))
+@register(cgan=Config(steps=600, generator_learning_rate=5e-4, discriminator_learning_rate=5e-4))
 class CGAN(game.Game):
     """The label is given to both players: samples of a class that is asked for."""
 

@@ -84,13 +84,7 @@ class EBM(game.Game):
 
     def __init__(self, config):
         super().__init__(config, discriminator=build_discriminator(config))
-        self.kept = self.add_weight(
-            shape=(config.buffer, *config.image_shape),
-            initializer=keras.initializers.RandomUniform(-1, 1),
-            trainable=False,
-            name="kept",
-            aggregation="sum",  # of each replica's share: they have rows of their own
-        )
+        self.kept = layers.Kept(config.buffer, config.image_shape, keras.initializers.RandomUniform(-1, 1))
 
     def prior(self, shape, seed):
         return tf.random.stateless_uniform(shape, seed, -1, 1)
@@ -107,17 +101,12 @@ class EBM(game.Game):
         return tf.while_loop(lambda i, images: i < steps, step, (tf.constant(0), images))[1]
 
     def generate(self, batch):
-        config, replica = self.config, tf.distribute.get_replica_context().replica_id_in_sync_group
-        replicas, shape = tf.distribute.get_strategy().num_replicas_in_sync, tf.shape(batch["image"])
-        mine = config.buffer // replicas
-        rows = tf.random.stateless_uniform(shape[:1], self.randomness.next(), 0, mine, tf.int32) + replica * mine
-        anew = tf.random.stateless_uniform(shape[:1], self.randomness.next()) < config.renewed
-        start = tf.where(anew[:, None, None, None], self.prior(shape, self.randomness.next()), tf.gather(self.kept.value, rows))
-        images = self.climbed(self.discriminator, start, config.climb, self.randomness.next())
-        last = tf.tensor_scatter_nd_max(tf.fill([config.buffer], -1), rows[:, None], tf.range(shape[0]))  # of those that share a row
-        where, which = tf.where(last >= 0), tf.boolean_mask(last, last >= 0)
-        change = tf.gather(images, which) - tf.gather_nd(self.kept.value, where)
-        self.kept.assign(self.kept.value / replicas + tf.scatter_nd(where, change, self.kept.shape))
+        shape = tf.shape(batch["image"])
+        rows = tf.random.stateless_uniform(shape[:1], self.randomness.next(), 0, self.kept.rows, tf.int32)
+        anew = tf.random.stateless_uniform(shape[:1], self.randomness.next()) < self.config.renewed
+        start = tf.where(anew[:, None, None, None], self.prior(shape, self.randomness.next()), self.kept.take(rows))
+        images = self.climbed(self.discriminator, start, self.config.climb, self.randomness.next())
+        self.kept.put(rows, images)
         return images
 
     def discriminator_loss(self, batch, fake):
