@@ -47,6 +47,8 @@ def settings(name):
     }
     if hasattr(config, "group"):
         narrow["group"] = config.group // 2  # two groups, where there are several
+    if hasattr(config, "content_loss"):
+        narrow["content_loss"] = "mse"  # no weights of VGG are at hand
     if hasattr(config, "held_out"):
         narrow["num_classes"] = 4  # two identities to train on and two to test on
     return {**fitting, **narrow, "image_shape": (16, 16, channels)}

@@ -205,3 +205,142 @@ def test_few_images_of_a_source_are_balanced_and_a_function_of_the_seed():
     for count in (0, 1438):
         with pytest.raises(UserError, match=f"{count} training images were asked for, and digits has 1437"):
             digits.few(count)
+
+
+# -- layouts of images that belong to others ------------------------------------------------------------------------------------------
+
+
+def test_outlines_belong_together_where_they_are_tested():
+    source = data.open("outlines", needs=("x", "y"))
+    held, digits = source.some("test", 5), data.open("digits")
+    assert set(held) == {"x", "y", "pair", "label"} and source.keys == ("x", "y")
+    where = [np.flatnonzero((digits.arrays("test")["image"] == image).all((1, 2, 3)))[0] for image in held["y"]]
+    assert (digits.arrays("test")["label"][where] == held["label"]).all()
+    inside = (held["x"] > 128).sum((1, 2, 3)) / (held["y"] > 128).sum((1, 2, 3))
+    assert (inside > 0.15).all() and (inside < 1).all(), "an edge"
+    trained = [set(map(bytes, part.arrays("train")["image"])) for part in (source.x, source.y)]
+    assert source.some("train", 3).keys() == {"x", "y"} and len(trained[0]) > 700 and len(trained[1]) > 700
+    pairs = data.open("outline_pairs", needs=("x", "y", "pair")).arrays("train")
+    drawn = {bytes(x): bytes(y) for x, y in zip(pairs["x"], pairs["y"])}
+    assert not {drawn[x] for x in trained[0]} & trained[1], "of other digits"
+
+
+def test_the_network_that_reads_two_domains_learns_both():
+    both = data.open("outlines", needs=("x", "y")).pictures()
+    assert both.sizes == {"train": 1437, "test": 720} and both.class_names == data.open("digits").class_names
+    assert both.arrays("train")["image"].shape == (1437, 32, 32, 1)
+
+
+def test_two_domains_in_folders(tmp_path):
+    for part, count in (("trainA", 3), ("trainB", 2), ("testA", 1), ("testB", 1)):
+        for i in range(count):
+            picture(tmp_path / part / f"{i}.png", color=(i + 1, 0, 100 * (part[-1] == "B")))
+    source = data.open(f"folder:{tmp_path}", needs=("x", "y"))
+    assert source.sizes == {"train": 2, "test": 1} and source.image_shape == (12, 12, 3)
+    batch = next(iter(source.batches(2)))
+    assert float(tf.reduce_max(batch["x"][..., 2])) == -1 and float(tf.reduce_min(batch["y"][..., 2])) > -1
+    assert "pair" not in source.some("test", 1)
+    assert sorted(source.pictures().arrays("train")["label"]) == [0, 0, 0, 1, 1], "without classes the domain is what there is to tell"
+
+
+def test_two_domains_that_cannot_be_used(tmp_path):
+    picture(tmp_path / "trainA" / "a.png")
+    with pytest.raises(UserError, match="no pictures in .*trainB; two domains are trainA trainB"):
+        data.open(f"folder:{tmp_path}", needs=("x", "y"))
+    picture(tmp_path / "trainB" / "a.png", "L")
+    with pytest.raises(UserError, match="domain B in .* are grey and the others are not; --image-shape HEIGHT WIDTH 3"):
+        data.open(f"folder:{tmp_path}", needs=("x", "y"))
+    assert data.open(f"folder:{tmp_path}", image_shape=(16, 16, 3), needs=("x", "y")).image_shape == (16, 16, 3)
+
+
+def test_pairs_side_by_side(tmp_path):
+    for split, count in (("train", 3), ("val", 2)):
+        for i in range(count):
+            both = Image.new("RGB", (24, 12), (10, 0, 0))
+            both.paste((200, 0, i), (12, 0, 24, 12))
+            (tmp_path / split).mkdir(exist_ok=True)
+            both.save(tmp_path / split / f"{i}.png")
+    source = data.open(f"folder:{tmp_path}", needs=("x", "y", "pair"))
+    assert source.sizes == {"train": 3, "test": 2} and source.image_shape == (12, 12, 3)
+    arrays = source.arrays("train")
+    assert (arrays["x"][..., 0] == 10).all() and (arrays["y"][..., 0] == 200).all()
+    assert (arrays["y"][:, 0, 0, 2] == arrays["pair"]).all()
+    picture(tmp_path / "train" / "odd.png", size=(25, 12))
+    with pytest.raises(UserError, match=r"odd.png \(25x12: halves of different sizes\)"):
+        data.open(f"folder:{tmp_path}", needs=("x", "y", "pair"))
+
+
+def test_identities_and_poses(tmp_path):
+    for who in ("anna", "bert"):
+        for pose in ("left", "right-2", "right_1", "front.a"):
+            picture(tmp_path / who / f"{pose}.png")
+    source = data.open(f"folder:{tmp_path}", needs=("image", "label", "pose"))
+    assert source.num_poses == 3 and source.class_names == ("anna", "bert")
+    assert sorted(source.arrays("train")["pose"]) == [0, 0, 1, 1, 2, 2, 2, 2]
+    for file in (tmp_path / "bert").iterdir():
+        if not file.name.startswith("left"):
+            file.unlink()
+    with pytest.raises(UserError, match="bert has pictures of one pose only; .* there are: front, left, right"):
+        data.open(f"folder:{tmp_path}", needs=("image", "label", "pose"))
+    picture(tmp_path / "bert" / "_.png")
+    with pytest.raises(UserError, match="_.png does not begin with a pose"):
+        data.open(f"folder:{tmp_path}", needs=("image", "label", "pose"))
+    with pytest.raises(UserError, match="no folders of identities"):
+        data.open(f"folder:{tmp_path / 'anna'}", needs=("image", "label", "pose"))
+
+
+def test_poses_are_in_the_order_of_their_numbers(tmp_path):
+    for who in "ab":
+        for pose in (2, 10, 1):
+            picture(tmp_path / who / f"pose{pose}.png", "L", color=pose)
+    arrays = data.open(f"folder:{tmp_path}", needs=("image", "label", "pose")).arrays("train")
+    assert {int(image.max()): int(pose) for image, pose in zip(arrays["image"], arrays["pose"])} == {1: 0, 2: 1, 10: 2}
+
+
+def test_pictures_of_any_size_are_cut(tmp_path, monkeypatch):
+    for i, size in enumerate([(20, 30), (40, 24), (22, 22)]):
+        picture(tmp_path / f"{i}.png", size=size, color=(i + 1, i + 1, i + 1))
+
+    def corner(example, seed, training):
+        return {"high": tf.image.stateless_random_crop(example["picture"], (8, 8, 3), seed)}
+
+    whole = data.open(f"folder:{tmp_path}", needs=("picture",))
+    assert whole.image_shape == (None, None, 3) and [p.shape for p in whole.some()["picture"]] == [(30, 20, 3), (24, 40, 3), (22, 22, 3)]
+    taken = {}
+    for held in (True, False):
+        if not held:
+            monkeypatch.setattr(data.source, "IN_MEMORY", 0)
+            monkeypatch.setattr(data.source, "WINDOW", 4)
+        source = data.open(f"folder:{tmp_path}", needs=("picture",)).cuts(8, corner)
+        assert source.sizes == {"train": 3 * 9} and source.in_memory("train") == held, "600 pixels over 64 are 9"
+        batches = [b["high"].numpy() for b in source.batches(9, seed=1).take(6)]
+        values = np.rint((np.stack(batches)[..., 0, 0, 0] + 1) * 127.5)
+        assert values.shape == (6, 9) and sorted(np.bincount(values[:3].astype(int).ravel())) == [0, 9, 9, 9]
+        again = next(iter(source.batches(9, seed=1, start=4)))["high"]
+        np.testing.assert_array_equal(again, batches[4])
+        taken[held] = values
+    assert not np.array_equal(taken[True][:3], taken[True][3:])
+
+
+def test_a_model_that_needs_more_than_there_is_is_told_what_has_it():
+    for name, needs, offer in [
+        ("digits", ("x", "y"), "use data of two domains"),
+        ("outlines", ("x", "y", "pair"), "use data in pairs"),
+        ("digits", ("picture",), "use pictures of any size"),
+        ("digits", ("image", "label", "pose"), "use data with identities and poses"),
+        ("outlines", ("image",), "outlines has only x and y; use data of single images"),
+    ]:
+        with pytest.raises(UserError, match=offer):
+            data.open(name, needs=needs)
+
+
+def test_identities_are_held_out_whole():
+    source = data.open("turned_digits", needs=("image", "label", "pose"))
+    assert source.num_poses == 9 and source.num_classes == 200
+    parted = source.split_by_label(60, seed=3)
+    train, test = parted.arrays("train"), parted.arrays("test")
+    assert parted.sizes == {"train": 140 * 9, "test": 60 * 9}
+    assert set(train["label"]) == set(range(140)) and set(test["label"]) == set(range(140, 200))
+    names = {bytes(image): source.class_names[label] for image, label in zip(*map(source.arrays("train").get, ("image", "label")))}
+    assert all(names[bytes(image)] == parted.class_names[label] for image, label in zip(test["image"], test["label"]))
+    assert parted.class_names != source.split_by_label(60, seed=4).class_names

@@ -12,10 +12,12 @@ from tqdm import tqdm
 
 import zoo
 from zoo import callbacks, card, command, compare, data, export, metrics, registry, results, runs
+from zoo.data import folder as pictures
 from zoo.errors import UserError
 
 Folder = tyro.conf.Positional[Path]
 BATCH = 100  # images that are made at once
+SMALLEST = 4  # sides of a picture that can be enlarged, in pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -285,12 +287,47 @@ class Compare:
             print(f"drawn in {self.out}")
 
 
+@dataclasses.dataclass(frozen=True)
+class Upscale:
+    """a picture of any size, enlarged by a super-resolution run"""
+
+    run: Folder
+    """the run's folder"""
+    picture: Folder
+    """the picture's file"""
+    out: Folder
+    """the PNG that is written"""
+    checkpoint: str = "last"
+    """`last`, `best`, or a round"""
+
+    def __call__(self):
+        if self.out.suffix.lower() != ".png":
+            raise UserError(f"{self.out}: a picture is written as PNG; give a name that ends in .png")
+        game = zoo.load(self.run, self.checkpoint)
+        if not hasattr(game, "enlarged"):
+            raise UserError("zoo upscale: this run's model enlarges no pictures; one that needs `picture` does (python -m zoo list)")
+        try:
+            pixels = pictures.whole(self.picture, game.config.image_shape[-1])
+        except pictures.FAULTS as error:
+            raise UserError(f"{self.picture} cannot be read as a picture: {getattr(error, 'strerror', None) or error}") from None
+        height, width = pixels.shape[:2]
+        if min(height, width) < SMALLEST:
+            raise UserError(f"{self.picture} has {width}x{height} pixels; at least {SMALLEST}x{SMALLEST} are needed")
+        made = game.enlarged(pixels)
+        try:
+            self.out.parent.mkdir(parents=True, exist_ok=True)
+            callbacks.save_png(self.out, made)
+        except OSError as error:
+            raise UserError(f"{self.out} cannot be written: {error}") from None
+        print(f"{width}x{height} pixels made {made.shape[1]}x{made.shape[0]} in {self.out}")
+
+
 def progress(what):
     """A bar on stderr around a loop, with a name."""
     return lambda loop: tqdm(loop, what, leave=False, disable=None)
 
 
-COMMANDS = (List, Generate, Evaluate, Compare, Analyse, Usefulness, Export)
+COMMANDS = (List, Generate, Upscale, Evaluate, Compare, Analyse, Usefulness, Export)
 
 
 def main(argv=None):

@@ -76,7 +76,7 @@ class Source:
                 return tf.data.Dataset.from_tensor_slices(tf.reshape(order, [per_epoch, batch_size])).map(find)  # whole batches at once
 
         else:
-            examples = self.examples(split)
+            examples = self._stream(split)
 
             def shuffled(epoch):
                 # Not `Dataset.shuffle`, which takes no seed that changes by epoch where TensorFlow has a global one.
@@ -230,6 +230,10 @@ class Source:
         """Whether a split is held in memory as a whole: at most 1 GiB."""
         return split in self._held or self.sizes[split] * int(np.prod(self.image_shape)) <= IN_MEMORY
 
+    def _stream(self, split):
+        """The examples of an epoch, where they are read from disk."""
+        return self.examples(split)
+
     def _finder(self, split):
         """A function of row numbers, one or many, that gives their examples."""
         arrays = self._tensors(split)
@@ -290,6 +294,9 @@ class Pictures(Source):
                     whole = {key: tf.constant(value) for key, value in whole.items()}
             self._held[split] = whole
         return self._held[split]
+
+    def _stream(self, split):
+        return self.examples(split).flat_map(lambda row: tf.data.Dataset.from_tensors(row).repeat(self.each))
 
     def _finder(self, split):
         arrays = self._tensors(split)

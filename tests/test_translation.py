@@ -1,0 +1,170 @@
+"""From image to image: what is right of CycleGAN and pix2pix alone."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import number, source, tiny
+
+import zoo
+from zoo import layers
+from zoo.errors import UserError
+
+
+def images(count, *values, side=16):
+    """Images that are one value each."""
+    return tf.ones([count, side, side, 1]) * tf.reshape(tf.constant(values, tf.float32), [-1, 1, 1, 1])
+
+
+# -- CycleGAN -------------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_pool_fills_and_then_gives_half_of_the_time_what_was_seen_before():
+    game = tiny("cyclegan", pool=6, batch_size=2)
+    seen, old = [], 0
+    for i in range(40):
+        fake = {name: images(2, 0.01 * (2 * i + 1), 0.01 * (2 * i + 2)) for name in "xy"}
+        game.randomness.restart()
+        given = {name: number(value)[:, 0, 0, 0] for name, value in game.recalled(fake).items()}
+        game.round.assign_add(1)
+        new = number(fake["x"])[:, 0, 0, 0]
+        seen.extend(new)
+        assert all(np.isclose(value, seen, atol=1e-6).any() for values in given.values() for value in values)
+        if i < 3:
+            np.testing.assert_array_equal(given["x"], new)
+        else:
+            old += sum(not np.isclose(value, new, atol=1e-6).any() for value in given["x"])
+    assert int(game.pooled) == 80
+    assert 20 <= old <= 54, "half of 74"
+    kept = number(game.kept_x.images)[:, 0, 0, 0]
+    assert len(set(kept)) == 6 and all(np.isclose(value, seen, atol=1e-6).any() for value in kept)
+    assert not np.array_equal(kept, number(game.kept_y.images)[:, 0, 0, 0]), "each has a draw of its own"
+
+
+def test_the_losses_of_cyclegan_by_hand(monkeypatch):
+    game = tiny("cyclegan", cycle=10.0, identity=5.0)
+    batch = {"x": images(2, 0.2, 0.2), "y": images(2, 0.6, 0.6)}
+    fake = {"y": images(2, 0.5, 0.5), "x": images(2, 0.1, 0.1)}
+    # A translator that adds 0.1 to all, a discriminator that says three times the mean.
+    monkeypatch.setattr(game, "translated", lambda network, to, image, training: image + 0.1)
+    monkeypatch.setattr(game, "judge", lambda image, batch: {k: 3 * tf.reduce_mean(v, (1, 2), keepdims=True) for k, v in image.items()})
+    terms = {name: float(value) for name, value in game.generator_loss(batch, fake).items()}
+    assert terms == {
+        "g_adversarial_x": pytest.approx((0.3 - 1) ** 2, rel=1e-5),
+        "g_adversarial_y": pytest.approx((1.5 - 1) ** 2, rel=1e-5),
+        "g_cycle_x": pytest.approx(10 * 0.4, rel=1e-5),  # F(G(x)): 0.6, from 0.2
+        "g_cycle_y": pytest.approx(10 * 0.4, rel=1e-5),  # G(F(y)): 0.2, from 0.6
+        "g_identity_x": pytest.approx(5 * 0.1, rel=1e-5),
+        "g_identity_y": pytest.approx(5 * 0.1, rel=1e-5),
+    }
+    terms = {name: float(value) for name, value in game.discriminator_loss(batch, fake).items()}
+    assert terms == {
+        "d_adversarial_x": pytest.approx(((0.6 - 1) ** 2 + 0.3**2) / 2, rel=1e-5),
+        "d_adversarial_y": pytest.approx(((1.8 - 1) ** 2 + 1.5**2) / 2, rel=1e-5),
+    }
+
+
+def test_translators_take_any_size_that_is_a_multiple_of_four(played):
+    exports = played("cyclegan").game.exports()
+    for name in ("to_x", "to_y"):
+        assert exports[name][0](tf.zeros([2, 20, 28, 1]))["image"].shape == (2, 20, 28, 1)
+    with pytest.raises(UserError, match="images of 30x32 pixels: both sides must be multiples of 4; as --image-shape 64 64 1"):
+        zoo.create("cyclegan", image_shape=(30, 32, 1))
+    with pytest.raises(UserError, match="--pool 2: must be at least --batch-size 4"):
+        zoo.create("cyclegan", pool=2)
+
+
+def test_scores_of_cyclegan_by_hand(monkeypatch):
+    game = tiny("cyclegan")
+    monkeypatch.setattr(game, "translated", lambda network, to, image: image + (0.2 if to == "y" else -0.1))
+    x, y = np.full((3, 16, 16, 1), 100, np.uint8), np.full((3, 16, 16, 1), 140, np.uint8)
+    found = game.scores({"x": x, "y": y}, None)
+    assert found == {"cycle_error": pytest.approx(0.05, abs=1e-5)}
+    found = game.scores({"x": x, "y": y, "pair": np.arange(3), "label": np.array([1, 1, 2])}, lambda images: np.array([1, 2, 2]))
+    assert found["psnr_y"] == pytest.approx(-20 * np.log10(140 / 255 - 100 / 255 - 0.1), rel=1e-3)
+    assert found["psnr_x"] == pytest.approx(-20 * np.log10(140 / 255 - 0.05 - 100 / 255), rel=1e-3)
+    assert found["translated"] == pytest.approx(2 / 3)
+    alone = game.scores({"x": x, "y": y}, lambda images: (images.mean((1, 2, 3)) > 0.5).astype(int))  # which domain: x is 0, y is 1
+    assert alone["translated"] == pytest.approx(0.5)  # both come out below a half
+
+
+# -- pix2pix --------------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_noise_of_pix2pix_is_a_function_of_the_seed(played):
+    game = played("pix2pix").game
+    batch = next(iter(source(game).batches(4)))
+    first = game.translated(batch["x"], tf.constant([1, 2, 3, 4], tf.int64))
+    np.testing.assert_allclose(first, game.translated(batch["x"], tf.constant([1, 2, 3, 4], tf.int64)), atol=1e-6)
+    other = game.translated(batch["x"], tf.constant([1, 2, 3, 5], tf.int64))
+    np.testing.assert_allclose(first[:3], other[:3], atol=1e-6)
+    assert np.abs(first[3] - other[3]).max() > 1e-4
+
+
+def test_dropout_that_stays_on():
+    from zoo.models.pix2pix import Dropout
+
+    x = number(Dropout(0.25, 1)(tf.ones([2, 40, 40, 2]), tf.constant([7, 8], tf.int64)))
+    assert set(np.unique(x).round(4)) == {0.0, np.float32(1.3333)}
+    assert abs((x == 0).mean() - 0.25) < 0.02 and not np.array_equal(x[0], x[1])
+    assert not np.array_equal(x, number(Dropout(0.25, 2)(tf.ones([2, 40, 40, 2]), tf.constant([7, 8], tf.int64))))
+
+
+def test_the_discriminator_of_pix2pix_sees_both(played):
+    game = played("pix2pix").game
+    batch = next(iter(source(game).batches(4)))
+    said = game.judge(batch["y"], batch)
+    assert said.shape[1:] == (2, 2, 1)
+    assert np.abs(said - game.judge(batch["y"], {**batch, "x": batch["x"][::-1]})).max() > 1e-4
+    terms = game.generator_loss(batch, batch["y"] * 0.5)
+    assert float(terms["g_l1"]) == pytest.approx(100 * float(tf.reduce_mean(tf.abs(batch["y"]))) / 2, rel=1e-4)
+
+
+def test_the_u_net_goes_down_to_one_pixel():
+    game = zoo.create("pix2pix_256", widths=(1,) * 8)
+    down = [layer.output.shape[1] for layer in game.generator.layers if type(layer).__name__ == "Conv2D"]
+    up = [layer.output.shape[1] for layer in game.generator.layers if type(layer).__name__ == "Conv2DTranspose"]
+    assert down == [128, 64, 32, 16, 8, 4, 2, 1] and up == [2, 4, 8, 16, 32, 64, 128, 256]
+    assert sum(type(layer).__name__ == "Dropout" for layer in game.generator.layers) == 3
+    assert [layer.output.shape[1:] for layer in game.discriminator.layers][-1] == (30, 30, 1)
+
+
+def test_pairs_are_cut_alike(played):
+    game = played("pix2pix").game
+    data = source(game)
+    arrays = data.arrays("train")
+    data = data.few(24)
+    twins = {**arrays, "y": arrays["x"]}
+    import dataclasses
+
+    data = dataclasses.replace(data, examples=lambda split: tf.data.Dataset.from_tensor_slices(twins), _held={}).jittered(4, True)
+    batches = list(data.batches(24).take(2))
+    for batch in batches:
+        np.testing.assert_array_equal(batch["x"], batch["y"])
+    order = [np.argsort(batch["pair"]) for batch in batches]
+    assert np.abs(number(batches[0]["x"])[order[0]] - number(batches[1]["x"])[order[1]]).max() > 0.1, "another cut in another epoch"
+    held = next(iter(data.batches(24, split="test")))
+    np.testing.assert_allclose(number(held["x"])[np.argsort(held["pair"])], arrays["x"] / 127.5 - 1, atol=1e-5)
+
+
+# -- what both are made of ------------------------------------------------------------------------------------------------------------
+
+
+def test_instance_norm_is_keras_group_norm_of_one_channel():
+    import keras
+
+    x = tf.random.stateless_normal([2, 5, 7, 3], [1, 2]) * 3 + 1
+    theirs = keras.layers.GroupNormalization(-1, epsilon=1e-5)
+    mine = layers.InstanceNorm(affine=True)
+    np.testing.assert_allclose(mine(x), theirs(x), atol=1e-4)
+    mine.set_weights([np.float32([1, 2, 3]), np.float32([0, 1, 0])])
+    theirs.set_weights([np.float32([1, 2, 3]), np.float32([0, 1, 0])])
+    np.testing.assert_allclose(mine(x), theirs(x), atol=1e-4)
+    np.testing.assert_allclose(layers.InstanceNorm()(x).numpy().std((1, 2)), 1, atol=1e-3)
+
+
+@pytest.mark.parametrize("side, steps, patches", [(256, 3, 30), (64, 3, 6), (32, 2, 6), (16, 3, 2)])
+def test_patches(side, steps, patches):
+    import keras
+
+    x = layers.patch_logits(keras.Input((side, side, 3)), 2, steps, 0.2, layers.InstanceNorm)
+    assert x.shape == (None, patches, patches, 1)
