@@ -168,3 +168,83 @@ def test_patches(side, steps, patches):
 
     x = layers.patch_logits(keras.Input((side, side, 3)), 2, steps, 0.2, layers.InstanceNorm)
     assert x.shape == (None, patches, patches, 1)
+
+
+# -- as a user types it ---------------------------------------------------------------------------------------------------------------
+
+SMALL = ["--width", "4", "--blocks", "1", "--discriminator-width", "4", "--image-shape", "16", "16", "3", "--batch-size", "2"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Four rounds of a small CycleGAN between red and blue pictures."""
+    import os
+
+    import train
+
+    here, folder = os.getcwd(), tmp_path_factory.mktemp("domains")
+    draw = np.random.RandomState(0)
+    for part in ("trainA", "trainB", "testA", "testB"):
+        (folder / "colours" / part).mkdir(parents=True)
+        for i in range(25):
+            pixels = draw.randint(0, 90, (16, 16, 3)).astype(np.uint8)
+            pixels[4:12, 4:12, 0 if part[-1] == "A" else 2] = 250
+            tf.io.write_file(str(folder / "colours" / part / f"{i}.png"), tf.io.encode_png(pixels))
+    os.chdir(folder)
+    try:
+        argv = ["--model", "cyclegan", "--data", "folder:colours", *SMALL, "--steps", "4", "--every", "2", "--data-dir", str(folder)]
+        assert train.main(argv) == 0
+        yield folder / "runs" / "cyclegan-colours-0001"
+    finally:
+        os.chdir(here)
+
+
+def test_a_whole_run_of_a_translator(run, capsys):
+    import json
+
+    from zoo import __main__ as tool
+
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    scores = rows[-1]["scores"]
+    assert set(scores) == {"cycle_error", "translated"} and 0 < scores["cycle_error"] < 1 and 0 <= scores["translated"] <= 1
+    protocol = rows[-1]["protocol"]
+    assert protocol["fake_images"] == 0 and protocol["real_images"] == 25 and protocol["split"] == "test"
+    assert json.loads((run / "checkpoints" / "best" / "score.json").read_text())["name"] == "translated"
+    card = (run / "README.md").read_text()
+    assert "25 held-out examples" in card and "to_x(image), to_x_png(image_bytes)" in card and "zoo generate" not in card
+    assert tool.main(["evaluate", str(run)]) == 0
+    assert "cycle_error" in capsys.readouterr().out
+    for command in (
+        ["generate", str(run)],
+        ["analyse", str(run)],
+        ["usefulness", str(run)],
+        ["evaluate", str(run), "--metrics", "frechet"],
+    ):
+        with pytest.raises(UserError, match=f"zoo {command[0]}.*makes images of other images, not of noise; .* to_y, "):
+            tool.main([command[0], str(run), *command[1:]])
+
+
+def test_a_training_begins_from_another_ones_generator(run, tmp_path):
+    import train
+    from zoo import runs
+
+    argv = ["--model", "cyclegan", "--data", "folder:colours", *SMALL, "--steps", "2", "--every", "2", "--scores", "0"]
+    argv += ["--init", str(run), "--run-dir", str(tmp_path / "second"), "--generator-learning-rate", "1e-12"]
+    assert train.main(argv) == 0
+    first, second = zoo.load(run), zoo.load(runs.Run(tmp_path / "second"))
+    for mine, theirs in zip(second.generator.weights, first.averaged.weights):
+        np.testing.assert_allclose(number(mine), number(theirs), atol=1e-5)
+    with pytest.raises(UserError, match="--init .*: its generator .* is another network"):
+        train.main([*argv[:-4], "--run-dir", str(tmp_path / "third"), "--width", "8"])
+    with pytest.raises(UserError, match="nowhere is no run"):
+        train.main(["--model", "cyclegan", "--init", "nowhere", "--run-dir", str(tmp_path / "fourth")])
+    assert not (tmp_path / "third").exists() and not (tmp_path / "fourth").exists()
+
+
+def test_scores_that_a_translator_has_not_are_refused(run):
+    import train
+
+    with pytest.raises(UserError, match="no score 'frechet' of this model; there is: translated, cycle_error"):
+        train.main(["--model", "cyclegan", "--data", "folder:colours", *SMALL, "--best", "frechet"])
+    with pytest.raises(UserError, match="the model needs pair, and .* has only x and y"):
+        train.main(["--model", "pix2pix", "--data", "outlines"])
