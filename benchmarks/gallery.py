@@ -23,11 +23,12 @@ from zoo.errors import UserError
 
 TOP = Path(__file__).parents[1]
 ORDER = ("autoencoder", "vae", "ebm", "gan", "dcgan", "cgan", "acgan", "sgan", "infogan", "lsgan", "wgan", "wgan_gp", "sngan")
-ORDER += ("sngan_projection", "sagan", "pggan", "biggan", "r3gan")  # the story that lectures tell
+ORDER += ("sngan_projection", "sagan", "pggan", "biggan", "r3gan", "pix2pix", "cyclegan")  # the story that lectures tell
 PAGE = """# Gallery
 
-Each model as `python train.py --model NAME` leaves it, on the embedded digits (1,437 pictures), with nothing chosen: the last preview
-of seed 0. Made by `python benchmarks/gallery.py`. Models with classes show one class a row, the same noise down each column.
+Each model as `python train.py --model NAME` leaves it, on its embedded data, with nothing chosen: the last preview of seed 0. Made by
+`python benchmarks/gallery.py`. Models with classes show one class a row, the same noise down each column; what makes images of images
+shows held-out ones, and below each what was made of it.
 """
 
 
@@ -93,7 +94,7 @@ def section(row):
     return (
         f"## {row['model']}\n\n{entry.paper}. {entry.line}.\n\n![{row['model']}](gallery/{row['model']}.png)\n\n"
         f"`python train.py --model {row['model']}`: {row['rounds']:,} rounds, {row['seconds']} seconds ({row['machine']}). "
-        f"Of 1,000 samples: {', '.join(scores)}.\n"
+        f"{'Of 1,000 samples' if entry.model.draws else 'Of held-out images'}: {', '.join(scores)}.\n"
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from conftest import number
 
-from zoo import layers
+from zoo import layers, scale
 
 
 @pytest.mark.parametrize("shape", [(6, 5, 4, 3), (8, 3)])
@@ -85,3 +85,24 @@ def test_initialisers_are_fresh():
         layer.build((None, 50))
     assert np.abs(number(first.kernel) - number(second.kernel)).max() > 1e-3
     assert 0.018 < number(first.kernel).std() < 0.022
+
+
+def test_images_that_are_kept_are_each_replicas_own():
+    """Two replicas put one image each into their own rows; a row below 0 is none, and of those that share one the last stays."""
+    strategy = scale.strategy("mirrored")
+    with strategy.scope():
+        kept = layers.Kept(6, (2, 2, 1))
+
+    @tf.function
+    def put():
+        def step():
+            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+            values = tf.reshape(tf.cast([1, 2, 3], tf.float32) + 10 * tf.cast(replica, tf.float32), [3, 1, 1, 1])
+            kept.put(tf.constant([1, -1, 1]), values * tf.ones([3, 2, 2, 1]))
+            return kept.rows
+
+        return strategy.run(step)
+
+    put()
+    for copy in strategy.experimental_local_results(kept.images.value):
+        assert copy[:, 0, 0, 0].numpy().tolist() == [0, 3, 0, 0, 13, 0]
