@@ -14,6 +14,7 @@ its own images.
 """
 
 import dataclasses
+import math
 
 import keras
 import numpy as np
@@ -62,17 +63,21 @@ class ConvolutionalConfig(Config):
 class WeightNorm(keras.layers.Layer):
     """Dense layer (kernel 0) or convolution whose outputs' weights have a direction and a length (Salimans & Kingma 2016, eq. 2).
 
-    The length is `gain`, and learned where `learned` (code: in the last layer of the discriminator only).
+    The length is `gain`, and learned where `learned` (code: in the last layer of either player only). spread: standard deviation of the
+    directions at the start, beside which the learning rate is large or small.
     """
 
-    def __init__(self, filters, kernel=0, strides=1, padding="SAME", gain=1.0, learned=False, **kwargs):
+    def __init__(self, filters, kernel=0, strides=1, padding="SAME", gain=1.0, learned=False, spread=0.05, **kwargs):
         super().__init__(**kwargs)
         self.settings = {"filters": filters, "kernel": kernel, "strides": strides, "padding": padding, "gain": gain, "learned": learned}
+        self.settings["spread"] = spread
 
     def build(self, shape):
         filters, kernel = self.settings["filters"], self.settings["kernel"]
         sides = (kernel, kernel) if kernel else ()
-        self.direction = self.add_weight(shape=(*sides, shape[-1], filters), initializer=layers.normal(0.05), name="direction")
+        self.direction = self.add_weight(
+            shape=(*sides, shape[-1], filters), initializer=layers.normal(self.settings["spread"]), name="direction"
+        )
         self.length = self.settings["gain"]
         if self.settings["learned"]:
             self.length = self.add_weight(shape=(filters,), initializer=keras.initializers.Constant(self.length), name="length")
@@ -95,7 +100,9 @@ def build_generator(config):
     for units in config.generator_units:
         x = layers.BatchNorm(scale=False)(keras.layers.Dense(units)(x))
         x = keras.layers.Activation("softplus")(x)
-    x = layers.sigmoid_output(WeightNorm(int(np.prod(config.image_shape)))(x), config.image_shape)
+    pixels = int(np.prod(config.image_shape))
+    x = WeightNorm(pixels, learned=True, spread=math.sqrt(2 / (x.shape[-1] + pixels)))(x)
+    x = layers.sigmoid_output(x, config.image_shape)
     return keras.Model({"latent": latent}, x, name="generator")
 
 
@@ -105,8 +112,8 @@ def build_discriminator(config):
     x = keras.layers.GaussianNoise(config.image_noise)(x)
     for i, units in enumerate(config.discriminator_units):
         x = keras.layers.GaussianNoise(config.noise)(x) if i else x
-        features = x = keras.layers.ReLU()(WeightNorm(units, gain=1.2 if i else 2.5)(x))
-    x = WeightNorm(config.num_classes, learned=True, dtype="float32")(keras.layers.GaussianNoise(config.noise)(x))
+        features = x = keras.layers.ReLU()(WeightNorm(units, gain=1.2 if i else 2.5, spread=0.1)(x))
+    x = WeightNorm(config.num_classes, learned=True, spread=0.1, dtype="float32")(keras.layers.GaussianNoise(config.noise)(x))
     return keras.Model({"image": image}, {"classes": x, "features": features}, name="discriminator")
 
 
