@@ -23,7 +23,18 @@ from zoo.errors import UserError
 
 TOP = Path(__file__).parents[1]
 ORDER = ("autoencoder", "vae", "ebm", "gan", "dcgan", "cgan", "acgan", "sgan", "infogan", "lsgan", "wgan", "wgan_gp", "sngan")
-ORDER += ("sngan_projection", "sagan", "pggan", "biggan", "r3gan", "pix2pix", "cyclegan")  # the story that lectures tell
+ORDER += (
+    "sngan_projection",
+    "sagan",
+    "pggan",
+    "biggan",
+    "r3gan",
+    "pix2pix",
+    "cyclegan",
+    "srresnet",
+    "srgan",
+    "drgan",
+)  # the story that lectures tell
 PAGE = """# Gallery
 
 Each model as `python train.py --model NAME` leaves it, on its embedded data, with nothing chosen: the last preview of seed 0. Made by

@@ -35,6 +35,13 @@ TINY |= {
 TINY |= {"attention_side": 8, "discriminator_attention_side": 8, "standing_passes": 2}
 
 
+def pytest_collection_modifyitems(items):
+    """What shares a played model, or a file's fixtures, runs in one process."""
+    for item in items:
+        name = getattr(item, "callspec", None) and item.callspec.params.get("name")
+        item.add_marker(pytest.mark.xdist_group(name if "played" in item.fixturenames and name else item.path.stem))
+
+
 def settings(name):
     """A preset's settings at a size that tests can bear: 16x16 images in three classes, narrow networks."""
     config = registry.entry(name).config

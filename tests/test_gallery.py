@@ -27,7 +27,7 @@ def gallery():
 
 
 def test_every_model_that_runs_anywhere_has_its_picture_made_with_its_preset(gallery):
-    assert set(gallery.ORDER) == {name for name in zoo.names() if registry.entry(name).config.image_shape is None}
+    assert set(gallery.ORDER) >= {name for name in zoo.names() if registry.entry(name).config.image_shape is None}
     rows = [json.loads(line) for line in (ROOT / "docs" / "gallery.jsonl").read_text().splitlines()]
     assert [row["model"] for row in rows] == list(gallery.ORDER)
     for row in rows:

@@ -145,6 +145,7 @@ PERCEPTRON = {
     "batch_size": 100,
     "generator_learning_rate": 3e-3,
     "discriminator_learning_rate": 3e-3,
+    "epsilon": 1e-4,  # of a sum under the root there: 1e-8
     "schedule": "linear",
 }
 
@@ -158,6 +159,7 @@ PERCEPTRON = {
         labels=4000,
         generator_learning_rate=3e-4,
         discriminator_learning_rate=3e-4,
+        epsilon=1e-4,
         schedule="linear",
         steady=1 / 3,
         steps=600_000,
