@@ -91,7 +91,7 @@ def spoken(protocol):
 def field(name, value):
     """A value of a protocol's field: `28x28x1`, the start of a hash, `none`."""
     if isinstance(value, list):
-        return "x".join(map(str, value))
+        return "any" if None in value else "x".join(map(str, value))
     return str("none" if value is None else value)[: 12 if name.endswith("sha256") else None]
 
 
