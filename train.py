@@ -157,7 +157,9 @@ def main(argv=None):
     plan(entry, model, source, how, run.folder)
     if evaluation:
         named, seen = [*measured, *model.measures], f"; {evaluation.extractor.about}" if evaluation.extractor else ""
-        count = f"{options.scores:,} samples" if model.draws else f"{len(next(iter(evaluation.held.values()))):,} held-out examples"
+        count, kind = f"{options.scores:,} samples", "held-out" if evaluation.split != "train" else "training"
+        if not model.draws:
+            count = f"{len(next(iter(evaluation.held.values()))):,} {kind} examples, as far as the data allow,"
         print(f"scores     {', '.join(named)} of {count} at a look{seen}")
         print(f"           where they would take more than {callbacks.SHARE:.0%} of the time, a look goes without", flush=True)
     if restored:
@@ -299,6 +301,8 @@ def report(run, model, version, rounds):
     print(f"look at it     tensorboard --logdir {shlex.quote(str(run.folder.parent))}")
     if model.draws:
         print(f"sample from it python -m zoo generate {folder} --count 64 --out samples.png")
+    else:
+        print(f"use it         {run.folder}/README.md says how")
     print(f"serve it       docker run -p 8501:8501 -v {mount} -e MODEL_NAME={name} tensorflow/serving")
     print(f"go on with it  {run.resume_command} --steps {2 * rounds}")
 

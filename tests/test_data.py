@@ -344,3 +344,9 @@ def test_identities_are_held_out_whole():
     names = {bytes(image): source.class_names[label] for image, label in zip(*map(source.arrays("train").get, ("image", "label")))}
     assert all(names[bytes(image)] == parted.class_names[label] for image, label in zip(test["image"], test["label"]))
     assert parted.class_names != source.split_by_label(60, seed=4).class_names
+
+
+def test_photographs_are_parted_by_columns():
+    source = data.open("photographs", needs=("picture",))
+    shapes = {split: sorted(picture.shape for picture in source.some(split)["picture"]) for split in source.sizes}
+    assert shapes == {"train": [(427, 100, 3)] * 2 + [(427, 380, 3)] * 2, "test": [(427, 160, 3)] * 2}

@@ -127,7 +127,7 @@ def test_grey_pictures_become_colour_and_the_reverse():
 def test_a_picture_that_is_smaller_is_refused_before_training(inside, capsys):
     for i, size in enumerate(((60, 70), (30, 70), (80, 80))):
         Image.fromarray(noise(*size, 3)).save(f"{i}.png")
-    with pytest.raises(UserError, match=r"1 pictures that are smaller than 48x48 in 'train', as one of 30x70; .*--image-shape 28 28 3"):
+    with pytest.raises(UserError, match=r"that are smaller than 48x48 in 'train': 1, one of 30x70; .*--image-shape 28 28 3"):
         train.main(["--model", "srresnet", "--data", f"folder:{inside}", "--steps", "2"])
     assert not (inside / "runs").exists()
     game = zoo.create("srresnet", image_shape=(28, 28, 3), blocks=1, width=1)

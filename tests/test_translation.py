@@ -211,7 +211,12 @@ def test_a_whole_run_of_a_translator(run, capsys):
     assert protocol["fake_images"] == 0 and protocol["real_images"] == 25 and protocol["split"] == "test"
     assert json.loads((run / "checkpoints" / "best" / "score.json").read_text())["name"] == "translated"
     card = (run / "README.md").read_text()
-    assert "25 held-out examples" in card and "to_x(image), to_x_png(image_bytes)" in card and "zoo generate" not in card
+    assert (
+        "25 held-out examples" in card
+        and "| cycle error | lower |" in card
+        and "to_x(image), to_x_png(image_bytes)" in card
+        and "zoo generate" not in card
+    )
     assert tool.main(["evaluate", str(run)]) == 0
     assert "cycle_error" in capsys.readouterr().out
     for command in (
@@ -248,3 +253,13 @@ def test_scores_that_a_translator_has_not_are_refused(run):
         train.main(["--model", "cyclegan", "--data", "folder:colours", *SMALL, "--best", "frechet"])
     with pytest.raises(UserError, match="the model needs pair, and .* has only x and y"):
         train.main(["--model", "pix2pix", "--data", "outlines"])
+
+
+def test_what_is_asked_of_a_model_in_python_is_checked(played):
+    with pytest.raises(UserError, match="label is missing"):
+        played("acgan").game.sample([1])
+    with pytest.raises(UserError, match=r"1 seeds and label of shape \[2\]"):
+        played("acgan").game.sample([1], label=[0, 1])
+    for limit in (0, -1.0, [0.5, float("nan")]):
+        with pytest.raises(UserError, match="truncation .*: must be more than 0"):
+            played("biggan").game.sample([1, 2], label=[0, 1], truncation=limit)

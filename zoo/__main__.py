@@ -75,6 +75,8 @@ class Generate:
         self._write(np.concatenate(images), seeds, conditions)
 
     def _write(self, images, seeds, conditions):
+        if self.out.suffix.lower() in pictures.SUFFIXES - {".png"}:
+            raise UserError(f"--out {self.out}: pictures are written as PNG; give a name that ends in .png, or that of a folder")
         try:
             if self.out.suffix.lower() == ".png":
                 self.out.parent.mkdir(parents=True, exist_ok=True)

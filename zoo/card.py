@@ -47,7 +47,7 @@ def write(run, paper, line, by_class=False, offers=None):
     """
     measured = results.measured(run)
     parts = [
-        _title(run, paper, line, by_class),
+        _title(run, paper, line, by_class, "was trained with" if offers else "makes"),
         _samples(run),
         _scores(measured),
         _curve(run, measured),
@@ -66,7 +66,7 @@ def write(run, paper, line, by_class=False, offers=None):
 # -- the sections, each Markdown, or nothing where there is nothing to say ------------------------------------------------------------
 
 
-def _title(run, paper, line, by_class):
+def _title(run, paper, line, by_class, makes):
     record, looks = run.record, run.looks
     config, data = record["config"], record["data"]
     classes = f" in {config['num_classes']:,} classes" if by_class else ""
@@ -78,7 +78,7 @@ def _title(run, paper, line, by_class):
             state += f"; stopped before its {config['steps']:,} rounds were played"
     return (
         f"# {_safe(run.folder.resolve().name)}\n\n"
-        f"`{record['model']}`: {_safe(paper)}. {_safe(line)}. This one makes images of {_size(config['image_shape'])}{classes}, "
+        f"`{record['model']}`: {_safe(paper)}. {_safe(line)}. This one {makes} images of {_size(config['image_shape'])}{classes}, "
         f"learned from {_safe(data['name'])} {_safe(data['version'])}: {state}."
     )
 
@@ -103,13 +103,15 @@ def _scores(measured):
             best = min(finite, key=lambda point, key=key: key(point.value), default=points[-1])
             numbers = [f"{digits(point.value)}{_error(point)} | {point.round:,}" for point in (best, points[-1])]
             rows.append(f"| {base(name).replace('_', ' ')} | {results.better(name)} | {' | '.join(numbers)} |")
-        samples, real = fields.get("fake_images", 0), fields.get("real_images", 0)
-        text += [
-            f"### {samples:,} samples" if samples or not real else f"### {real:,} held-out examples",
-            "\n".join(rows),
-            f"Protocol: {_safe(spoken(fields))}.",
-        ]
+        text += [f"### {_measured(fields)}", "\n".join(rows), f"Protocol: {_safe(spoken(fields))}."]
     return "\n\n".join(text)
+
+
+def _measured(protocol):
+    """Of what scores were made: `1,000 samples`, `360 held-out examples`."""
+    if protocol.get("fake_images") or not protocol.get("real_images"):
+        return f"{protocol.get('fake_images', 0):,} samples"
+    return f"{protocol['real_images']:,} {'training' if protocol.get('split', '').startswith('train') else 'held-out'} examples"
 
 
 def _curve(run, measured):
@@ -122,7 +124,7 @@ def _curve(run, measured):
         for title, some in ((base(main), {main: scores[main]}), ("other scores", shares)):
             if some:
                 panels.append((title, {base(name): [(p.images, p.value) for p in points] for name, points in some.items()}))
-        caption = f"\n\nThe curves of scores are by the protocol of {json.loads(protocol).get('fake_images', 0):,} samples."
+        caption = f"\n\nThe curves of scores are by the protocol of {_measured(json.loads(protocol))}."
     terms = [
         name for name in dict.fromkeys(name for row in looks for name in row) if name[:2] in ("d_", "g_") and not name.endswith(NO_TERM)
     ]
@@ -221,7 +223,8 @@ def _limits(run, measured, offers):
     text = [f"It makes images of {size} and no others, of what its data show, with their gaps and their slant."]
     if offers:
         text = ["It changes images such as its data show, with their gaps and their slant; what it adds is likely, not known to be true."]
-        text.append("The scores are means over held-out images." if measured else f"Nothing was measured; to measure: `{evaluate}`.")
+        seen = " and ".join(dict.fromkeys(_measured(json.loads(protocol)) for protocol in measured))
+        text.append(f"The scores are means over {seen}." if measured else f"Nothing was measured; to measure: `{evaluate}`.")
         return f"## Limits and misuse\n\n{' '.join(text)}\n\n{MISUSE}"
     if measured:
         text.append(
@@ -260,7 +263,11 @@ signatures = tf.saved_model.load({json.dumps(f"{run.export_folder}/{_exports(run
 # images are float32 [n, height, width, channels] in [0, 1]; what there is: {", ".join(f"{n}({', '.join(i)})" for n, i in offers.items())}
 found = signatures["{signature}"]({", ".join(f"{name}=..." for name in inputs)})"""
     steps = max([config["steps"], *(row["round"] for row in run.looks)])
-    shell = [] if offers else [f"{sample}  # a grid{'; --label 0 for one class' * by_class}"]
+    shell = (
+        ([f"python -m zoo upscale {quoted} picture.png large.png"] if "upscale" in offers else [])
+        if offers
+        else [f"{sample}  # a grid{'; --label 0 for one class' * by_class}"]
+    )
     versions = _exports(run)
     if versions:
         place = shlex.quote(str(run.export_folder))

@@ -170,15 +170,24 @@ class Game(keras.Model):
     def sample(self, seed, live=False, truncation=None, **conditions):
         """Images in [0, 1] of the averaged generator, or of the live one. seed: int64 [n], one a row; conditions: int64 [n] each.
 
-        truncation: see `latents`; one number, or one a row. Raises UserError for a label that there is not.
+        truncation: see `latents`; one number, or one a row. Raises UserError for a label that there is not, or not one a row, and for a
+        truncation that is not above 0.
         """
         seed = tf.convert_to_tensor(seed, tf.int64)
         conditions = {name: tf.convert_to_tensor(value, tf.int64) for name, value in conditions.items()}
         label = conditions.get("label")
+        if missing := [name for name in self.conditions if name not in conditions]:
+            raise UserError(f"{missing[0]} is missing; this model needs one for each seed")
         if tf.executing_eagerly() and label is not None and not np.isin(label, range(self.config.num_classes)).all():
             raise UserError(f"label {label.numpy()}: there are classes 0 to {self.config.num_classes - 1}")
+        if tf.executing_eagerly() and (unlike := [name for name, value in conditions.items() if value.shape != seed.shape]):
+            raise UserError(
+                f"{len(seed)} seeds and {unlike[0]} of shape {list(conditions[unlike[0]].shape)}: there must be one for each seed"
+            )
         if truncation is not None and not self.truncates:
             raise UserError("this model was not made for truncation; leave it out")
+        if truncation is not None and not tf.is_symbolic_tensor(truncation) and not np.all(np.asarray(truncation) > 0):
+            raise UserError(f"truncation {truncation}: must be more than 0; 0.5 is strong, 2 weak, none is without it")
         if truncation is not None:
             truncation = tf.broadcast_to(tf.cast(truncation, tf.float32), tf.shape(seed))
         network = (self.generator or self.discriminator) if live else self.averaged

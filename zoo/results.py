@@ -29,8 +29,8 @@ def measured(run):
         kept = found.setdefault(json.dumps(row["protocol"], sort_keys=True), {})
         images = row.get("images", row["round"] * config["batch_size"] * config["discriminator_steps"])
         for name, value in scores.items():
-            if not base(name).endswith(ERRORS):
-                stem, bracket, rest = name.partition("[")
+            stem, bracket, rest = name.partition("[")
+            if not any(stem.endswith(end) and stem.removesuffix(end) + bracket + rest in scores for end in ERRORS):
                 error = next((scores[f"{stem}{end}{bracket}{rest}"] for end in ERRORS if f"{stem}{end}{bracket}{rest}" in scores), None)
                 kept.setdefault(name, {})[row["round"]] = Point(value, row["round"], images, error)  # measured again: the later
     return {

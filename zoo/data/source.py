@@ -53,7 +53,7 @@ class Source:
         if batch_size > size:
             raise UserError(
                 f"a round takes {batch_size} images (--batch-size times --discriminator-steps) and {self.name} has {size} in '{split}'; "
-                "use a smaller --batch-size"
+                f"use a smaller --batch-size, so that it is at most {size}"
             )
         per_epoch = size // batch_size
         epochs = tf.data.Dataset.range(start // per_epoch, 2**62)

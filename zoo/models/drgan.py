@@ -62,6 +62,8 @@ class Config(game.Config):
             raise UserError(f"--widths has {len(self.widths)} numbers: two, and three for each halving of the image, as 16 32 32 32 64")
         if self.num_classes and self.held_out and not FEWEST <= self.held_out <= self.num_classes - FEWEST:
             most = self.num_classes - FEWEST
+            if most < FEWEST:
+                raise UserError(f"there are {self.num_classes} identities; at least {2 * FEWEST} are needed, half of them to test on")
             raise UserError(f"--held-out {self.held_out}: of {self.num_classes} identities, {FEWEST} to {most} can be held out")
 
     @property

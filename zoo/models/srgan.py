@@ -274,7 +274,7 @@ class SRResNet(game.Game):
             if small:
                 least, side = min(small, key=lambda shape: min(shape[:2])), min(min(shape[:2]) for shape in small) // SCALE * SCALE
                 raise UserError(
-                    f"{source.name} has {len(small)} pictures that are smaller than {height}x{width} in '{split}', as one of "
+                    f"pictures of {source.name} that are smaller than {height}x{width} in '{split}': {len(small)}, one of "
                     f"{least[0]}x{least[1]}; remove them" + f", or take smaller crops: --image-shape {side} {side} {channels}" * (side >= 8)
                 )
         return source.cuts(math.sqrt(height * width), crops(self.config))
