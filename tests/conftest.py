@@ -172,5 +172,7 @@ def inside(tmp_path, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _policy():
-    """Each test starts in float32, whatever a run before it has set."""
+    """Each test starts in float32, and so does what is made for several, whatever a run before has set."""
+    keras.config.set_dtype_policy("float32")
+    yield
     keras.config.set_dtype_policy("float32")

@@ -366,7 +366,7 @@ def test_other_noise_after_a_retry(inside):
 class Stub:
     """What the watch asks of a model."""
 
-    conditions = ()
+    draws, conditions = True, ()
     stop_training = False
 
     def __init__(self, objective):

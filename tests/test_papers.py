@@ -389,10 +389,10 @@ def test_sgan_counts_what_it_gets_wrong():
     game = tiny("sgan")
     images = np.random.RandomState(0).randint(0, 256, (20, 16, 16, 1)).astype(np.uint8)
     said = number(game.discriminate(tf.constant(images / 255, tf.float32))["class_probabilities"]).argmax(1)
-    assert game.scores()["misclassified"](images, said) == 0
+    assert game.scores({"image": images, "label": said}, None) == {"misclassified": 0}
     wrong = said.copy()
     wrong[:5] = (wrong[:5] + 1) % 3
-    assert game.scores()["misclassified"](images, wrong) == pytest.approx(0.25)
+    assert game.scores({"image": images, "label": wrong}, None)["misclassified"] == pytest.approx(0.25)
 
 
 def test_infogan_code_and_what_it_costs_not_to_read_it():
@@ -457,9 +457,9 @@ def test_previews_show_originals_above_their_reconstructions(name):
 
 def test_ebm_climbs_and_keeps_where_it_was():
     game = tiny("ebm", noise=0.0, step=0.5, climb=3, renewed=0.0, buffer=8)
-    batch, before = batch_of(game), number(game.kept)
+    batch, before = batch_of(game), number(game.kept.images)
     images = number(game.generate(batch))
-    after = number(game.kept)
+    after = number(game.kept.images)
     changed = np.flatnonzero(np.abs(after - before).max((1, 2, 3)) > 0)
     assert 1 <= len(changed) <= 4 and all(any(np.allclose(after[row], image, atol=1e-6) for image in images) for row in changed)
     judged = [number(game.discriminator({"image": start[changed]})) for start in (before, after)]
