@@ -172,12 +172,12 @@ def main(argv=None):
             status = fit(model, run, fed, most, heard)
         rounds = model.played
         if status and (status == DIVERGED or rounds < config.steps):
-            describe(run, entry, model)
+            card.renew(run, entry, model)
             kept = "stopped; the checkpoint is whole, and other settings need a new run" if status == DIVERGED else "saved"
             print(f"\n{kept} after round {rounds:,}; to go on: {run.resume_command}", file=sys.stderr)
             return status
         version = export.write(zoo.load(run), run.export_folder)
-        describe(run, entry, model)
+        card.renew(run, entry, model)
     report(run, model, version, rounds)
     return 0
 
@@ -279,11 +279,6 @@ def play(model, source, most, heard):
         )
         if interrupt.signal:
             break
-
-
-def describe(run, entry, model):
-    """Writes the model card."""
-    card.renew(run, entry, model)
 
 
 def report(run, model, version, rounds):

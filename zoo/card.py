@@ -263,11 +263,9 @@ signatures = tf.saved_model.load({json.dumps(f"{run.export_folder}/{_exports(run
 # images are float32 [n, height, width, channels] in [0, 1]; what there is: {", ".join(f"{n}({', '.join(i)})" for n, i in offers.items())}
 found = signatures["{signature}"]({", ".join(f"{name}=..." for name in inputs)})"""
     steps = max([config["steps"], *(row["round"] for row in run.looks)])
-    shell = (
-        ([f"python -m zoo upscale {quoted} picture.png large.png"] if "upscale" in offers else [])
-        if offers
-        else [f"{sample}  # a grid{'; --label 0 for one class' * by_class}"]
-    )
+    shell = [f"{sample}  # a grid{'; --label 0 for one class' * by_class}"]
+    if offers:
+        shell = [f"python -m zoo upscale {quoted} picture.png large.png"] if "upscale" in offers else []
     versions = _exports(run)
     if versions:
         place = shlex.quote(str(run.export_folder))

@@ -7,7 +7,6 @@ from sklearn.datasets import load_digits
 
 SIDE, MARGIN = 32, 4
 TRAIN = 1437  # four fifths
-HOMEPAGE, LICENSE = "https://archive.ics.uci.edu/dataset/80", "CC BY 4.0"
 IDENTITIES, ANGLES = 200, tuple(range(-60, 61, 15))  # of `TurnedDigits`; degrees, as the nine cameras of Multi-PIE
 
 
@@ -20,25 +19,27 @@ def enlarged(start=0, stop=None):
         yield i, np.pad(large, MARGIN)[..., None], int(digits.target[i])
 
 
+def described(builder, pictures=("image",), classes=10, features=None, **more):
+    """What is known of a data set that is made of them: its pictures and `label`, and more features."""
+    image = tfds.features.Image(shape=(SIDE, SIDE, 1))
+    known = {**dict.fromkeys(pictures, image), "label": tfds.features.ClassLabel(num_classes=classes), **(features or {})}
+    return tfds.core.DatasetInfo(
+        builder=builder,
+        description=builder.__doc__,
+        features=tfds.features.FeaturesDict(known),
+        homepage="https://archive.ics.uci.edu/dataset/80",
+        license="CC BY 4.0",
+        **more,
+    )
+
+
 class Digits(tfds.core.GeneratorBasedBuilder):
     """Grey digits of 8x8 pixels, enlarged to 24x24 (bicubic) amid 32x32; the first 1,437 to train on, the last 360 to test on."""
 
     VERSION = tfds.core.Version("1.0.0")
 
     def _info(self):
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description=self.__doc__,
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(shape=(SIDE, SIDE, 1)),
-                    "label": tfds.features.ClassLabel(num_classes=10),
-                }
-            ),
-            supervised_keys=("image", "label"),
-            homepage=HOMEPAGE,
-            license=LICENSE,
-        )
+        return described(self, supervised_keys=("image", "label"))
 
     def _split_generators(self, dl_manager):
         return {"train": self._generate_examples(0, TRAIN), "test": self._generate_examples(TRAIN, None)}
@@ -54,19 +55,8 @@ class TurnedDigits(tfds.core.GeneratorBasedBuilder):
     VERSION = tfds.core.Version("1.0.0")
 
     def _info(self):
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description=self.__doc__,
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(shape=(SIDE, SIDE, 1)),
-                    "label": tfds.features.ClassLabel(num_classes=IDENTITIES),
-                    "pose": tfds.features.ClassLabel(names=[f"{angle}" for angle in ANGLES]),
-                }
-            ),
-            homepage=HOMEPAGE,
-            license=LICENSE,
-        )
+        pose = tfds.features.ClassLabel(names=[f"{angle}" for angle in ANGLES])
+        return described(self, classes=IDENTITIES, features={"pose": pose})
 
     def _split_generators(self, dl_manager):
         return {"train": self._generate_examples()}

@@ -17,28 +17,13 @@ def outline(image):
     return np.uint8(255 * edge.reshape(height, FINER, width, FINER).mean((1, 3)))[..., None]
 
 
-class _Builder(tfds.core.GeneratorBasedBuilder):
-    VERSION = tfds.core.Version("1.0.0")
-
-    def _described(self, **features):
-        image = tfds.features.Image(shape=(digits.SIDE, digits.SIDE, 1))
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description=self.__doc__,
-            disable_shuffling=True,  # TFDS would give each split an order of its own
-            features=tfds.features.FeaturesDict(
-                {**dict.fromkeys(features["images"], image), "label": tfds.features.ClassLabel(num_classes=10)}
-            ),
-            homepage=digits.HOMEPAGE,
-            license=digits.LICENSE,
-        )
-
-
-class Outlines(_Builder):
+class Outlines(tfds.core.GeneratorBasedBuilder):
     """Outlines (A) and digits (B): to train on, those of other digits; to test on, of the same ones in the same order."""
 
+    VERSION = tfds.core.Version("1.0.0")
+
     def _info(self):
-        return self._described(images=("image",))
+        return digits.described(self, disable_shuffling=True)  # TFDS would give each split an order of its own
 
     def _split_generators(self, dl_manager):
         half = digits.TRAIN // 2
@@ -54,11 +39,13 @@ class Outlines(_Builder):
             yield i, {"image": drawn(image), "label": label}
 
 
-class OutlinePairs(_Builder):
+class OutlinePairs(tfds.core.GeneratorBasedBuilder):
     """Outlines (x), each with its digit (y)."""
 
+    VERSION = tfds.core.Version("1.0.0")
+
     def _info(self):
-        return self._described(images=("x", "y"))
+        return digits.described(self, ("x", "y"), disable_shuffling=True)
 
     def _split_generators(self, dl_manager):
         return {"train": self._generate_examples(0, digits.TRAIN), "test": self._generate_examples(digits.TRAIN, None)}

@@ -200,7 +200,7 @@ class Evaluation:
             return cheap
         if not game.draws:
             raise UserError(f"there is no score '{best}' of this model; there is: {', '.join(game.measures)}")
-        if reason := _lacks(self, known(best, game.measures), "label" in game.conditions):
+        if reason := _lacks(self, known(best), "label" in game.conditions):
             raise UserError(reason)
         return list(dict.fromkeys([*cheap, best]))
 
