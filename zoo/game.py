@@ -1,15 +1,14 @@
 """The game: two players, each minimising a sum of named terms with its own optimizer. The step is written here, once."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from zoo import augment, losses, optimizers
+from zoo import augment, ends, losses, optimizers
 from zoo.bookkeeping import Ledger, Randomness
 from zoo.errors import UserError
 from zoo.settings import Config
 
-__all__ = ["Config", "Game", "rows_of", "to_unit", "translating"]
+__all__ = ["Config", "Game"]
 
 
 class Game(keras.Model):
@@ -93,13 +92,14 @@ class Game(keras.Model):
         drawn += [tf.TensorSpec([None], tf.float32, "truncation")] if self.truncates else []
 
         def serving_default(latent, *values):
-            return {"image": to_unit(self.draw(self.averaged, latent, **dict(zip(self.conditions, values))))}
+            asked = self.known(dict(zip(self.conditions, values)))
+            return {"image": ends.to_unit(self.draw(self.averaged, latent, **asked))}
 
         def sample(*values):
             return {"image": self.sample(**dict(zip([spec.name for spec in drawn], values)))}
 
         def png(*values):
-            return {"image_bytes": encoded(sample(*values)["image"])}
+            return {"image_bytes": ends.encoded(sample(*values)["image"])}
 
         offered = {
             "serving_default": (serving_default, [tf.TensorSpec([None, self.config.latent_dim], tf.float32, "latent"), *conditions]),
@@ -111,7 +111,7 @@ class Game(keras.Model):
         judged = [tf.TensorSpec([None], tf.int64, i.name) for i in self.discriminator.inputs if i.dtype == "int64"]
 
         def discriminate(image, *values):
-            return self.discriminate(image, **dict(zip([spec.name for spec in judged], values)))
+            return self.discriminate(image, **self.known(dict(zip([spec.name for spec in judged], values))))
 
         image = tf.TensorSpec([None, *self.config.image_shape], tf.float32, "image")
         return {**offered, "discriminate": (discriminate, [image, *judged])}
@@ -154,6 +154,12 @@ class Game(keras.Model):
         """Rounds that have been played; an int, also where replicas hold copies of the counter."""
         return int(keras.ops.convert_to_numpy(self.round))
 
+    def known(self, conditions):
+        """The same conditions. UserError, or in a graph InvalidArgumentError: a label that there is not."""
+        if "label" in conditions:
+            ends.within(conditions["label"], self.config.num_classes, "label", "classes")
+        return conditions
+
     def latents(self, seed, truncation=None):
         """Noise [n, latent_dim], each row a function of its own seed alone: the same row in any batch.
 
@@ -175,23 +181,21 @@ class Game(keras.Model):
         """
         seed = tf.convert_to_tensor(seed, tf.int64)
         conditions = {name: tf.convert_to_tensor(value, tf.int64) for name, value in conditions.items()}
-        label = conditions.get("label")
         if missing := [name for name in self.conditions if name not in conditions]:
             raise UserError(f"{missing[0]} is missing; this model needs one for each seed")
-        if tf.executing_eagerly() and label is not None and not np.isin(label, range(self.config.num_classes)).all():
-            raise UserError(f"label {label.numpy()}: there are classes 0 to {self.config.num_classes - 1}")
+        self.known(conditions)
         if tf.executing_eagerly() and (unlike := [name for name, value in conditions.items() if value.shape != seed.shape]):
             raise UserError(
                 f"{len(seed)} seeds and {unlike[0]} of shape {list(conditions[unlike[0]].shape)}: there must be one for each seed"
             )
         if truncation is not None and not self.truncates:
             raise UserError("this model was not made for truncation; leave it out")
-        if truncation is not None and not tf.is_symbolic_tensor(truncation) and not np.all(np.asarray(truncation) > 0):
-            raise UserError(f"truncation {truncation}: must be more than 0; 0.5 is strong, 2 weak, none is without it")
         if truncation is not None:
-            truncation = tf.broadcast_to(tf.cast(truncation, tf.float32), tf.shape(seed))
+            truncation = tf.convert_to_tensor(truncation, tf.float32)
+            ends.require(tf.reduce_all(truncation > 0), "truncation must be more than 0; 0.5 is strong, 2 weak, none is without it")
+            truncation = tf.broadcast_to(truncation, tf.shape(seed))
         network = (self.generator or self.discriminator) if live else self.averaged
-        return to_unit(self.draw(network, self.latents(seed, truncation), **conditions))
+        return ends.to_unit(self.draw(network, self.latents(seed, truncation), **conditions))
 
     def augmented(self, images):
         """As the discriminator sees them: changed at random where the configuration asks for it."""
@@ -307,45 +311,3 @@ class Game(keras.Model):
 def split(batch, count):
     """A batch as `count` batches of equal size."""
     return [dict(zip(batch, values)) for values in zip(*(tf.split(value, count) for value in batch.values()))]
-
-
-def to_unit(images):
-    """[-1, 1] -> [0, 1], float32, clipped."""
-    return tf.clip_by_value((tf.cast(images, tf.float32) + 1) / 2, 0, 1)
-
-
-def encoded(images):
-    """Images in [0, 1] as PNG bytes, one a row."""
-    pixels = tf.image.convert_image_dtype(images, tf.uint8, saturate=True)
-    return tf.map_fn(tf.io.encode_png, pixels, fn_output_signature=tf.string)
-
-
-def decoded(texts, channels):
-    """PNG bytes [n], all of one size, as images in [0, 1]."""
-    spec = tf.TensorSpec([None, None, channels], tf.uint8)
-    pixels = tf.map_fn(lambda text: tf.io.decode_png(text, channels), texts, fn_output_signature=spec)
-    return tf.image.convert_image_dtype(pixels, tf.float32)
-
-
-def translating(name, function, shape, *more):
-    """Signatures `name` and `name_png` of a function of images in [-1, 1], of `shape`, to such; more: specs of what else it takes."""
-
-    def image(image, *others):
-        return {"image": to_unit(function(image * 2 - 1, *others))}
-
-    def png(image_bytes, *others):
-        return {"image_bytes": encoded(image(tf.ensure_shape(decoded(image_bytes, shape[-1]), [None, *shape]), *others)["image"])}
-
-    return {
-        name: (image, [tf.TensorSpec([None, *shape], tf.float32, "image"), *more]),
-        f"{name}_png": (png, [tf.TensorSpec([None], tf.string, "image_bytes"), *more]),
-    }
-
-
-def rows_of(versions, samples=None, columns=8):
-    """A preview: at most 16 images in [-1, 1], each version of them (original, reconstruction) below the other; then samples in [0, 1]."""
-    versions = [to_unit(version[:16]) for version in versions]
-    columns = min(columns, len(versions[0]))
-    count = len(versions[0]) // columns * columns
-    rows = [version[i : i + columns] for i in range(0, count, columns) for version in versions]
-    return tf.concat([*rows, *([] if samples is None else [samples])], 0), columns

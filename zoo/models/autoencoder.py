@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo import game, layers
+from zoo import ends, game, layers
 from zoo.registry import register
 
 
@@ -71,7 +71,7 @@ class Autoencoder(game.Game):
 
     def preview(self, batch):
         again = self.averaged({"image": batch["image"]}, training=False)
-        return game.rows_of([batch["image"], again], self.sample(tf.range(32, dtype=tf.int64)))
+        return ends.rows_of([batch["image"], again], self.sample(tf.range(32, dtype=tf.int64)))
 
     def exports(self):
         image = [tf.TensorSpec([None, *self.config.image_shape], tf.float32, "image")]
@@ -80,6 +80,6 @@ class Autoencoder(game.Game):
             return {"latent": self.averaged.get_layer("encoder")({"image": image * 2 - 1}, training=False)}
 
         def reconstruct(image):
-            return {"image": game.to_unit(self.averaged({"image": image * 2 - 1}, training=False))}
+            return {"image": ends.to_unit(self.averaged({"image": image * 2 - 1}, training=False))}
 
         return {**super().exports(), "encode": (encode, image), "reconstruct": (reconstruct, image)}

@@ -16,7 +16,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from zoo import game, layers, losses
+from zoo import ends, game, layers, losses
 from zoo.errors import UserError
 from zoo.registry import register
 
@@ -167,13 +167,13 @@ class CycleGAN(game.Game):
         for name, other in ("xy", "yx"):
             there = self.translated(self.averaged, other, batch[name][:8])
             rows += [batch[name][:8], there, self.translated(self.averaged, name, there)]
-        return game.rows_of(rows)
+        return ends.rows_of(rows)
 
     def exports(self):
         shape = (None, None, self.config.image_shape[-1])
         offered = {}
         for name in "yx":
-            offered |= game.translating(f"to_{name}", lambda image, name=name: self.translated(self.averaged, name, image), shape)
+            offered |= ends.translating(f"to_{name}", lambda image, name=name: self.translated(self.averaged, name, image), shape)
         return {"serving_default": offered["to_y"], **offered}
 
     def scores(self, held, classify):
@@ -184,7 +184,7 @@ class CycleGAN(game.Game):
                 images = tf.cast(held[name][i : i + 50], tf.float32) / 127.5 - 1
                 made.append(self.translated(self.averaged, other, images))
                 back.append(tf.reduce_mean(tf.abs(self.translated(self.averaged, name, made[-1]) - images), (1, 2, 3)) / 2)
-            there[other] = tf.concat([game.to_unit(part) for part in made], 0)
+            there[other] = tf.concat([ends.to_unit(part) for part in made], 0)
             errors.append(tf.reduce_mean(tf.concat(back, 0)))
         found = {"cycle_error": float(tf.reduce_mean(errors))}
         if "pair" in held:

@@ -27,7 +27,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from zoo import game, layers, losses
+from zoo import ends, game, layers, losses
 from zoo.errors import UserError
 from zoo.registry import register
 
@@ -285,9 +285,9 @@ class DRGAN(game.Game):
 
     def turned(self, features, pose):
         """Images in [-1, 1] of features and poses [n], with no noise, by the averaged decoder. UserError: no such pose."""
-        if tf.executing_eagerly() and not np.isin(pose, range(self.config.num_poses)).all():
-            raise UserError(f"pose {np.asarray(pose)}: there are poses 0 to {self.config.num_poses - 1}")
-        asked = {"features": features, "pose": tf.convert_to_tensor(pose, tf.int64)}
+        pose = tf.convert_to_tensor(pose, tf.int64)
+        ends.within(pose, self.config.num_poses, "pose", "poses")
+        asked = {"features": features, "pose": pose}
         asked["latent"] = tf.zeros([tf.shape(features)[0], self.config.latent_dim])
         return self.averaged.get_layer("decoder")(asked, training=False)
 
@@ -309,13 +309,13 @@ class DRGAN(game.Game):
         features = tf.repeat(fused(*self.encoded(self.averaged, given)), len(asked), axis=0)
         turns = self.turned(features, np.tile(asked, len(rows)))
         turns = tf.reshape(turns, [len(rows), len(asked), *self.config.image_shape])
-        return game.to_unit(self.flat(tf.concat([given, turns], 1))), self.config.images + len(asked)
+        return ends.to_unit(self.flat(tf.concat([given, turns], 1))), self.config.images + len(asked)
 
     def exports(self):
         shape = self.config.image_shape
         image, pose = tf.TensorSpec([None, *shape], tf.float32, "image"), tf.TensorSpec([None], tf.int64, "pose")
         images = tf.TensorSpec([None, None, *shape], tf.float32, "images")
-        turning = game.translating("rotate", self.rotate, shape, pose)
+        turning = ends.translating("rotate", self.rotate, shape, pose)
 
         def features(image):
             return {"features": self.features(image * 2 - 1)}

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo import game, layers, losses
+from zoo import ends, game, layers, losses
 from zoo.registry import register
 
 
@@ -124,4 +124,4 @@ class EBM(game.Game):
         for i in range(7):
             length = steps * (i + 1) // 7 - steps * i // 7
             images.append(self.climbed(self.averaged, images[-1], length, [0, i], shared=True))
-        return game.to_unit(tf.reshape(tf.stack(images, 1), [-1, *self.config.image_shape])), 8
+        return ends.to_unit(tf.reshape(tf.stack(images, 1), [-1, *self.config.image_shape])), 8

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo import game, layers
+from zoo import ends, game, layers
 from zoo.errors import UserError
 from zoo.registry import register
 
@@ -146,7 +146,7 @@ class InfoGAN(game.Game):
             for row in noise[:2]:
                 rows.append(np.tile(row, (10, 1)))
                 rows[-1][:, number - numbers] = steps
-        return game.to_unit(self.averaged({"latent": np.concatenate(rows)}, training=False)), 10
+        return ends.to_unit(self.averaged({"latent": np.concatenate(rows)}, training=False)), 10
 
     def discriminate(self, image, **conditions):
         said = super().discriminate(image, **conditions)

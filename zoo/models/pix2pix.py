@@ -15,7 +15,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from zoo import game, layers
+from zoo import ends, game, layers
 from zoo.errors import UserError
 from zoo.registry import register
 
@@ -135,18 +135,18 @@ class Pix2Pix(game.Game):
     def preview(self, batch):
         """Images, below them their translations, below these the truth."""
         made = self.translated(batch["x"][:16], tf.range(tf.shape(batch["x"][:16])[0], dtype=tf.int64))
-        return game.rows_of([batch["x"], made, batch["y"]])
+        return ends.rows_of([batch["x"], made, batch["y"]])
 
     def exports(self):
         seed = tf.TensorSpec([None], tf.int64, "seed")
-        offered = game.translating("translate", self.translated, self.config.image_shape, seed)
+        offered = ends.translating("translate", self.translated, self.config.image_shape, seed)
         return {"serving_default": offered["translate"], **offered}
 
     def scores(self, held, classify):
         made = []
         for i in range(0, len(held["x"]), 50):
             images = tf.cast(held["x"][i : i + 50], tf.float32) / 127.5 - 1
-            made.append(game.to_unit(self.translated(images, tf.constant(held["pair"][i : i + 50], tf.int64))))
+            made.append(ends.to_unit(self.translated(images, tf.constant(held["pair"][i : i + 50], tf.int64))))
         made = tf.concat(made, 0)
         found = {"psnr": float(tf.reduce_mean(tf.image.psnr(made, held["y"] / 255.0, 1.0)))}
         if classify:  # its own class where there are classes, else the domain

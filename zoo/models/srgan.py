@@ -27,7 +27,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo import game, layers
+from zoo import ends, game, layers
 from zoo.errors import UserError
 from zoo.registry import register
 
@@ -296,12 +296,12 @@ class SRResNet(game.Game):
         count = len(true) // columns * columns
         bicubic = tf.image.resize(low, true.shape[1:3], "bicubic")
         triples = [bicubic, self.averaged({"low": low}, training=False), true]
-        images = tf.stack([game.to_unit(images[:count]) for images in triples], 1)
+        images = tf.stack([ends.to_unit(images[:count]) for images in triples], 1)
         return tf.reshape(images, [-1, *true.shape[1:]]), 3 * columns
 
     def exports(self):
         shape = (None, None, self.config.image_shape[-1])
-        offered = game.translating("upscale", lambda image: self.averaged({"low": image}, training=False), shape)
+        offered = ends.translating("upscale", lambda image: self.averaged({"low": image}, training=False), shape)
         return {"serving_default": offered["upscale"], **offered}
 
     def enlarged(self, picture, tile=128, overlap=None):
@@ -319,7 +319,7 @@ class SRResNet(game.Game):
                 above, before = min(top, overlap), min(left, overlap)
                 part = picture[top - above : top + tile + overlap, left - before : left + tile + overlap]
                 low = tf.constant(part[None], tf.float32) / 127.5 - 1
-                made = game.to_unit(self.averaged({"low": low}, training=False))[0, SCALE * above :, SCALE * before :]
+                made = ends.to_unit(self.averaged({"low": low}, training=False))[0, SCALE * above :, SCALE * before :]
                 place = whole[SCALE * top :, SCALE * left :][: SCALE * tile, : SCALE * tile]
                 place[:] = np.rint(made[: place.shape[0], : place.shape[1]] * 255)
         return whole

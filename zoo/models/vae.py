@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo import game, layers
+from zoo import ends, game, layers
 from zoo.registry import register
 
 
@@ -122,7 +122,7 @@ class VAE(game.Game):
         return self.draw(self.averaged, code)
 
     def preview(self, batch):
-        return game.rows_of([batch["image"], self.reconstructed(batch["image"])], self.sample(tf.range(32, dtype=tf.int64)))
+        return ends.rows_of([batch["image"], self.reconstructed(batch["image"])], self.sample(tf.range(32, dtype=tf.int64)))
 
     def exports(self):
         image = [tf.TensorSpec([None, *self.config.image_shape], tf.float32, "image")]
@@ -131,6 +131,6 @@ class VAE(game.Game):
             return self.averaged.get_layer("encoder")({"image": image * 2 - 1}, training=False)
 
         def reconstruct(image):
-            return {"image": game.to_unit(self.reconstructed(image * 2 - 1))}
+            return {"image": ends.to_unit(self.reconstructed(image * 2 - 1))}
 
         return {**super().exports(), "encode": (encode, image), "reconstruct": (reconstruct, image)}
