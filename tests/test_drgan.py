@@ -366,3 +366,26 @@ def test_the_preview_shows_an_identity_a_row():
 
 def test_settings_of_the_tests_have_identities_on_both_sides():
     assert all(settings(name)["num_classes"] == 4 for name in ("drgan", *FORMS.values()))
+
+
+def test_a_picture_is_turned_from_the_command_line(played, inside, monkeypatch):
+    from PIL import Image
+
+    from zoo import __main__ as tool
+
+    game = played("drgan").game
+    monkeypatch.setattr(zoo, "load", lambda run, checkpoint: game)
+    side, poses, gap = 16, game.config.num_poses, 2
+    picture = np.random.RandomState(0).randint(0, 255, (side, side)).astype(np.uint8)
+    Image.fromarray(picture).save("in.png")
+    assert tool.main(["translate", "run", "in.png", "all.png"]) == 0
+    assert tool.main(["translate", "run", "in.png", "two.png", "--pose", "2", "0"]) == 0
+    turns, two = np.asarray(Image.open("all.png")), np.asarray(Image.open("two.png"))
+    assert turns.shape == (side, poses * (side + gap) - gap) and two.shape == (side, 2 * side + gap)
+    made = number(game.rotate(tf.constant(picture[None, ..., None] / 127.5 - 1, tf.float32), [2]))[0, ..., 0]
+    np.testing.assert_allclose(two[:, :side], np.rint(np.clip(made / 2 + 0.5, 0, 1) * 255), atol=1)
+    np.testing.assert_allclose(two[:, side + gap :], turns[:, :side], atol=1)
+    with pytest.raises(UserError, match="pose: there are poses 0 to"):
+        tool.main(["translate", "run", "in.png", "out.png", "--pose", "99"])
+    with pytest.raises(UserError, match="this run's model has rotate"):
+        tool.main(["translate", "run", "in.png", "out.png", "--by", "to_x"])

@@ -17,7 +17,7 @@ from zoo.errors import UserError
 
 Folder = tyro.conf.Positional[Path]
 BATCH = 100  # images that are made at once
-SMALLEST = 4  # sides of a picture that can be enlarged, in pixels
+SMALLEST = 8  # sides of a picture that is changed, in pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -290,8 +290,8 @@ class Compare:
 
 
 @dataclasses.dataclass(frozen=True)
-class Upscale:
-    """a picture of any size, enlarged by a super-resolution run"""
+class Picture:
+    """What every change of a picture is told."""
 
     run: Folder
     """the run's folder"""
@@ -302,26 +302,75 @@ class Upscale:
     checkpoint: str = "last"
     """`last`, `best`, or a round"""
 
-    def __call__(self):
+    def open(self):
         if self.out.suffix.lower() != ".png":
             raise UserError(f"{self.out}: a picture is written as PNG; give a name that ends in .png")
-        game = zoo.load(self.run, self.checkpoint)
-        if not hasattr(game, "enlarged"):
-            raise UserError("zoo upscale: this run's model enlarges no pictures; one that needs `picture` does (python -m zoo list)")
+        return zoo.load(self.run, self.checkpoint)
+
+    def read(self, channels):
+        """uint8 [h, w, channels]."""
         try:
-            pixels = pictures.whole(self.picture, game.config.image_shape[-1])
+            pixels = pictures.whole(self.picture, channels)
         except pictures.FAULTS as error:
             raise UserError(f"{self.picture} cannot be read as a picture: {getattr(error, 'strerror', None) or error}") from None
         height, width = pixels.shape[:2]
         if min(height, width) < SMALLEST:
             raise UserError(f"{self.picture} has {width}x{height} pixels; at least {SMALLEST}x{SMALLEST} are needed")
-        made = game.enlarged(pixels)
+        return pixels
+
+    def write(self, pixels, said):
         try:
             self.out.parent.mkdir(parents=True, exist_ok=True)
-            callbacks.save_png(self.out, made)
+            callbacks.save_png(self.out, pixels)
         except OSError as error:
             raise UserError(f"{self.out} cannot be written: {error}") from None
-        print(f"{width}x{height} pixels made {made.shape[1]}x{made.shape[0]} in {self.out}")
+        print(f"{said} in {self.out}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Upscale(Picture):
+    """a picture of any size, enlarged by a super-resolution run"""
+
+    def __call__(self):
+        game = self.open()
+        if not hasattr(game, "enlarged"):
+            raise UserError("zoo upscale: this run's model enlarges no pictures; one that needs `picture` does (python -m zoo list)")
+        pixels = self.read(game.config.image_shape[-1])
+        made = game.enlarged(pixels)
+        self.write(made, f"{pixels.shape[1]}x{pixels.shape[0]} pixels made {made.shape[1]}x{made.shape[0]}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Translate(Picture):
+    """a picture made another: of the other domain (cyclegan, pix2pix), turned (drgan), reconstructed (autoencoder, vae)"""
+
+    by: str | None = None
+    """the signature, where a model has several: to_y, to_x (default: the first)"""
+    pose: tuple[int, ...] | None = None
+    """the poses that are asked for, side by side (default: all of them); for drgan"""
+    seed: int = 0
+    """of the noise, for pix2pix"""
+
+    def __call__(self):
+        game = self.open()
+        offered = game.exports()
+        ways = [name for name in offered if f"{name}_png" in offered]
+        if not ways:
+            raise UserError("zoo translate: this run's model makes no pictures of others; cyclegan, pix2pix, drgan and vae do")
+        if self.by not in (None, *ways):
+            raise UserError(f"--by {self.by}: this run's model has {', '.join(ways)}")
+        function, (image, *conditions) = offered[self.by or ways[0]]
+        names = [spec.name for spec in conditions]
+        if self.pose and "pose" not in names:
+            raise UserError("--pose: this run's model knows no poses; leave it out")
+        poses = self.pose or tuple(range(game.config.num_poses)) if "pose" in names else (0,)
+        asked = {"pose": poses, "seed": [self.seed]}
+        pixels = self.read(image.shape[-1])
+        if image.shape[1] is not None:
+            pixels = data.resized(pixels, tuple(image.shape[1:]))
+        given = tf.repeat(tf.cast(pixels, tf.float32)[None] / 255, len(poses), axis=0)
+        made = function(given, *(tf.constant(asked[name], tf.int64) for name in names))["image"].numpy()
+        self.write(callbacks.grid(made, len(made)), f"{self.picture} by {self.by or ways[0]}, {made.shape[2]}x{made.shape[1]} pixels,")
 
 
 def progress(what):
@@ -329,7 +378,7 @@ def progress(what):
     return lambda loop: tqdm(loop, what, leave=False, disable=None)
 
 
-COMMANDS = (List, Generate, Upscale, Evaluate, Compare, Analyse, Usefulness, Export)
+COMMANDS = (List, Generate, Translate, Upscale, Evaluate, Compare, Analyse, Usefulness, Export)
 
 
 def main(argv=None):

@@ -265,7 +265,7 @@ found = signatures["{signature}"]({", ".join(f"{name}=..." for name in inputs)})
     steps = max([config["steps"], *(row["round"] for row in run.looks)])
     shell = [f"{sample}  # a grid{'; --label 0 for one class' * by_class}"]
     if offers:
-        shell = [f"python -m zoo upscale {quoted} picture.png large.png"] if "upscale" in offers else []
+        shell = [f"python -m zoo {'upscale' if 'upscale' in offers else 'translate'} {quoted} picture.png out.png"]
     versions = _exports(run)
     if versions:
         place = shlex.quote(str(run.export_folder))

@@ -79,7 +79,5 @@ class Autoencoder(game.Game):
         def encode(image):
             return {"latent": self.averaged.get_layer("encoder")({"image": image * 2 - 1}, training=False)}
 
-        def reconstruct(image):
-            return {"image": ends.to_unit(self.averaged({"image": image * 2 - 1}, training=False))}
-
-        return {**super().exports(), "encode": (encode, image), "reconstruct": (reconstruct, image)}
+        again = ends.translating("reconstruct", lambda image: self.averaged({"image": image}, training=False), self.config.image_shape)
+        return {**super().exports(), "encode": (encode, image), **again}

@@ -12,6 +12,7 @@ the Torch code has four), and what is shown and served is the translators' avera
 """
 
 import dataclasses
+import functools
 
 import keras
 import tensorflow as tf
@@ -172,8 +173,14 @@ class CycleGAN(game.Game):
     def exports(self):
         shape = (None, None, self.config.image_shape[-1])
         offered = {}
+
+        def cut(name, image):
+            """As large as the image, also where its sides are no multiples of 4."""
+            _, height, width, _ = tf.unstack(tf.shape(image))
+            return self.translated(self.averaged, name, image)[:, :height, :width]
+
         for name in "yx":
-            offered |= ends.translating(f"to_{name}", lambda image, name=name: self.translated(self.averaged, name, image), shape)
+            offered |= ends.translating(f"to_{name}", functools.partial(cut, name), shape)
         return {"serving_default": offered["to_y"], **offered}
 
     def scores(self, held, classify):

@@ -130,7 +130,5 @@ class VAE(game.Game):
         def encode(image):
             return self.averaged.get_layer("encoder")({"image": image * 2 - 1}, training=False)
 
-        def reconstruct(image):
-            return {"image": ends.to_unit(self.reconstructed(image * 2 - 1))}
-
-        return {**super().exports(), "encode": (encode, image), "reconstruct": (reconstruct, image)}
+        again = ends.translating("reconstruct", self.reconstructed, self.config.image_shape)
+        return {**super().exports(), "encode": (encode, image), **again}
