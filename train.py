@@ -30,7 +30,9 @@ def options_for(kind):
         model: str = ""
         """which model; `--list` shows them, `--model NAME --help` its options"""
         data: str = "digits"
-        """`digits` (embedded, no download), a TFDS name (mnist, cifar10, celeb_a, ...), or folder:PATH"""
+        """embedded, no download: digits, outlines, outline_pairs, photographs, turned_digits; a TFDS name (mnist, cifar10, celeb_a,
+        cycle_gan/horse2zebra, div2k, ...); or folder:PATH of pictures: flat, a folder a class, trainA trainB testA testB, pairs side by
+        side, or IDENTITY/POSE*.jpg, whichever the model needs"""
         data_dir: str | None = None
         """where TFDS keeps its data sets (default: TFDS_DATA_DIR, or ~/tensorflow_datasets)"""
         examples: int | None = None
