@@ -212,7 +212,7 @@ def test_vgg_is_no_part_of_the_model(vgg, tmp_path):
     assert same(weights(again.generator), weights(game.generator))
 
 
-def test_vgg_that_is_not_to_be_had_is_one_line(tmp_path, monkeypatch):
+def test_vgg_that_is_not_to_be_had_is_one_line(tmp_path, monkeypatch, blank):
     def unreachable(*args, **kwargs):
         raise OSError("URL fetch failure")
 
