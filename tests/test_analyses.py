@@ -217,7 +217,7 @@ def trained(monkeypatch):
 def test_gan_train_and_gan_test_with_the_network(evaluation, digits, monkeypatch):
     train, networks = extractors.train, []
     monkeypatch.setattr(extractors, "train", lambda *args, **kwargs: networks.append(train(*args, **kwargs)) or networks[-1])
-    found = analyses.gan_train_test(evaluation, copier(digits, wrong=0.5), 10_000, updates=200)
+    found = analyses.gan_train_test(evaluation, copier(digits, wrong=0.5), 2000, updates=100)
     assert found.real > 0.8 and found.images == 1437 and found.tested == 360
     assert found.gan_test == pytest.approx(0.5, abs=0.08)
     assert found.gan_train < found.real - 0.1
