@@ -110,6 +110,48 @@ def picture(path, mode="RGB", size=(12, 12), color=None):
     return path
 
 
+def fetched(monkeypatch, folders):
+    """TFDS as after a download: whatever it asks for is a folder of pictures here. folders: names of those that are looked into."""
+
+    def extract(manager, urls):
+        return tf.nest.map_structure(lambda url: str(folders(url)), urls)
+
+    monkeypatch.setattr(tfds.download.DownloadManager, "download_and_extract", extract)
+    monkeypatch.setattr(data, "_online", lambda: True)
+    tfds.disable_progress_bar()
+
+
+def test_two_domains_of_tfds_that_were_never_prepared(tmp_path, monkeypatch):
+    draw = np.random.RandomState(0)
+    for part, count, level in (("trainA", 5, 50), ("trainB", 4, 200), ("testA", 3, 50), ("testB", 2, 200)):
+        folder = tmp_path / "zip" / "horse2zebra" / part
+        folder.mkdir(parents=True)
+        for i in range(count):
+            Image.fromarray(np.uint8(level + draw.randint(0, 9, (40, 40, 3)))).save(folder / f"{i}.jpg")
+    fetched(monkeypatch, lambda url: tmp_path / "zip")
+    found = data.open("cycle_gan/horse2zebra", str(tmp_path / "tfds"), (32, 32, 3), ("x", "y"))
+    assert found.keys == ("x", "y") and found.image_shape == (32, 32, 3) and found.class_names is None
+    batch = next(iter(found.batches(4)))
+    assert batch["x"].shape == (4, 32, 32, 3) and -0.7 < float(tf.reduce_mean(batch["x"])) < -0.5 < 0.5 < float(tf.reduce_mean(batch["y"]))
+    held = found.some("test", 10)
+    assert (len(held["x"]), len(held["y"])) == (3, 2)
+
+
+def test_large_pictures_of_tfds_that_were_never_prepared(tmp_path, monkeypatch):
+    draw = np.random.RandomState(0)
+    for part, count in (("train", 3), ("valid", 2)):
+        for side, scale in (("HR", 1), ("LR_bicubic", 4)):
+            folder = tmp_path / part / side / f"DIV2K_{part}_{side}"
+            folder.mkdir(parents=True)
+            for i in range(count):
+                name = f"000{i}.png" if scale == 1 else f"000{i}x4.png"
+                Image.fromarray(draw.randint(0, 256, (80 // scale, (96 + 8 * i) // scale, 3)).astype(np.uint8)).save(folder / name)
+    fetched(monkeypatch, lambda url: tmp_path / ("train" if "train" in url else "valid") / ("HR" if "HR" in url else "LR_bicubic"))
+    found = data.open("div2k/bicubic_x4", str(tmp_path / "tfds"), None, ("picture",))
+    assert found.keys == ("picture",) and found.sizes == {"train": 3, "test": 2} and found.image_shape == (None, None, 3)
+    assert sorted(picture.shape for picture in found.some("test", 2)["picture"]) == [(80, 96, 3), (80, 104, 3)]
+
+
 def test_flat_folder(tmp_path, capsys):
     for i in range(3):
         picture(tmp_path / f"{i}.png", color=(i, 0, 0))

@@ -217,7 +217,7 @@ def _from_builder(name, builder, image_shape, needs):
         "class_names": tuple(features[label].names) if label and not any_size else None,
         "beside": _beside(str(builder.data_dir).removesuffix(f"/{builder.info.full_name}"), tfds.core.constants.DATA_DIR),
     }
-    if {"trainA", "trainB"} <= set(sizes) or name in DOMAINS:
+    if {"trainA", "trainB"} <= set(sizes) or name.split("/")[0] in DOMAINS:
         return _two_domains(name, examples, sizes, about)
     keys = (*taken, *known, *(("pair",) if paired else ()))
     if "validation" in sizes and "test" not in sizes:
@@ -234,14 +234,14 @@ def _from_builder(name, builder, image_shape, needs):
     )
 
 
-DOMAINS = ("outlines",)  # embedded data sets of two domains, where the images to test on belong together
+DOMAINS = {"outlines": True, "cycle_gan": False}  # data sets of two domains: whether the images to test on belong together
 
 
 def _two_domains(name, examples, sizes, about):
     """The splits `trainA`, `trainB`, ... of a data set as two sources."""
-    if name not in DOMAINS:
+    together = DOMAINS.get(name.split("/")[0], False)
+    if not together:
         about = {**about, "class_names": None}  # as of cycle_gan, whose label is the domain
-
     keys = ("image", "label") if about["class_names"] else ("image",)
 
     def part(domain):
@@ -250,7 +250,7 @@ def _two_domains(name, examples, sizes, about):
             name=name, sizes=mine, examples=lambda split: examples(split + domain).map(lambda row: {key: row[key] for key in keys}), **about
         )
 
-    return Domains(name, about["version"], part("A"), part("B"), ("test",) if name in DOMAINS else ())
+    return Domains(name, about["version"], part("A"), part("B"), ("test",) if together else ())
 
 
 def _beside(*folders):
