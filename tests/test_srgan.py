@@ -340,3 +340,27 @@ def test_upscale_says_in_one_line_what_it_cannot_do(run, inside):
     made.manager(other).save(checkpoint_number=0)
     with pytest.raises(UserError, match="enlarges no pictures"):
         commands.main(["upscale", "gan", "good.png", "out.png"])
+
+
+def test_runs_are_seen_beside_the_bicubic_filter_and_the_truth(run, inside, capsys):
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("enlarged", Path(__file__).parents[1] / "benchmarks" / "enlarged.py")
+    enlarged = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(enlarged)
+    Path("pictures").mkdir()
+    true = noise(48, 64, 3)
+    for name in "ab":
+        Image.fromarray(true).save(f"pictures/{name}.png")
+    assert enlarged.main([str(run), "--pictures", "pictures", "--out", "grid.png", "--side", "40"]) == 0
+    rows = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()[2:4]}
+    low = srgan.resized(true, (12, 16))
+    for name, made in (("bicubic", srgan.resized(low, (48, 64)).numpy()), (run.name, zoo.load(run).enlarged(low))):
+        planes = [srgan.luma(picture)[0, ..., 0].numpy() for picture in (made, true)]
+        steps = [np.abs(np.diff(plane, axis=0)).mean() + np.abs(np.diff(plane, axis=1)).mean() for plane in planes]
+        wanted = [*srgan.likeness(made, true).values(), steps[0] / steps[1]]
+        np.testing.assert_allclose(np.float64(rows[name]), wanted, atol=2e-3)
+    assert float(rows["bicubic"][2]) < 0.5  # noise, shrunk
+    grid = np.asarray(Image.open("grid.png"))
+    assert grid.shape == (2 * 42 - 2, 3 * 42 - 2, 3)
+    np.testing.assert_array_equal(grid[:40, 84:], true[4:44, 12:52])
