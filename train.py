@@ -132,7 +132,7 @@ def main(argv=None):
         model = entry.model(config)
         model.compile(jit_compile=compiled)
         restored = run and run.checkpoints and run.restore(model)
-        if options.init and not run:
+        if options.init and not restored:
             begin(model, options.init)
     fed = model.prepare(source)
     batches = fed.batches(config.batch_size * config.discriminator_steps)  # refuses one larger than the data

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from conftest import number
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -55,6 +56,21 @@ def test_an_epoch_holds_each_image_once_in_a_new_order(numbered):
     first, second = np.reshape(keys(numbered.batches(10, seed=1), 6), (2, 30))
     assert sorted(first) == sorted(second) == list(range(30))
     assert list(first) != list(second) and list(first) != list(range(30))
+
+
+def test_large_images_are_shuffled_in_windows_that_fit_the_memory(monkeypatch):
+    monkeypatch.setattr(data.source, "IN_MEMORY", 10 * 8 * 8)
+    read = []
+    arrays = {"image": np.zeros((30, 8, 8, 1), np.uint8), "label": np.arange(30)}
+
+    def examples(split):
+        return tf.data.Dataset.from_tensor_slices(arrays)
+
+    found = data.Source("n", "0", (8, 8, 1), {"train": 30}, tuple(map(str, range(30))), examples)
+    for batch in found.batches(5).take(6):
+        read.extend(number(batch["label"]))
+    assert sorted(read) == list(range(30)) and all(set(read[i : i + 10]) == set(range(i, i + 10)) for i in (0, 10, 20))
+    assert read != list(range(30))
 
 
 def test_a_batch_is_a_function_of_seed_and_number(numbered):
@@ -255,13 +271,13 @@ def test_few_images_of_a_source_are_balanced_and_a_function_of_the_seed():
 def test_outlines_belong_together_where_they_are_tested():
     source = data.open("outlines", needs=("x", "y"))
     held, digits = source.some("test", 5), data.open("digits")
-    assert set(held) == {"x", "y", "pair", "label"} and source.keys == ("x", "y")
+    assert set(held) == {"x", "y", "pair", "label_x", "label_y"} and source.keys == ("x", "y")
     where = [np.flatnonzero((digits.arrays("test")["image"] == image).all((1, 2, 3)))[0] for image in held["y"]]
-    assert (digits.arrays("test")["label"][where] == held["label"]).all()
+    assert (digits.arrays("test")["label"][where] == held["label_y"]).all() and (held["label_x"] == held["label_y"]).all()
     inside = (held["x"] > 128).sum((1, 2, 3)) / (held["y"] > 128).sum((1, 2, 3))
     assert (inside > 0.15).all() and (inside < 1).all(), "an edge"
     trained = [set(map(bytes, part.arrays("train")["image"])) for part in (source.x, source.y)]
-    assert source.some("train", 3).keys() == {"x", "y"} and len(trained[0]) > 700 and len(trained[1]) > 700
+    assert source.some("train", 3).keys() == {"x", "y", "label_x", "label_y"} and len(trained[0]) > 700 and len(trained[1]) > 700
     pairs = data.open("outline_pairs", needs=("x", "y", "pair")).arrays("train")
     drawn = {bytes(x): bytes(y) for x, y in zip(pairs["x"], pairs["y"])}
     assert not {drawn[x] for x in trained[0]} & trained[1], "of other digits"

@@ -7,6 +7,7 @@ import tensorflow as tf
 from conftest import number
 
 from zoo import layers, scale
+from zoo.models import cgan
 
 
 @pytest.mark.parametrize("shape", [(6, 5, 4, 3), (8, 3)])
@@ -64,7 +65,7 @@ def test_rise_cuts_odd_sizes():
 
 def test_planes_are_constant_planes():
     image, code = keras.Input((3, 2, 1)), keras.Input((4,))
-    network = keras.Model([image, code], layers.with_planes(image, code))
+    network = keras.Model([image, code], cgan.with_planes(image, code))
     out = network([np.zeros((1, 3, 2, 1), np.float32), np.float32([[0, 1, 0, 0]])]).numpy()
     assert out.shape == (1, 3, 2, 5)
     np.testing.assert_array_equal(out[0, :, :, 1:], np.broadcast_to([0, 1, 0, 0], (3, 2, 4)))

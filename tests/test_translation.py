@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import number, source, tiny
+from conftest import number, same, source, tiny, weights
 
 import zoo
-from zoo import layers
+from zoo import data, layers
 from zoo.errors import UserError
 
 
@@ -40,6 +40,20 @@ def test_the_pool_fills_and_then_gives_half_of_the_time_what_was_seen_before():
     assert not np.array_equal(kept, number(game.kept_y.images)[:, 0, 0, 0]), "each has a draw of its own"
 
 
+def test_the_pool_gives_nothing_that_was_not_put_there():
+    game = tiny("cyclegan", pool=5, batch_size=4)  # filled in the middle of a batch
+    images = tf.ones([4, *game.config.image_shape])
+    for round in range(30):
+        game.round.assign(round)
+        game.pooled.assign(0)
+        game.randomness.restart()
+        for kept in (game.kept_x, game.kept_y):
+            kept.images.assign(tf.zeros_like(kept.images))
+        for _ in range(2):
+            found = game.recalled({"x": images, "y": images})
+            assert all(float(tf.reduce_min(found[name])) == 1 for name in "xy")
+
+
 def test_the_losses_of_cyclegan_by_hand(monkeypatch):
     game = tiny("cyclegan", cycle=10.0, identity=5.0)
     batch = {"x": images(2, 0.2, 0.2), "y": images(2, 0.6, 0.6)}
@@ -67,7 +81,7 @@ def test_translators_take_any_size_that_is_a_multiple_of_four(played):
     exports = played("cyclegan").game.exports()
     for name in ("to_x", "to_y"):
         assert exports[name][0](tf.zeros([2, 20, 28, 1]))["image"].shape == (2, 20, 28, 1)
-    with pytest.raises(UserError, match="images of 30x32 pixels: both sides must be multiples of 4; as --image-shape 64 64 1"):
+    with pytest.raises(UserError, match="images of 30x32 pixels: both sides must be multiples of 4; --image-shape 32 32 1 resizes them"):
         zoo.create("cyclegan", image_shape=(30, 32, 1))
     with pytest.raises(UserError, match="--pool 2: must be at least --batch-size 4"):
         zoo.create("cyclegan", pool=2)
@@ -79,7 +93,10 @@ def test_scores_of_cyclegan_by_hand(monkeypatch):
     x, y = np.full((3, 16, 16, 1), 100, np.uint8), np.full((3, 16, 16, 1), 140, np.uint8)
     found = game.scores({"x": x, "y": y}, None)
     assert found == {"cycle_error": pytest.approx(0.05, abs=1e-5)}
-    found = game.scores({"x": x, "y": y, "pair": np.arange(3), "label": np.array([1, 1, 2])}, lambda images: np.array([1, 2, 2]))
+    found = game.scores(
+        {"x": x, "y": y, "pair": np.arange(3), "label_x": np.array([1, 1, 2]), "label_y": np.array([1, 1, 2])},
+        lambda images: np.array([1, 2, 2]),
+    )
     assert found["psnr_y"] == pytest.approx(-20 * np.log10(140 / 255 - 100 / 255 - 0.1), rel=1e-3)
     assert found["psnr_x"] == pytest.approx(-20 * np.log10(140 / 255 - 0.05 - 100 / 255), rel=1e-3)
     assert found["translated"] == pytest.approx(2 / 3)
@@ -249,6 +266,37 @@ def test_a_picture_is_translated_as_the_model_is_served(run, inside, capsys):
             tool.main(["translate", str(run), *words])
 
 
+def test_a_translation_is_read_against_its_own_class_on_any_split():
+    game = tiny("cyclegan", image_shape=(16, 16, 1), num_classes=10)
+    domains = data.open("outlines", image_shape=(16, 16, 1), needs=("x", "y"))
+    for split in ("train", "test"):
+        held = domains.some(split, 40)
+        assert {"label_x", "label_y"} <= set(held) and ("pair" in held) == (split == "test")
+        asked = []
+
+        def right(images, asked=asked, held=held):
+            asked.append(images)
+            return held["label_y" if len(asked) == 1 else "label_x"]  # of what was made as x, that is y's; then the other
+
+        assert game.scores(held, right)["translated"] == 1
+    assert (domains.some("train", 40)["label_x"] != domains.some("train", 40)["label_y"]).any()
+
+
+def test_a_training_that_was_stopped_before_its_first_checkpoint_still_begins_from_the_other(run, tmp_path, monkeypatch):
+    import train
+
+    argv = ["--model", "cyclegan", "--data", "folder:colours", *SMALL, "--steps", "2", "--every", "2", "--scores", "0", "--seed", "3"]
+    folder = tmp_path / "second"
+    found = []
+    monkeypatch.setattr(train, "fit", lambda model, *args, **kwargs: found.append(weights(model.generator)) or 1)
+    train.main([*argv, "--init", str(run), "--run-dir", str(folder)])
+    train.main(["--resume", str(folder)])
+    kept = weights(zoo.load(run).averaged)
+    assert len(found) == 2 and same(found[0], kept) and same(found[1], kept)
+    with pytest.raises(UserError, match="init"):
+        train.main(["--resume", str(folder), "--init", str(folder)])
+
+
 def test_a_training_begins_from_another_ones_generator(run, tmp_path):
     import train
     from zoo import runs
@@ -280,6 +328,8 @@ def test_what_is_asked_of_a_model_in_python_is_checked(played):
         played("acgan").game.sample([1])
     with pytest.raises(UserError, match=r"1 seeds and label of shape \[2\]"):
         played("acgan").game.sample([1], label=[0, 1])
+    with pytest.raises(UserError, match="label: this model does not ask for it"):
+        played("dcgan").game.sample([1], label=[3])
     for limit in (0, -1.0, [0.5, float("nan")]):
         with pytest.raises(UserError, match="truncation must be more than 0"):
             played("biggan").game.sample([1, 2], label=[0, 1], truncation=limit)

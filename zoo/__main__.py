@@ -128,10 +128,12 @@ class Measured:
     truncation: float | None = None
     """keep the noise of the samples within so many standard deviations (biggan)"""
 
-    def open(self):
-        """(Run, model, Evaluation)."""
+    def open(self, drawn=True):
+        """(Run, model, Evaluation). drawn: whether it is of images that are made of noise."""
         run = runs.Run(self.run)
         game = zoo.load(run, self.checkpoint)
+        if drawn:
+            drawing(game, type(self).__name__.lower())
         truncated(game, self.truncation)
         options = run.record.get("options") or {}
         name, folder = self.data or run.record["data"]["name"], self.data_dir or options.get("data_dir")
@@ -144,7 +146,6 @@ class Measured:
 
     def seen_by(self, source, game, options):
         """(Extractor or None, split or None)."""
-        drawing(game, type(self).__name__.lower())
         return None, None
 
 
@@ -176,9 +177,7 @@ class Evaluate(Scored):
     def __call__(self):
         for name in self.metrics or ():
             metrics.known(name)
-        run, game, evaluation = self.open()
-        if self.metrics:
-            drawing(game, "evaluate --metrics")
+        run, game, evaluation = self.open(drawn=bool(self.metrics))
         asked, say = self.metrics, None
         if asked is None:
             asked, say = evaluation.possible(game, metrics.METRICS), lambda text: print(text, file=sys.stderr)
@@ -207,7 +206,6 @@ class Analyse(Scored):
 
     def __call__(self):
         run, game, evaluation = self.open()
-        drawing(game, "analyse")
         fake = evaluation.samples(game)
         for analysis in (metrics.analyses.discriminability, metrics.analyses.diversity, metrics.analyses.neighbours):
             try:

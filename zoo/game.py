@@ -21,6 +21,7 @@ class Game(keras.Model):
 
     objective = losses.non_saturating
     batch_keys = ("image",)  # what the model needs of a data set
+    real = "image"  # what the discriminator takes for real of a batch
     data = "digits"  # the source that is used where none is named
     draws = True  # whether its images are made of noise; else of other images, and it says in `exports` and `scores` what it does
     measures = ()  # names of what `scores` gives
@@ -68,7 +69,7 @@ class Game(keras.Model):
 
     def discriminator_loss(self, batch, fake):
         """Named, weighted terms; their sum is minimised by the discriminator and each is logged under its name."""
-        return {"d_adversarial": self.d_adversarial(self.judge(batch["image"], batch), self.judge(fake, batch))}
+        return {"d_adversarial": self.d_adversarial(self.judge(batch[self.real], batch), self.judge(fake, batch))}
 
     def generator_loss(self, batch, fake):
         """The same for the generator."""
@@ -183,6 +184,8 @@ class Game(keras.Model):
         conditions = {name: tf.convert_to_tensor(value, tf.int64) for name, value in conditions.items()}
         if missing := [name for name in self.conditions if name not in conditions]:
             raise UserError(f"{missing[0]} is missing; this model needs one for each seed")
+        if unasked := [name for name in conditions if name not in self.conditions]:
+            raise UserError(f"{unasked[0]}: this model does not ask for it; leave it out")
         self.known(conditions)
         if tf.executing_eagerly() and (unlike := [name for name, value in conditions.items() if value.shape != seed.shape]):
             raise UserError(

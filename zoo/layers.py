@@ -221,25 +221,6 @@ class Kept(keras.layers.Layer):
         self.images.assign(kept / tf.distribute.get_strategy().num_replicas_in_sync + change)
 
 
-@keras.saving.register_keras_serializable("zoo")
-class ReflectionPad(keras.layers.Layer):
-    """Mirrors `margin` pixels at every edge."""
-
-    def __init__(self, margin, **kwargs):
-        super().__init__(**kwargs)
-        self.margin = margin
-
-    def call(self, x):
-        return tf.pad(x, [[0, 0], *([self.margin] * 2,) * 2, [0, 0]], "REFLECT")
-
-    def compute_output_spec(self, x):
-        n, *sides, channels = x.shape
-        return keras.KerasTensor((n, *(side and side + 2 * self.margin for side in sides), channels), x.dtype)
-
-    def get_config(self):
-        return {**super().get_config(), "margin": self.margin}
-
-
 def normal(stddev=0.02):
     """A fresh N(0, stddev) initialiser (an unseeded one that is used twice gives the same weights twice)."""
     return keras.initializers.RandomNormal(0.0, stddev)
@@ -417,13 +398,6 @@ def label_input(num_classes):
     """(input of integer labels [n], the same one-hot [n, classes])."""
     label = keras.Input((), dtype="int64", name="label")
     return label, ops.one_hot(label, num_classes)
-
-
-def with_planes(x, code):
-    """x [n, h, w, c] with one constant plane for each entry of `code` [n, k]: [n, h, w, c + k]."""
-    planes = keras.layers.Reshape((1, 1, code.shape[-1]))(code)
-    planes = keras.layers.UpSampling2D(x.shape[1:3])(planes)
-    return keras.layers.Concatenate()([x, planes])
 
 
 def patch_logits(x, width, steps, slope, norm):

@@ -211,8 +211,10 @@ def _settings(record):
     """What must not change between two parts of a run."""
     fields = {name: value for name, value in record["config"].items() if name not in ("steps", "every")}
     data = {f"data {name}": value for name, value in record["data"].items()}
-    measured = {name: value for name, value in record.get("options", {}).items() if name in ("scores", "extractor", "best")}
-    return {**{name: record[name] for name in ("model", "precision", "replicas", "xla")}, **data, **fields, **measured}
+    options = record.get("options", {})
+    measured = {name: value for name, value in options.items() if name in ("scores", "extractor", "best")}
+    begun = {"init": options["init"]} if options.get("init") else {}
+    return {**{name: record[name] for name in ("model", "precision", "replicas", "xla")}, **data, **fields, **measured, **begun}
 
 
 def _row(line):

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 from zoo.errors import UserError
 
@@ -38,6 +38,8 @@ class Config:
     epsilon: float = 1e-7  # of Adam and RMSprop
     averaging: float = 0.999  # decay of the averaged generator; it starts lower and rises with the rounds
     augment: tuple[Literal["color", "translation", "cutout"], ...] = ()  # of all that the discriminator sees (Zhao et al. 2020, table 1)
+
+    multiple: ClassVar[int] = 1  # what both sides of an image must be multiples of
 
     def resolved(self, **decides):
         """A checked copy in which what the data decide (field -> value) is filled in, where it was left open; else as for the digits."""
@@ -76,3 +78,7 @@ class Config:
             if min(sides) < SMALLEST or max(sides) > LARGEST:
                 resize = f"--image-shape 32 32 {channels} resizes them"
                 raise UserError(f"images of {size} pixels are out of reach; sides of {SMALLEST} to {LARGEST} pixels are not: {resize}")
+            if any(side % self.multiple for side in sides):
+                fitting = [max(round(side / self.multiple), 1) * self.multiple for side in sides]
+                resize = f"--image-shape {' '.join(map(str, (*fitting, channels)))} resizes them"
+                raise UserError(f"images of {size} pixels: both sides must be multiples of {self.multiple}; {resize}")

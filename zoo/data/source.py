@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from zoo.errors import UserError
 
-IN_MEMORY = 2**30  # bytes of uint8 pixels that are held as one tensor; more is read from disk again in each epoch
-WINDOW = 4096  # examples that are shuffled together where the data are read from disk
-PICTURES = 64  # the same, of pictures of any size
+IN_MEMORY = 2**30  # bytes of uint8 pixels that are held as one tensor; more is read again in each epoch, if it comes from disk
+WINDOW = 4096  # examples that are shuffled together there, or as many as have IN_MEMORY bytes
+PICTURES = 64  # pictures of any size by which it is decided how often each is cut
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +41,11 @@ class Source:
     @property
     def num_classes(self):
         return len(self.class_names) if self.class_names else None
+
+    @property
+    def bytes(self):
+        """Of the pixels of one example of a batch."""
+        return int(np.prod(self.image_shape))
 
     @property
     def decides(self):
@@ -76,11 +81,11 @@ class Source:
                 return tf.data.Dataset.from_tensor_slices(tf.reshape(order, [per_epoch, batch_size])).map(find)  # whole batches at once
 
         else:
-            examples = self._stream(split)
+            examples, window = self._stream(split), max(batch_size, min(WINDOW, IN_MEMORY // self.bytes))
 
             def shuffled(epoch):
                 # Not `Dataset.shuffle`, which takes no seed that changes by epoch where TensorFlow has a global one.
-                windows = seen(examples, epoch).batch(WINDOW).enumerate().map(lambda number, window: mixed(window, [seed + number, epoch]))
+                windows = seen(examples, epoch).batch(window).enumerate().map(lambda number, rows: mixed(rows, [seed + number, epoch]))
                 return windows.rebatch(batch_size, drop_remainder=True)
 
         stream = epochs.flat_map(shuffled).skip(start % per_epoch)
@@ -100,7 +105,7 @@ class Source:
 
     def some(self, split="train", count=10_000, seed=0):
         """The same as `arrays`, of at most `count` examples, and 1 GiB: drawn by the seed, or the first ones where the data are large."""
-        count = min(count, IN_MEMORY // int(np.prod(self.image_shape)))
+        count = min(count, IN_MEMORY // self.bytes)
         if self.in_memory(split):
             rows = np.random.RandomState(seed).permutation(self.sizes[split])[:count]
             return {key: value[rows] for key, value in self.arrays(split).items()}
@@ -228,7 +233,7 @@ class Source:
 
     def in_memory(self, split):
         """Whether a split is held in memory as a whole: at most 1 GiB."""
-        return split in self._held or self.sizes[split] * int(np.prod(self.image_shape)) <= IN_MEMORY
+        return split in self._held or self.sizes[split] * self.bytes <= IN_MEMORY
 
     def _stream(self, split):
         """The examples of an epoch, where they are read from disk."""
@@ -253,13 +258,18 @@ class Pictures(Source):
 
     keys: tuple[str, ...] = ("picture",)
     each: int = 1  # cuts of a picture in an epoch
+    side: float = 0.0  # of a cut, in pixels
+
+    @property
+    def bytes(self):
+        return int(self.side**2 * self.image_shape[-1])
 
     def cuts(self, side, vary):
         """The source of what `vary` cuts out of each picture, `side` x `side`: as many times an epoch as cover a picture of middle size."""
         area = np.median([np.prod(picture.shape[:2]) for picture in self.first("train", PICTURES)])
         each = max(1, round(area / side**2))
         sizes = {split: size * each for split, size in self.sizes.items()}
-        return dataclasses.replace(self, sizes=sizes, each=each, vary=vary)
+        return dataclasses.replace(self, sizes=sizes, each=each, side=side, vary=vary)
 
     def first(self, split, count):
         """The first `count` pictures of a split, uint8 [h, w, c] each."""
@@ -356,12 +366,11 @@ class Domains:
         return tf.data.Dataset.zip(*streams).map(lambda x, y: {"x": x["image"], "y": y["image"]})
 
     def some(self, split="train", count=10_000, seed=0):
-        """At most `count` examples of each domain as arrays; where they belong together, with `pair`, and `label` if there are classes."""
+        """At most `count` examples of each domain as arrays: `x`, `y`; where there are classes,
+        `label_x` and `label_y`; where the rows belong together, `pair`."""
         x, y = (part.some(split, count, seed) for part in (self.x, self.y))
-        known = {}
-        if split in self.paired:
-            known = {"pair": np.arange(len(x["image"])), **{key: x[key] for key in ("label",) if key in x}}
-        return {"x": x["image"], "y": y["image"], **known}
+        known = {f"label_{name}": part["label"] for name, part in (("x", x), ("y", y)) if "label" in part}
+        return {"x": x["image"], "y": y["image"], **known, **({"pair": np.arange(len(x["image"]))} if split in self.paired else {})}
 
     def pictures(self):
         """The source of its single images, see `Source.pictures`."""

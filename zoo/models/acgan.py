@@ -38,8 +38,7 @@ class Config(game.Config):
 
 def build_generator(config):
     start, *sizes = layers.pyramid(config.image_shape)
-    given = config.generator_widths
-    first, *others = (given[:1] * len(sizes) + given)[-len(sizes) :]
+    first, *others = layers.last(config.generator_widths, len(sizes))
     latent = keras.Input((config.latent_dim,), name="latent")
     label, code = layers.label_input(config.num_classes)
     x = keras.layers.Concatenate()([latent, code])

@@ -39,6 +39,13 @@ class PerceptronConfig(game.Config):
     dropout: float = 0.5  # in both networks (§4.1)
 
 
+def with_planes(x, code):
+    """x [n, h, w, c] with one constant plane for each entry of `code` [n, k]: [n, h, w, c + k]."""
+    planes = keras.layers.Reshape((1, 1, code.shape[-1]))(code)
+    planes = keras.layers.UpSampling2D(x.shape[1:3])(planes)
+    return keras.layers.Concatenate()([x, planes])
+
+
 def build_generator(config):
     start, *sizes = layers.pyramid(config.image_shape)
     first, *others = layers.widths(config.width, len(sizes))
@@ -48,8 +55,8 @@ def build_generator(config):
     x = keras.layers.Dense(start[0] * start[1] * first, use_bias=False, kernel_initializer=layers.normal())(x)
     x = layers.norm_relu(keras.layers.Reshape((*start, first))(x))
     for size, width in zip(sizes, others):
-        x = layers.norm_relu(layers.rise(layers.with_planes(x, code), size, width, config.kernel, use_bias=False))
-    x = layers.rise(layers.with_planes(x, code), sizes[-1], config.image_shape[-1], config.kernel)
+        x = layers.norm_relu(layers.rise(with_planes(x, code), size, width, config.kernel, use_bias=False))
+    x = layers.rise(with_planes(x, code), sizes[-1], config.image_shape[-1], config.kernel)
     return keras.Model({"latent": latent, "label": label}, layers.image_output(x), name="generator")
 
 
@@ -58,7 +65,7 @@ def build_discriminator(config):
     label, code = layers.label_input(config.num_classes)
     widths = layers.widths(config.width, len(layers.pyramid(config.image_shape)) - 1)
     for i, width in enumerate(reversed(widths)):
-        x = layers.conv(layers.with_planes(x, code), width, config.kernel, 2, use_bias=not i)
+        x = layers.conv(with_planes(x, code), width, config.kernel, 2, use_bias=not i)
         x = layers.norm(x) if i else x
         x = keras.layers.LeakyReLU(config.slope)(x)
     x = keras.layers.Concatenate()([keras.layers.Flatten()(x), code])

@@ -35,19 +35,37 @@ class Config(game.Config):
     jitter: int = 30  # pixels by which an image is enlarged before it is cut at random (code)
     flip: bool = True  # every other image mirrored (code)
 
+    multiple = 4
+
     def check(self):
         super().check()
-        if self.image_shape and any(side % 4 for side in self.image_shape[:2]):
-            size = "x".join(map(str, self.image_shape[:2]))
-            raise UserError(f"images of {size} pixels: both sides must be multiples of 4; as --image-shape 64 64 {self.image_shape[2]}")
         if self.pool < self.batch_size:
             raise UserError(f"--pool {self.pool}: must be at least --batch-size {self.batch_size}")
+
+
+@keras.saving.register_keras_serializable("zoo")
+class ReflectionPad(keras.layers.Layer):
+    """Mirrors `margin` pixels at every edge."""
+
+    def __init__(self, margin, **kwargs):
+        super().__init__(**kwargs)
+        self.margin = margin
+
+    def call(self, x):
+        return tf.pad(x, [[0, 0], *([self.margin] * 2,) * 2, [0, 0]], "REFLECT")
+
+    def compute_output_spec(self, x):
+        n, *sides, channels = x.shape
+        return keras.KerasTensor((n, *(side and side + 2 * self.margin for side in sides), channels), x.dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "margin": self.margin}
 
 
 def build_translator(config, name):
     def conv(x, filters, kernel, strides=1):
         if strides == 1:
-            x = layers.ReflectionPad(kernel // 2)(x)
+            x = ReflectionPad(kernel // 2)(x)
         padding = "valid" if strides == 1 else "same"
         return keras.layers.Conv2D(filters, kernel, strides, padding, kernel_initializer=layers.normal())(x)
 
@@ -141,6 +159,7 @@ class CycleGAN(game.Game):
             images = fake[name]
             drawn = tf.argsort(tf.random.stateless_uniform([kept.rows], self.randomness.next()))[:count]
             swapped = tf.random.stateless_uniform([count], self.randomness.next()) < 0.5
+            swapped &= drawn < tf.cast(self.pooled.value, tf.int32)  # what this batch puts there is not there yet
             full = rows >= kept.rows
             found[name] = tf.where((full & swapped)[:, None, None, None], kept.take(drawn), images)
             kept.put(tf.where(full, tf.where(swapped, drawn, -1), rows), images)
@@ -197,7 +216,7 @@ class CycleGAN(game.Game):
         if "pair" in held:
             found |= {f"psnr_{k}": float(tf.reduce_mean(tf.image.psnr(there[k], held[k] / 255.0, 1.0))) for k in "xy"}
         if classify:
-            wanted = [held.get("label", i) for i in range(2)]
+            wanted = [held.get("label_y", 0), held.get("label_x", 1)]  # what is made as x was y
             said = [classify(there[name].numpy()) == labels for name, labels in zip("xy", wanted)]
             found["translated"] = float(sum(map(sum, said)) / sum(map(len, said)))
         return found

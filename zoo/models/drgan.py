@@ -16,7 +16,8 @@ where a random choice of them has w_i = 0 in training, never all; G minimises th
 `drgan_96` is the layer table; `drgan` is small, and trains a second encoder beside D, by identities and poses of real images alone, to be
 compared with. Differs from the paper: the generator is not updated four times a round once D is strong; all n images of an identity have
 the same code and noise; the confidence goes through no ELU (it would stay above 0.27), as in the first author's later code; transposed
-convolutions of stride 1 are convolutions. Served images are made with z = 0.
+convolutions of stride 1 are convolutions; what is measured and served is the whole image, where training cuts --jitter pixels off. Served
+images are made with z = 0.
 """
 
 import dataclasses

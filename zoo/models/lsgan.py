@@ -16,7 +16,6 @@ import keras
 import tensorflow as tf
 
 from zoo import game, layers, losses
-from zoo.errors import UserError
 from zoo.registry import register
 
 
@@ -37,14 +36,9 @@ class ScenesConfig(game.Config):
     slope: float = 0.2  # of the leaky rectifier (§4)
 
     @property
-    def factor(self):
+    def multiple(self):
         """Between the image's sides and the smallest feature maps'."""
         return 2 ** sum(stride == 2 for stride in self.generator_strides)
-
-    def check(self):
-        super().check()
-        if self.image_shape and any(side % self.factor for side in self.image_shape[:2]):
-            raise UserError(f"images of {self.image_shape[0]}x{self.image_shape[1]} pixels: their sides must be multiples of {self.factor}")
 
 
 def build_generator(config):
@@ -61,7 +55,7 @@ def build_discriminator(config):
 
 def build_generator_scenes(config):
     first, *others = config.generator_widths
-    height, width = (side // config.factor for side in config.image_shape[:2])
+    height, width = (side // config.multiple for side in config.image_shape[:2])
     latent = keras.Input((config.latent_dim,), name="latent")
     x = keras.layers.Dense(height * width * first, kernel_initializer=layers.normal())(latent)
     x = layers.norm_relu(keras.layers.Reshape((height, width, first))(x))

@@ -239,10 +239,6 @@ class PGGAN(game.Game):
     def exports(self):
         return {name: offered for name, offered in super().exports().items() if name != "discriminate"}
 
-    def discriminate(self, image, **conditions):
-        inputs = {"image": image * 2 - 1, "growth": self.growth(image, playing=False)}
-        return {"realness": self.discriminator(inputs, training=False)}
-
     def discriminator_loss(self, batch, fake):
         real = self.shrunk(batch["image"])
         real_logit, fake_logit = self.judge(real, batch), self.judge(fake, batch)

@@ -16,7 +16,6 @@ import keras
 import tensorflow as tf
 
 from zoo import ends, game, layers
-from zoo.errors import UserError
 from zoo.registry import register
 
 
@@ -31,11 +30,7 @@ class Config(game.Config):
     jitter: int = 30  # pixels by which a pair is enlarged before it is cut at random (§6.2)
     flip: bool = True  # every other pair mirrored (§6.2)
 
-    def check(self):
-        super().check()
-        if self.image_shape and any(side % 4 for side in self.image_shape[:2]):
-            size = "x".join(map(str, self.image_shape[:2]))
-            raise UserError(f"images of {size} pixels: both sides must be multiples of 4; as --image-shape 64 64 {self.image_shape[2]}")
+    multiple = 4
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -104,6 +99,7 @@ class Pix2Pix(game.Game):
     """Translates images, learned from pairs."""
 
     batch_keys = ("x", "y", "pair")
+    real = "y"
     data = "outline_pairs"
     draws = False
     measures = ("psnr", "translated")
@@ -121,9 +117,6 @@ class Pix2Pix(game.Game):
 
     def judge(self, images, batch):
         return self.discriminator({"both": self.augmented(tf.concat([batch["x"], images], -1))}, training=True)
-
-    def discriminator_loss(self, batch, fake):
-        return {"d_adversarial": self.d_adversarial(self.judge(batch["y"], batch), self.judge(fake, batch))}
 
     def generator_loss(self, batch, fake):
         return {**super().generator_loss(batch, fake), "g_l1": self.config.l1 * tf.reduce_mean(tf.abs(batch["y"] - fake))}

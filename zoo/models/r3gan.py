@@ -173,7 +173,7 @@ def build_discriminator(config):
         schedule="cosine",
         final_rate=0.25,
         decay_end=39_063,
-        averaging=0.9999,
+        averaging=0.99993,
         steps=390_625,
         every=2000,
     ),

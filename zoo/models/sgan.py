@@ -4,13 +4,13 @@ D has a logit l_k for each class and none for "generated", which is fixed at 0. 
 D(x) = sigmoid(L(x)), for labelled images (x, y), others x', and features h of D's last hidden layer:
 
     discriminator   minimises  E [L(x) - l_y(x)]  + 1/2 E softplus(-L(x')) + 1/2 E softplus(L(G(z)))
-    generator       minimises  |E h(x') - E h(G(z))|^2                 (feature matching, eq. 1)
+    generator       minimises  |E h(x') - E h(G(z))|^2 / features      (feature matching, eq. 1; code)
 
 `sgan` and `sgan_mnist` are the perceptrons of the authors' code for MNIST, `sgan_32` its convolutional pair for CIFAR-10. Differs from
 the code: weight-normalised layers start with the gain that keeps N(0, 1), not from 500 images; the classifier is the discriminator
-at the end of a falling learning rate, not its average; for CIFAR-10 features are matched by their mean square (there absolute)
-difference, and the generator is DCGAN's (there its last layer is weight-normalised). Under several replicas each matches the means of
-its own images.
+at the end of a falling learning rate, not its average; G matches the images that D has just seen, not others; for CIFAR-10 features are
+matched by their mean square (there absolute) difference, and the generator is DCGAN's (there its last layer is weight-normalised). Under
+several replicas each matches the means of its own images.
 """
 
 import dataclasses
@@ -137,7 +137,7 @@ def build_discriminator_convolutional(config):
     x = conv(x, width, padding="VALID")
     x = conv(conv(x, width, 1), width, 1)
     features = keras.layers.GlobalAveragePooling2D()(x)
-    x = WeightNorm(config.num_classes, learned=True, dtype="float32")(features)
+    x = WeightNorm(config.num_classes, gain=0.1, learned=True, dtype="float32")(features)
     return keras.Model({"image": image}, {"classes": x, "features": features}, name="discriminator")
 
 
@@ -161,7 +161,7 @@ PERCEPTRON = {
         discriminator_learning_rate=3e-4,
         epsilon=1e-4,
         schedule="linear",
-        steady=1 / 3,
+        steady=2 / 3,
         steps=600_000,
         every=5000,
     ),

@@ -50,11 +50,7 @@ class Config(game.Config):
     from_bicubic: bool = False  # whether it starts as the bicubic filter, and learns what that lacks (not in the paper)
     turned: bool = False  # whether what is cut out is mirrored and turned by quarters at random (not in the paper)
 
-    def check(self):
-        super().check()
-        if any(side % SCALE for side in self.image_shape[:2]):
-            said, fitting = (" ".join(map(str, sides)) for sides in (self.image_shape, (48, 48, self.image_shape[-1])))
-            raise UserError(f"--image-shape {said}: sides must be multiples of {SCALE}, as in --image-shape {fitting}")
+    multiple = SCALE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -350,15 +346,16 @@ class SRResNet(game.Game):
     srgan_96=SRGANConfig(
         steps=200_000,
         every=2000,
-        schedule="linear",  # a step: half of the rounds at the full rate, half at a tenth of it, and one round between them (§3.2)
-        decay_end=100_001,
-        steady=100_000 / 100_001,
+        schedule="linear",  # a step: half of the rounds at the full rate, half at a tenth of it (§3.2)
+        decay_end=100_000,
+        steady=99_999 / 100_000,
         final_rate=0.1,
     ),
 )
 class SRGAN(SRResNet):
     """Enlarges pictures such that they look like photographs."""
 
+    real = "high"
     features = None  # of VGG; made by `compile`, for only training needs them
 
     def __init__(self, config):
@@ -376,9 +373,6 @@ class SRGAN(SRResNet):
         if self.config.content_loss == "vgg22":
             terms["g_variation"] = self.config.variation_weight * tf.reduce_mean(tf.image.total_variation(fake))
         return terms
-
-    def discriminator_loss(self, batch, fake):
-        return {"d_adversarial": self.d_adversarial(self.judge(batch["high"], batch), self.judge(fake, batch))}
 
     def generator_loss(self, batch, fake):
         adversarial = self.config.adversarial_weight * self.g_adversarial(self.judge(fake, batch))
