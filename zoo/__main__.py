@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import tensorflow as tf
@@ -15,7 +15,7 @@ from zoo import callbacks, card, command, compare, data, export, metrics, regist
 from zoo.data import folder as pictures
 from zoo.errors import UserError
 
-Folder = tyro.conf.Positional[Path]
+Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 BATCH = 100  # images that are made at once
 SMALLEST = 8  # sides of a picture that is changed, in pixels
 
@@ -268,7 +268,7 @@ def told(run, out, kind, found):
 class Compare:
     """several runs side by side: one table, one picture; scores of one protocol only"""
 
-    run: tyro.conf.Positional[tuple[Path, ...]]
+    run: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")]
     """the runs' folders"""
     score: str | None = None
     """the score that is drawn (default: frechet)"""
@@ -293,9 +293,9 @@ class Picture:
 
     run: Folder
     """the run's folder"""
-    picture: Folder
+    picture: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PICTURE")]
     """the picture's file"""
-    out: Folder
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     """the PNG that is written"""
     checkpoint: str = "last"
     """`last`, `best`, or a round"""
