@@ -39,7 +39,7 @@ PAGE = """# Gallery
 
 Each model as `python train.py --model NAME` leaves it, on its embedded data, with nothing chosen: the last preview of seed 0. Made by
 `python benchmarks/gallery.py`. Models with classes show one class a row, the same noise down each column; what makes images of images
-shows held-out ones, and below each what was made of it.
+shows held-out ones, and below each what was made of it. What some of them do on data of one's own: [real.md](real.md).
 """
 
 

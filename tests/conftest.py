@@ -54,6 +54,7 @@ def settings(name):
     }
     if hasattr(config, "group"):
         narrow["group"] = config.group // 2  # two groups, where there are several
+        narrow["widths"] = narrow["widths"][-3:]  # as many as these images have sizes
     if hasattr(config, "content_loss"):
         narrow["content_loss"] = "mse"  # no weights of VGG are at hand
     if hasattr(config, "held_out"):

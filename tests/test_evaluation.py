@@ -484,7 +484,7 @@ def test_the_analyses_are_printed_and_drawn(run, inside, capsys):
     assert all(word in said for word in ("Discriminability", "Diversity", "Memorisation"))
     assert {path.name for path in (folder / "analysis").iterdir()} == {"discriminability.png", "diversity.png", "neighbours.png"}
     assert (
-        tool.main(["usefulness", str(folder), "--count", "100", "--sizes", "50", "--repeats", "1", "--updates", "200", "--out", "plots"])
+        tool.main(["usefulness", str(folder), "--count", "100", "--sizes", "50", "--repeats", "1", "--updates", "40", "--out", "plots"])
         == 0
     )
     said = capsys.readouterr().out
