@@ -91,7 +91,8 @@ def parse(argv):
     else:
         raise UserError(f"which model? python train.py --model NAME, with one of: {', '.join(registry.names())}")
     kind = options_for(type(default["config"]))
-    options = command.parse(kind, argv, "train.py", __doc__, kind(**default))
+    prog = f"train.py --model {default['model']}" if "model" in default else "train.py"
+    options = command.parse(kind, argv, prog, __doc__, kind(**default))
     if run and options.run_dir:
         raise UserError("--resume goes on in its own folder; leave --run-dir out")
     if options.steps_per_execution < 1:
@@ -142,7 +143,7 @@ def main(argv=None):
         for name, value in dataclasses.asdict(config).items():
             print(f"  {name} = {value}")
         for key, spec in batches.element_spec.items():
-            print(f"  batch of {key}: {tuple(spec.shape)}")
+            print(f"  batch of {key}: {(config.batch_size * config.discriminator_steps, *spec.shape[1:])}")
         return 0
 
     done = model.played
@@ -158,11 +159,11 @@ def main(argv=None):
     run = run or runs.Run.create(record, options.run_dir)
     plan(entry, model, source, how, run.folder)
     if evaluation:
-        named, seen = [*measured, *model.measures], f"; {evaluation.extractor.about}" if evaluation.extractor else ""
+        seen = f"; {evaluation.extractor.about}" if evaluation.extractor else ""
         count, kind = f"{options.scores:,} samples", "held-out" if evaluation.split != "train" else "training"
         if not model.draws:
             count = f"{len(next(iter(evaluation.held.values()))):,} {kind} examples, as far as the data allow,"
-        print(f"scores     {', '.join(named)} of {count} at a look{seen}")
+        print(f"scores     {', '.join(measured)} of {count} at a look{seen}")
         print(f"           where they would take more than {callbacks.SHARE:.0%} of the time, a look goes without", flush=True)
     if restored:
         print(f"resumed    after round {done:,} from {restored}", flush=True)
@@ -189,8 +190,13 @@ def begin(model, folder):
     found = zoo.load(folder)
     mine, theirs = (game.averaged.weights for game in (model, found))
     if [tuple(weight.shape) for weight in mine] != [tuple(weight.shape) for weight in theirs]:
+        here, there = (dataclasses.asdict(one.config) for one in (model, found))
+        training = {field.name for field in dataclasses.fields(game.Config)} - {"image_shape", "num_classes", "latent_dim"}
+        both = [name for name in here if name in there and name not in training]
+        differ = [f"{name} {there[name]} there, {here[name]} here" for name in both if here[name] != there[name]]
         raise UserError(
-            f"--init {folder}: its generator ({found.averaged.count_params():,} parameters) is another network than this model's"
+            f"--init {folder}: its generator ({found.averaged.count_params():,} parameters) is another network than this model's "
+            f"({model.averaged.count_params():,}); {', '.join(differ) or 'it is of another model'}; make these alike"
         )
     for network in (model.generator or model.discriminator, model.averaged):
         network.set_weights(found.averaged.get_weights())
@@ -201,7 +207,10 @@ def recorded(options, best, config, source, policy, replicas, compiled):
     return {
         "model": options.model,
         "config": dataclasses.asdict(config),
-        "data": {"name": source.name, "version": source.version, "class_names": source.class_names, "examples": options.examples},
+        "data": {
+            **{name: getattr(source, name) for name in ("name", "version", "class_names", "pose_names")},
+            "examples": options.examples,
+        },
         "precision": policy,
         "replicas": replicas,
         "xla": compiled,
@@ -224,6 +233,7 @@ def plan(entry, model, source, precision, folder):
     counts = ", ".join(f"{network.name} {network.count_params():,}" for network in model.players.values())
     shape = "x".join(map(str, config.image_shape))
     classes = f", {config.num_classes} classes" if source.num_classes else ""
+    classes += f", poses {', '.join(source.pose_names)}" if source.pose_names else ""
     print(f"model      {entry.name}: {entry.paper}; parameters: {counts}")
     print(f"data       {source.name} {source.version}: {source.sizes['train']:,} images of {shape}{classes}")
     print(f"training   {config.steps:,} rounds of {config.batch_size * config.discriminator_steps} images, a look every {config.every:,}")
@@ -299,7 +309,8 @@ def report(run, model, version, rounds):
     if model.draws:
         print(f"sample from it python -m zoo generate {folder} --count 64 --out samples.png")
     else:
-        print(f"use it         {run.folder}/README.md says how")
+        way = "upscale" if "upscale" in model.exports() else "translate"
+        print(f"use it         python -m zoo {way} {folder} PICTURE OUT.png")
     print(f"serve it       docker run -p 8501:8501 -v {mount} -e MODEL_NAME={name} tensorflow/serving")
     print(f"go on with it  {run.resume_command} --steps {2 * rounds}")
 

@@ -257,12 +257,13 @@ def table(options, protocols, rows):
     lines += ["", "Last samples of seed 0, not chosen, in the order of the table. Commands:", ""]
     lines += [f"- `{mine[0]['command']}`" for mine in models.values()]
     lines += ["", f"Protocol: {results.spoken(protocols[0])}. The second classifier is {protocols[1]['extractor']}.", ""]
-    places = dict.fromkeys(
-        f"{row['machine']}, {row['precision']}, " + ", ".join(" ".join(v) for v in row["versions"].items())
-        for row in rows
-        if "machine" in row
-    )
-    return lines + [f"Machine: {place}." for place in places] + [""]
+    places = {}  # seconds compare on one machine, in one precision
+    for row in rows:
+        if "machine" in row:
+            place = f"{row['machine']}, {row['precision']}, " + ", ".join(" ".join(v) for v in row["versions"].items())
+            places.setdefault(place, {})[f"`{row['model']}`"] = None
+    of = {place: f" of {', '.join(some)}" if len(places) > 1 else "" for place, some in places.items()}
+    return lines + [f"Machine{of[place]}: {place}." for place in places] + [""]
 
 
 def scores(rows):

@@ -104,7 +104,7 @@ def source(game, count=24):
     elif keys == ("x", "y"):
         found = data.Domains("random", "0", made(("image",)), made(("image",)), ("test",))
     elif "pose" in keys:
-        found = dataclasses.replace(made(keys, poses=config.num_poses), num_poses=config.num_poses)
+        found = dataclasses.replace(made(keys, poses=config.num_poses), pose_names=tuple(map(str, range(config.num_poses))))
     else:
         found = made(keys)
     return game.prepare(found)

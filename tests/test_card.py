@@ -215,7 +215,7 @@ def test_what_it_says_to_type_is_understood(run, monkeypatch):
     (shell,), (python,) = blocks(use, "sh"), blocks(use, "python")
     generate, docker, curl, resume = (shlex.split(line, comments=True) for line in shell.splitlines())
     assert generate[:5] == ["python", "-m", "zoo", "generate", "runs/acgan-mnist-0001"] and generate[-2:] == ["--checkpoint", "best"]
-    parsed = command.parse(command.union(tool.COMMANDS), generate[3:], "zoo", "")
+    parsed = command.chosen(tool.COMMANDS, generate[3:], "zoo", "")
     assert (run.folder / "config.json").samefile(parsed.run / "config.json")
     assert "$PWD/runs/acgan-mnist-0001/export/acgan:/models/acgan" in docker and "serves version 10" in shell
     assert json.loads(curl[2])["instances"] == [{"seed": 7, "label": 0}]

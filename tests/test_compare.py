@@ -161,6 +161,16 @@ def test_of_shared_protocols_the_one_with_the_most_images_is_taken(tmp_path):
     assert "--count 500" in (said := refused(one, two, count=500)) and "1000, 10000" in said
 
 
+def test_what_changes_images_is_counted_by_them_and_compared_as_exactly_as_it_was_measured(tmp_path):
+    looks = {**PROTOCOL, "fake_images": 0, "real_images": 50, "precision": "bfloat16"}
+    exact, fewer = {**looks, "precision": "float32"}, {**looks, "real_images": 20}
+    rows = [*falling(9, 5, protocol=looks), evaluated(400, {FRECHET: 4.5}, exact), evaluated(400, {FRECHET: 3.0}, fewer)]
+    runs = [made(tmp_path / name, rows) for name in ("one", "two")]
+    assert column(compared(*runs), f"{FRECHET} last").cells[0].value == 4.5
+    assert column(compared(*runs, count=20), f"{FRECHET} last").cells[0].value == 3.0
+    assert "--count 20" in " ".join(compared(*runs).notes)
+
+
 def test_the_protocol_must_be_that_of_all(tmp_path):
     one = made(tmp_path / "one", [*falling(9, 5, 6), evaluated(600, {FRECHET: 60.0})])
     two = made(tmp_path / "two", falling(8, 7, 3))

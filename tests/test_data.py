@@ -1,6 +1,7 @@
 """Sources: what they hold, in which order they give it, and what is said of folders that need mending."""
 
 import dataclasses
+import shutil
 
 import keras
 import numpy as np
@@ -311,7 +312,7 @@ def test_two_domains_that_cannot_be_used(tmp_path):
     assert data.open(f"folder:{tmp_path}", image_shape=(16, 16, 3), needs=("x", "y")).image_shape == (16, 16, 3)
 
 
-def test_pairs_side_by_side(tmp_path):
+def test_pairs_side_by_side(tmp_path, capsys):
     for split, count in (("train", 3), ("val", 2)):
         for i in range(count):
             both = Image.new("RGB", (24, 12), (10, 0, 0))
@@ -323,18 +324,30 @@ def test_pairs_side_by_side(tmp_path):
     arrays = source.arrays("train")
     assert (arrays["x"][..., 0] == 10).all() and (arrays["y"][..., 0] == 200).all()
     assert (arrays["y"][:, 0, 0, 2] == arrays["pair"]).all()
+    assert "side by side?" not in capsys.readouterr().err
+    picture(tmp_path / "flat" / "high.png", size=(12, 12))
+    data.open(f"folder:{tmp_path / 'flat'}", needs=("x", "y", "pair"))
+    assert "1 not wider than high, halved all the same (high.png: 6x12): are they pairs, side by side?" in capsys.readouterr().err
     picture(tmp_path / "train" / "odd.png", size=(25, 12))
     with pytest.raises(UserError, match=r"odd.png \(25x12: halves of different sizes\)"):
         data.open(f"folder:{tmp_path}", needs=("x", "y", "pair"))
 
 
-def test_identities_and_poses(tmp_path):
+def test_identities_and_poses(tmp_path, capsys):
     for who in ("anna", "bert"):
         for pose in ("left", "right-2", "right_1", "front.a"):
             picture(tmp_path / who / f"{pose}.png")
     source = data.open(f"folder:{tmp_path}", needs=("image", "label", "pose"))
-    assert source.num_poses == 3 and source.class_names == ("anna", "bert")
+    assert source.pose_names == ("front", "left", "right") and source.class_names == ("anna", "bert")
     assert sorted(source.arrays("train")["pose"]) == [0, 0, 1, 1, 2, 2, 2, 2]
+    assert "warning" not in capsys.readouterr().err
+    for who in ("carl", "dora"):
+        for i in range(4):
+            picture(tmp_path / who / f"{who}{i}.png")
+    data.open(f"folder:{tmp_path}", needs=("image", "label", "pose"))
+    assert "warning: 8 of 11 poses" in capsys.readouterr().err
+    for who in ("carl", "dora"):
+        shutil.rmtree(tmp_path / who)
     for file in (tmp_path / "bert").iterdir():
         if not file.name.startswith("left"):
             file.unlink()
@@ -394,7 +407,7 @@ def test_a_model_that_needs_more_than_there_is_is_told_what_has_it():
 
 def test_identities_are_held_out_whole():
     source = data.open("turned_digits", needs=("image", "label", "pose"))
-    assert source.num_poses == 9 and source.num_classes == 200
+    assert source.pose_names == ("-60", "-45", "-30", "-15", "0", "15", "30", "45", "60") and source.num_classes == 200
     parted = source.split_by_label(60, seed=3)
     train, test = parted.arrays("train"), parted.arrays("test")
     assert parted.sizes == {"train": 140 * 9, "test": 60 * 9}

@@ -1,6 +1,8 @@
 """DR-GAN: the layer table, fusion, both forms' losses by hand, who is trained on and who is tested, identification by hand."""
 
 import dataclasses
+import json
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -376,6 +378,9 @@ def test_a_picture_is_turned_from_the_command_line(played, inside, monkeypatch):
     game = played("drgan").game
     monkeypatch.setattr(zoo, "load", lambda run, checkpoint: game)
     side, poses, gap = 16, game.config.num_poses, 2
+    record = {"model": "drgan", "config": {}, "data": {}, "precision": "float32", "replicas": 1, "xla": False}
+    Path("run").mkdir()
+    Path("run/config.json").write_text(json.dumps(record))
     picture = np.random.RandomState(0).randint(0, 255, (side, side)).astype(np.uint8)
     Image.fromarray(picture).save("in.png")
     assert tool.main(["translate", "run", "in.png", "all.png"]) == 0
@@ -385,7 +390,15 @@ def test_a_picture_is_turned_from_the_command_line(played, inside, monkeypatch):
     made = number(game.rotate(tf.constant(picture[None, ..., None] / 127.5 - 1, tf.float32), [2]))[0, ..., 0]
     np.testing.assert_allclose(two[:, :side], np.rint(np.clip(made / 2 + 0.5, 0, 1) * 255), atol=1)
     np.testing.assert_allclose(two[:, side + gap :], turns[:, :side], atol=1)
-    with pytest.raises(UserError, match="pose: there are poses 0 to"):
-        tool.main(["translate", "run", "in.png", "out.png", "--pose", "99"])
-    with pytest.raises(UserError, match="this run's model has rotate"):
-        tool.main(["translate", "run", "in.png", "out.png", "--by", "to_x"])
+    Path("run/config.json").write_text(json.dumps({**record, "data": {"pose_names": ["-60", "left", "0", *"abcdef"[: poses - 3]]}}))
+    assert tool.main(["translate", "run", "in.png", "named.png", "--pose", "0", "-60"]) == 0
+    np.testing.assert_array_equal(np.asarray(Image.open("named.png")), two)
+    for words, said in (
+        (["--pose", "99"], "--pose 99: this run's poses are -60, left, 0"),
+        (["--by", "to_x"], "this run's model translates by rotate"),
+        (["--seed", "1"], "--seed: rotate of this run's model takes no seed"),
+    ):
+        with pytest.raises(UserError, match=said):
+            tool.main(["translate", "run", "in.png", "out.png", *words])
+    with pytest.raises(UserError, match=r"other images: serve\(NAME, ...\), with one of serving_default, rotate"):
+        game.sample([1])

@@ -307,7 +307,7 @@ def test_srgan_starts_from_a_run_of_srresnet(run, tmp_path):
     assert not same(weights(game.generator), kept)
     train.begin(game, options.init)
     assert same(weights(game.generator), kept) and same(weights(game.averaged), kept)
-    with pytest.raises(UserError, match="another network"):
+    with pytest.raises(UserError, match=r"another network than this model's \([\d,]+\); .*width 4 there, 6 here; make these alike"):
         train.begin(tiny("srgan", width=6), str(run))
 
 

@@ -137,6 +137,7 @@ def test_generate(run, inside, capsys):
 def test_export_writes_the_next_version(run, capsys):
     assert tool.main(["export", str(run), "--checkpoint", "4"]) == 0
     assert capsys.readouterr().out.strip().endswith("export/acgan/2")
+    assert "serves version 2" in (run / "README.md").read_text()
     latent = tf.zeros([1, 100]), tf.constant([1], tf.int64)
     two, one = (tf.saved_model.load(str(run / "export" / "acgan" / v)).signatures["serving_default"] for v in ("2", "1"))
     assert np.abs(two(latent=latent[0], label=latent[1])["image"] - one(latent=latent[0], label=latent[1])["image"]).max() > 0
@@ -414,6 +415,8 @@ def test_float16_on_a_cpu_warns(inside, capsys):
         (["export", "RUN", "--checkpoint", "5"], ["no checkpoint 5", "4", "6"]),
         (["generate", "RUN", "--label", "10"], ["--label 10", "classes 0 to 9"]),
         (["generate", "RUN", "--count", "0"], ["--count 0"]),
+        (["generate", "RUN", "--cout", "3"], ["--count INT", "all options: zoo generate --help"]),
+        (["generate", "RUN", "--label", "a"], ["--label 'a': takes {[INT", "all options: zoo generate --help"]),
         (["generate", "RUN", "--columns", "0"], ["--columns 0"]),
         (["generate", "RUN", "--truncation", "0"], ["--truncation 0.0", "more than 0"]),
         (["generate", "RUN", "--truncation", "-1"], ["--truncation -1.0", "more than 0"]),

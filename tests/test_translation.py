@@ -231,13 +231,22 @@ def test_a_whole_run_of_a_translator(run, capsys):
     assert (
         "25 held-out examples" in card
         and "| cycle error | lower |" in card
-        and "to_x(image), to_x_png(image_bytes)" in card
+        and "| `to_x` | `image float32 [n, height, width, 3]` |" in card
+        and 'model.serve("to_y", image=...)' in card
+        and "below them their translations, and these translated back" in card
         and "zoo generate" not in card
     )
     assert tool.main(["evaluate", str(run)]) == 0
     assert "cycle_error" in capsys.readouterr().out
+    assert tool.main(["evaluate", str(run), "--metrics", "cycle_error"]) == 0
+    said = capsys.readouterr().out
+    assert "cycle_error" in said and "translated " not in said
+    with pytest.raises(UserError, match="does not allow to measure psnr_x"):
+        tool.main(["evaluate", str(run), "--metrics", "psnr_x"])
+    with pytest.raises(UserError, match="no metric 'translate'; did you mean 'translated'"):
+        tool.main(["evaluate", str(run), "--metrics", "translate"])
     for command in (["generate"], ["analyse"], ["usefulness"], ["evaluate", "--metrics", "frechet"]):
-        with pytest.raises(UserError, match=f"zoo {command[0]}.*makes images of other images, not of noise; .* to_y, "):
+        with pytest.raises(UserError, match=f"zoo {command[0]}.*images of other images.*zoo translate RUN PICTURE OUT.png; .*cycle_error"):
             tool.main([command[0], str(run), *command[1:]])
 
 
@@ -251,19 +260,26 @@ def test_a_picture_is_translated_as_the_model_is_served(run, inside, capsys):
     game, found = zoo.load(run), {}
     for words, by in ((), "to_y"), (("--by", "to_x"), "to_x"):
         assert tool.main(["translate", str(run), "in.png", "made/out.png", *words]) == 0
-        assert f"by {by}, 18x13 pixels, in made/out.png" in capsys.readouterr().out
+        assert f"in.png (18x13) by {by} in made/out.png" in capsys.readouterr().out
         found[by] = np.asarray(Image.open("made/out.png"))
-        served = number(game.exports()[by][0](tf.constant(picture[None], tf.float32) / 255)["image"])[0]
+        served = number(game.serve(by, image=picture[None] / 255)["image"])[0]
         np.testing.assert_array_equal(found[by], np.rint(served * 255))
     assert np.abs(found["to_x"].astype(int) - found["to_y"]).max() > 5
     for words, said in (
         (["none.png", "out.png"], "none.png cannot be read"),
         (["in.png", "out.gif"], "out.gif: a picture is written as PNG"),
-        (["in.png", "out.png", "--by", "sideways"], "--by sideways: this run's model has to_y, to_x"),
-        (["in.png", "out.png", "--pose", "1"], "--pose: this run's model knows no poses"),
+        (["in.png", "out.png", "--by", "sideways"], "--by sideways: this run's model translates by to_y and to_x"),
+        (["in.png", "out.png", "--pose", "1"], "--pose: to_y of this run's model takes no pose; leave it out"),
     ):
         with pytest.raises(UserError, match=said):
             tool.main(["translate", str(run), *words])
+    for signature, given, said in (
+        ("to_z", {}, "no signature 'to_z'; there is: serving_default, to_y, "),
+        ("to_y", {"picture": picture}, "to_y takes image, and was given picture"),
+        ("to_y", {"image": picture / 255}, r"image has shape \[13, 18, 3\]; to_y takes \[None, None, None, 3\]"),
+    ):
+        with pytest.raises(UserError, match=said):
+            game.serve(signature, **given)
 
 
 def test_a_translation_is_read_against_its_own_class_on_any_split():

@@ -105,6 +105,7 @@ class Export:
         game = zoo.load(run, self.checkpoint)
         with runs.writing(run):
             print(export.write(game, run.export_folder))
+            card.renew(run, registry.entry(run.record["model"]), game)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,12 +129,11 @@ class Measured:
     truncation: float | None = None
     """keep the noise of the samples within so many standard deviations (biggan)"""
 
-    def open(self, drawn=True):
-        """(Run, model, Evaluation). drawn: whether it is of images that are made of noise."""
+    def open(self):
+        """(Run, model, Evaluation)."""
         run = runs.Run(self.run)
         game = zoo.load(run, self.checkpoint)
-        if drawn:
-            drawing(game, type(self).__name__.lower())
+        self.check(game)
         truncated(game, self.truncation)
         options = run.record.get("options") or {}
         name, folder = self.data or run.record["data"]["name"], self.data_dir or options.get("data_dir")
@@ -143,6 +143,10 @@ class Measured:
             source = source.few(examples, game.config.seed)
         source = game.prepare(source)
         return run, game, metrics.Evaluation(source, extractor, self.count, split, self.seed, self.live, self.truncation, progress)
+
+    def check(self, game):
+        """Raises UserError where the model does not do what is measured."""
+        drawing(game, type(self).__name__.lower())
 
     def seen_by(self, source, game, options):
         """(Extractor or None, split or None)."""
@@ -172,19 +176,19 @@ class Evaluate(Scored):
 
     metrics: tuple[str, ...] | None = None
     """some of: frechet (fid), kid, inception_score, precision, recall, density, coverage, class_accuracy, ms_ssim, swd, memorisation
-    (default: all that the model, the data and the extractor have)"""
+    or what the model measures of itself (default: all that the model, the data and the extractor have)"""
 
     def __call__(self):
-        for name in self.metrics or ():
-            metrics.known(name)
-        run, game, evaluation = self.open(drawn=bool(self.metrics))
+        run, game, evaluation = self.open()
         asked, say = self.metrics, None
         if asked is None:
-            asked, say = evaluation.possible(game, metrics.METRICS), lambda text: print(text, file=sys.stderr)
+            asked = [*evaluation.possible(game, metrics.METRICS), *game.measures]
+            say = lambda text: print(text, file=sys.stderr)  # noqa: E731
         scores, protocol = evaluation.all(game, asked, say), evaluation.protocol(game.compute_dtype, game.draws)
         if not scores:
-            raise UserError(f"nothing is measured of {run.record['model']}")
-        real, which = evaluation.reference(asked) if game.draws else ({}, f"{protocol['real_images']:,} of the {evaluation.split} split")
+            raise UserError(f"{evaluation.source.name} does not allow to measure {', '.join(asked)}; without --metrics: what it allows")
+        sampled = [name for name in asked if name in metrics.METRICS]
+        real, which = evaluation.reference(sampled) if sampled else ({}, f"{protocol['real_images']:,} of the {evaluation.split} split")
         rows = [[name, f"{value:.4g}", f"{real[name]:.4g}" if name in real else ""] for name, value in scores.items()]
         print(f"{run.folder}, checkpoint {self.checkpoint} (round {game.played:,})")
         print(results.table(["score", "model", "real"] if real else ["score", "model"], rows if real else [row[:2] for row in rows]))
@@ -195,6 +199,12 @@ class Evaluate(Scored):
             run.append_scores(game.played, self.checkpoint, scores, protocol)
             card.renew(run, registry.entry(run.record["model"]), game)
         print(f"\nwritten to {run.folder / 'metrics.jsonl'} and {run.folder / 'README.md'}")
+
+    def check(self, game):
+        for name in self.metrics or ():
+            metrics.known(name, game.measures)
+        if set(self.metrics or ()) - set(game.measures):
+            super().check(game)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -243,8 +253,11 @@ class Usefulness(Measured):
 def drawing(game, what):
     """Raises UserError where a model makes no images of noise."""
     if not game.draws:
-        offered = ", ".join(game.exports())
-        raise UserError(f"zoo {what}: this run's model makes images of other images, not of noise; its SavedModel offers {offered}")
+        way = "upscale" if "upscale" in game.exports() else "translate"
+        raise UserError(
+            f"zoo {what}: this run's model makes images of other images, not of noise: python -m zoo {way} RUN PICTURE OUT.png; what it "
+            f"measures of itself ({', '.join(game.measures)}): python -m zoo evaluate RUN"
+        )
 
 
 def truncated(game, limit):
@@ -332,7 +345,7 @@ class Upscale(Picture):
     def __call__(self):
         game = self.open()
         if not hasattr(game, "enlarged"):
-            raise UserError("zoo upscale: this run's model enlarges no pictures; one that needs `picture` does (python -m zoo list)")
+            raise UserError("zoo upscale: this run's model enlarges no pictures; srresnet and srgan do")
         pixels = self.read(game.config.image_shape[-1])
         made = game.enlarged(pixels)
         self.write(made, f"{pixels.shape[1]}x{pixels.shape[0]} pixels made {made.shape[1]}x{made.shape[0]}")
@@ -344,31 +357,42 @@ class Translate(Picture):
 
     by: str | None = None
     """the signature, where a model has several: to_y, to_x (default: the first)"""
-    pose: tuple[int, ...] | None = None
-    """the poses that are asked for, side by side (default: all of them); for drgan"""
-    seed: int = 0
-    """of the noise, for pix2pix"""
+    pose: tuple[str, ...] | None = None
+    """the poses that are asked for, side by side, by name, or by number where they have none (default: all of them); for drgan"""
+    seed: int | None = None
+    """of the noise, for pix2pix (default: 0)"""
 
     def __call__(self):
         game = self.open()
         offered = game.exports()
         ways = [name for name in offered if f"{name}_png" in offered]
         if not ways:
-            raise UserError("zoo translate: this run's model makes no pictures of others; cyclegan, pix2pix, drgan and vae do")
-        if self.by not in (None, *ways):
-            raise UserError(f"--by {self.by}: this run's model has {', '.join(ways)}")
-        function, (image, *conditions) = offered[self.by or ways[0]]
-        names = [spec.name for spec in conditions]
-        if self.pose and "pose" not in names:
-            raise UserError("--pose: this run's model knows no poses; leave it out")
-        poses = self.pose or tuple(range(game.config.num_poses)) if "pose" in names else (0,)
-        asked = {"pose": poses, "seed": [self.seed]}
+            raise UserError("zoo translate: this run's model makes no pictures of others; cyclegan, pix2pix, drgan, autoencoder and vae do")
+        way = self.by or ways[0]
+        if way not in ways:
+            raise UserError(f"--by {self.by}: this run's model translates by {' and '.join(ways)}")
+        _, (image, *others) = offered[way]
+        wanted = {spec.name for spec in others}
+        for name in ("pose", "seed"):
+            if getattr(self, name) is not None and name not in wanted:
+                raise UserError(f"--{name}: {way} of this run's model takes no {name}; leave it out")
+        asked = {"pose": self.poses(game) if "pose" in wanted else [0], "seed": [self.seed or 0]}
         pixels = self.read(image.shape[-1])
-        if image.shape[1] is not None:
+        size = f"{pixels.shape[1]}x{pixels.shape[0]}"
+        if image.shape[1] is not None and pixels.shape != tuple(image.shape[1:]):
             pixels = data.resized(pixels, tuple(image.shape[1:]))
-        given = tf.repeat(tf.cast(pixels, tf.float32)[None] / 255, len(poses), axis=0)
-        made = function(given, *(tf.constant(asked[name], tf.int64) for name in names))["image"].numpy()
-        self.write(callbacks.grid(made, len(made)), f"{self.picture} by {self.by or ways[0]}, {made.shape[2]}x{made.shape[1]} pixels,")
+            size += f", cut to its middle and resized to {pixels.shape[1]}x{pixels.shape[0]},"
+        given = tf.repeat(tf.cast(pixels, tf.float32)[None] / 255, len(asked["pose"]), axis=0)
+        made = game.serve(way, image=given, **{name: asked[name] for name in wanted})["image"].numpy()
+        self.write(callbacks.grid(made, len(made)), f"{self.picture} ({size}) by {way}")
+
+    def poses(self, game):
+        """Numbers of the poses that are asked for."""
+        numbers = range(game.config.num_poses)
+        names = runs.Run(self.run).record["data"].get("pose_names") or list(map(str, numbers))
+        if wrong := [name for name in self.pose or () if name not in names]:
+            raise UserError(f"--pose {wrong[0]}: this run's poses are {', '.join(names)}")
+        return [names.index(name) for name in self.pose] if self.pose else list(numbers)
 
 
 def progress(what):
@@ -381,8 +405,7 @@ COMMANDS = (List, Generate, Translate, Upscale, Evaluate, Compare, Analyse, Usef
 
 def main(argv=None):
     """One of the commands, from the command line; returns the exit status."""
-    kind = command.union(COMMANDS)
-    command.parse(kind, sys.argv[1:] if argv is None else argv, "zoo", __doc__)()
+    command.chosen(COMMANDS, sys.argv[1:] if argv is None else argv, "zoo", __doc__)()
     return 0
 
 

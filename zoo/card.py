@@ -15,6 +15,7 @@ MAIN = ("frechet", "fid")  # the score that has a panel of its own
 NO_TERM = ("_logit", "_gradient_norm", "_accuracy")  # endings of what is logged of a player and is not minimised
 CLASSES = 12  # that are named one by one
 WARNINGS = 8  # that are quoted
+NAMES = {1: "n", 4: ("n", "height", "width", "channels"), 5: ("n", "k", "height", "width", "channels")}  # of sizes that are free, by rank
 MISUSE = (
     "It is for study. Do not make with it the likeness of a real person who has not agreed, do not identify people by it, and do not pass "
     "its images off as photographs or as data. They carry no watermark, and telling generated images from real ones is unreliable: say "
@@ -35,20 +36,22 @@ CATALOG = "https://www.tensorflow.org/datasets/catalog"
 
 def renew(run, entry, game):
     """Writes the card of a `Run` of a model: its registry entry and the model itself."""
-    offers = {name: [spec.name for spec in specs] for name, (_, specs) in game.exports().items()}
-    return write(run, entry.paper, entry.line, "label" in game.conditions, None if game.draws else offers)
+    offers = {name: [f"{spec.name} {spec.dtype.name} {_shape(spec)}" for spec in specs] for name, (_, specs) in game.exports().items()}
+    shown = (type(game).preview.__doc__ or "").partition("\n")[0]
+    return write(run, entry.paper, entry.line, "label" in game.conditions, None if game.draws else offers, shown)
 
 
-def write(run, paper, line, by_class=False, offers=None):
+def write(run, paper, line, by_class=False, offers=None, shown=""):
     """Writes the card of a `Run` and its curve.png; returns the card's path.
 
     paper: system, authors, year, arXiv id; line: what the model is, one line (both as its registry entry has them). by_class: its images
-    are asked for by `label`. offers: of a model that makes images of images, signature -> names of its inputs.
+    are asked for by `label`. offers: of a model that makes images of images, signature -> its inputs, each with its type and shape.
+    shown: what its grids show, one line.
     """
     measured = results.measured(run)
     parts = [
         _title(run, paper, line, by_class, "was trained with" if offers else "makes"),
-        _samples(run),
+        _samples(run, shown),
         _scores(measured),
         _curve(run, measured),
         _made(run),
@@ -83,11 +86,11 @@ def _title(run, paper, line, by_class, makes):
     )
 
 
-def _samples(run):
+def _samples(run, shown):
     if not (path := results.last_grid(run)):
         return ""
     number = int(path.stem.removeprefix("round-"))
-    return f"![samples after round {number:,}](samples/{path.name})\n\nSamples after round {number:,}, not picked."
+    return f"![samples after round {number:,}](samples/{path.name})\n\nAfter round {number:,}, not picked. {_safe(shown)}".rstrip()
 
 
 def _scores(measured):
@@ -103,7 +106,9 @@ def _scores(measured):
             best = min(finite, key=lambda point, key=key: key(point.value), default=points[-1])
             numbers = [f"{digits(point.value)}{_error(point)} | {point.round:,}" for point in (best, points[-1])]
             rows.append(f"| {base(name).replace('_', ' ')} | {results.better(name)} | {' | '.join(numbers)} |")
-        text += [f"### {_measured(fields)}", "\n".join(rows), f"Protocol: {_safe(spoken(fields))}."]
+        alike = [other for other in map(json.loads, measured) if _measured(other) == _measured(fields)]
+        heading = _measured(fields) + f", {fields.get('precision')}" * (len(alike) > 1)
+        text += [f"### {heading}", "\n".join(rows), f"Protocol: {_safe(spoken(fields))}."]
     return "\n\n".join(text)
 
 
@@ -192,6 +197,8 @@ def _data(run):
     names = data["class_names"]
     some = ", ".join(_safe(name) for name in (names or ())[:CLASSES]) + (", ..." if len(names or ()) > CLASSES else "")
     classes = f" {len(names):,} classes: {some}." if names else " No classes."
+    if poses := data.get("pose_names"):
+        classes += f" {len(poses):,} poses, numbered from 0: {', '.join(map(_safe, poses))}."
     short = data["name"].partition("/")[0]
     if data["name"].startswith("folder:"):
         licence = "The pictures are a folder of whoever trained it: their rights are with those who made them, and with the people on them."
@@ -256,16 +263,17 @@ def _use(run, by_class, offers):
 model = zoo.load({json.dumps(folder)}{', checkpoint="best"' if best else ""})
 images = model.sample({arguments})  # float32 [3, {", ".join(map(str, config["image_shape"]))}] in [0, 1]"""
     if offers:
-        signature, inputs = next(iter(offers.items()))
-        python = f"""import tensorflow as tf
+        first = next(name for name in offers if f"{name}_png" in offers)
+        given = ", ".join(f"{text.split()[0]}=..." for text in offers[first])
+        python = f"""import zoo
 
-signatures = tf.saved_model.load({json.dumps(f"{run.export_folder}/{_exports(run)[-1]}" if _exports(run) else "EXPORT")}).signatures
-# images are float32 [n, height, width, channels] in [0, 1]; what there is: {", ".join(f"{n}({', '.join(i)})" for n, i in offers.items())}
-found = signatures["{signature}"]({", ".join(f"{name}=..." for name in inputs)})"""
+model = zoo.load({json.dumps(folder)}{', checkpoint="best"' if best else ""})
+image = model.serve("{first}", {given})["image"]  # float32 in [0, 1]"""
     steps = max([config["steps"], *(row["round"] for row in run.looks)])
     shell = [f"{sample}  # a grid{'; --label 0 for one class' * by_class}"]
     if offers:
-        shell = [f"python -m zoo {'upscale' if 'upscale' in offers else 'translate'} {quoted} picture.png out.png"]
+        way = "upscale" if "upscale" in offers else "translate"
+        shell = [f"python -m zoo {way} {quoted} picture.png out.png{' --checkpoint best' * bool(best)}"]
     versions = _exports(run)
     if versions:
         place = shlex.quote(str(run.export_folder))
@@ -276,7 +284,18 @@ found = signatures["{signature}"]({", ".join(f"{name}=..." for name in inputs)})
     else:
         shell.append(f"python -m zoo export {quoted}  # a SavedModel for TensorFlow Serving")
     shell.append(f"{run.resume_command} --steps {2 * steps}  # trains on")
-    return f"## Use\n\n{_code('sh', chr(10).join(shell))}\n\n{_code('python', python)}"
+    return f"## Use\n\n{_code('sh', chr(10).join(shell))}\n\n{_code('python', python)}{_signatures(offers)}"
+
+
+def _signatures(offers):
+    """A table of what is served by a model that makes images of images."""
+    if not offers:
+        return ""
+    domains = " x is the domain of trainA, y that of trainB." if "to_y" in offers else ""
+    rows = ["| signature | inputs |", "|---|---|"]
+    rows += [f"| `{name}` | {', '.join(f'`{text}`' for text in inputs)} |" for name, inputs in offers.items()]
+    table = "\n".join(rows)
+    return f"\n\nSignatures, also of the SavedModel; images are in [0, 1], bytes are those of PNG files.{domains}\n\n{table}"
 
 
 def _versions(run):
@@ -313,6 +332,10 @@ def _code(language, text):
 
 def _size(shape):
     return "x".join(map(str, shape))
+
+
+def _shape(spec):
+    return f"[{', '.join(str(size or name) for size, name in zip(spec.shape, NAMES[len(spec.shape)]))}]"
 
 
 def _setting(value):

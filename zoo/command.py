@@ -26,9 +26,12 @@ def parse(kind, argv, prog, description, default=None):
         raise
 
 
-def union(commands):
-    """The dataclasses as subcommands, each under its class's name in lower case."""
-    return Union[tuple(Annotated[c, tyro.conf.subcommand(c.__name__.lower())] for c in commands)]
+def chosen(commands, argv, prog, description):
+    """An instance of one of the dataclasses, each of which is a subcommand under its class's name in lower case."""
+    named = {kind.__name__.lower(): kind for kind in commands}
+    if argv and argv[0] in named:  # alone: what is offered for a mistyped option is of this one
+        return parse(named[argv[0]], argv[1:], f"{prog} {argv[0]}", None)
+    return parse(Union[tuple(Annotated[kind, tyro.conf.subcommand(name)] for name, kind in named.items())], argv, prog, description)
 
 
 def run(main, prog):
@@ -55,6 +58,9 @@ def _one_line(text):
     lines = [line for line in lines if line.strip("─ ")]
     if lines and lines[0].endswith("─"):  # the box's title
         lines = lines[1:]
-    text = re.sub(r"\x1b\[[0-9;]*m", "", " ".join(lines))
+    text = re.sub(r"\x1b\[[0-9;]*m|\[/?bold\]", "", " ".join(lines))
     text = re.sub(r" *Argument helptext: *", "; ", text)
-    return re.sub(r" *For full helptext, (?:run|see) (.*)$", r"; all options: \1", text)
+    wrong = r"Error parsing (\S+): no type matching (.*) could be instantiated from \[(.*?)\]\. Got errors: .*?(?=; \S+ \{|$)"
+    text = re.sub(wrong, lambda found: f"{found[1]} {found[3].replace(',', ' ')}: takes {found[2]}", text)
+    text = re.sub(r"\{None\}\|", "", text).replace(" (default: None)", "")
+    return re.sub(r"[. ]*For full helptext, (?:run|see):? (.*)$", r"; all options: \1", text)

@@ -129,7 +129,8 @@ class Comparison:
                 f"--count {count}: the runs share scores of {_listed(set(map(_images, shared)))} images; "
                 f"measure others on each: python -m zoo evaluate RUN --count {count}"
             )
-        return sorted(fitting, key=_images, reverse=True)
+        exact = lambda protocol: json.loads(protocol).get("precision") == "float32"  # noqa: E731 -- as `evaluate` measures
+        return sorted(fitting, key=lambda protocol: (_images(protocol), exact(protocol)), reverse=True)
 
     def _apart(self):
         """Why there is no shared protocol: the fields that differ from the one that most runs have, and what to type."""
@@ -146,7 +147,7 @@ class Comparison:
         if {"data", "image_shape"} & set(fields):
             cure = "scores against other data or at another size do not compare: leave those runs out"
         else:
-            cure = f"measure each by one protocol: python -m zoo evaluate RUN --count {wanted.get('fake_images')}"
+            cure = f"measure each by one protocol: python -m zoo evaluate RUN --count {_images(json.dumps(wanted))}"
             cure += "".join(f" --{field} {wanted[field]}" for field in ("split", "seed") if field in fields)
         return f"the runs' scores have no protocol in common: {'; '.join(told)}; {cure}"
 
@@ -333,7 +334,8 @@ def _differ(records):
     settings = []
     for record in records:
         fields = {name: value for name, value in record["config"].items() if name not in ("steps", "every")}  # their length is in `images`
-        settings.append({**fields, **{name: record.get(name) for name in ("replicas", "xla")}})
+        begun = {"init": record.get("options", {}).get("init")}
+        settings.append({**fields, **{name: record.get(name) for name in ("replicas", "xla")}, **begun})
     for name in dict.fromkeys(name for fields in settings for name in fields):
         values = [fields.get(name) for fields in settings]
         if len({json.dumps(fields[name]) for fields in settings if name in fields}) > 1:
@@ -356,8 +358,9 @@ def _winners(comparison, name, cells):
 
 
 def _images(protocol):
-    """How many generated images a protocol (as JSON) takes."""
-    return json.loads(protocol).get("fake_images", 0)
+    """How many images a protocol (as JSON) takes: generated ones, or where it measures what is made of real ones, those."""
+    fields = json.loads(protocol)
+    return fields.get("fake_images") or fields.get("real_images", 0)
 
 
 def _short(title):

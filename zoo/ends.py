@@ -36,6 +36,71 @@ def within(values, count, name, those):
     require(tf.reduce_all((values >= 0) & (values < count)), f"{name}: there are {those} 0 to {count - 1}")
 
 
+def asked(game, seed, truncation, conditions):
+    """What `Game.sample` is asked for, as tensors of a row a seed. UserError: see there."""
+    if not game.draws:
+        raise UserError(f"this model makes images of other images: serve(NAME, ...), with one of {', '.join(game.exports())}")
+    seed = tf.convert_to_tensor(seed, tf.int64)
+    conditions = {name: tf.convert_to_tensor(value, tf.int64) for name, value in conditions.items()}
+    if missing := [name for name in game.conditions if name not in conditions]:
+        raise UserError(f"{missing[0]} is missing; this model needs one for each seed")
+    if unasked := [name for name in conditions if name not in game.conditions]:
+        raise UserError(f"{unasked[0]}: this model does not ask for it; leave it out")
+    game.known(conditions)
+    if tf.executing_eagerly() and (unlike := [name for name, value in conditions.items() if value.shape != seed.shape]):
+        raise UserError(f"{len(seed)} seeds and {unlike[0]} of shape {list(conditions[unlike[0]].shape)}: there must be one for each seed")
+    if truncation is not None and not game.truncates:
+        raise UserError("this model was not made for truncation; leave it out")
+    if truncation is not None:
+        truncation = tf.convert_to_tensor(truncation, tf.float32)
+        require(tf.reduce_all(truncation > 0), "truncation must be more than 0; 0.5 is strong, 2 weak, none is without it")
+        truncation = tf.broadcast_to(truncation, tf.shape(seed))
+    return seed, truncation, conditions
+
+
+def answer(offered, signature, inputs):
+    """The outputs of one of the signatures that are offered (see `Game.exports`) for inputs by name. UserError: see `Game.serve`."""
+    if signature not in offered:
+        raise UserError(f"there is no signature '{signature}'; there is: {', '.join(offered)}")
+    function, specs = offered[signature]
+    if set(inputs) != (names := {spec.name for spec in specs}):
+        raise UserError(f"{signature} takes {', '.join(sorted(names))}, and was given {', '.join(sorted(inputs)) or 'nothing'}")
+    given = [tf.convert_to_tensor(inputs[spec.name], spec.dtype) for spec in specs]
+    for value, spec in zip(given, specs):
+        if not spec.shape.is_compatible_with(value.shape):
+            raise UserError(f"{spec.name} has shape {list(value.shape)}; {signature} takes {list(spec.shape)}")
+    return function(*given)
+
+
+def drawing(game):
+    """The signatures of a model that makes images of noise, and those of its discriminator where it has one."""
+    conditions = [tf.TensorSpec([None], tf.int64, name) for name in game.conditions]
+    drawn = [tf.TensorSpec([None], tf.int64, "seed"), *conditions]
+    drawn += [tf.TensorSpec([None], tf.float32, "truncation")] if game.truncates else []
+
+    def serving_default(latent, *values):
+        known = game.known(dict(zip(game.conditions, values)))
+        return {"image": to_unit(game.draw(game.averaged, latent, **known))}
+
+    def sample(*values):
+        return {"image": game.sample(**dict(zip([spec.name for spec in drawn], values)))}
+
+    def png(*values):
+        return {"image_bytes": encoded(sample(*values)["image"])}
+
+    latent = tf.TensorSpec([None, game.config.latent_dim], tf.float32, "latent")
+    offered = {"serving_default": (serving_default, [latent, *conditions]), "sample": (sample, drawn), "png": (png, drawn)}
+    if not game.discriminator:
+        return offered
+    judged = [tf.TensorSpec([None], tf.int64, i.name) for i in game.discriminator.inputs if i.dtype == "int64"]
+
+    def discriminate(image, *values):
+        return game.discriminate(image, **game.known(dict(zip([spec.name for spec in judged], values))))
+
+    image = tf.TensorSpec([None, *game.config.image_shape], tf.float32, "image")
+    return {**offered, "discriminate": (discriminate, [image, *judged])}
+
+
 def translating(name, function, shape, *more):
     """Signatures `name` and `name_png` of a function of images in [-1, 1], of `shape`, to such; more: specs of what else it takes."""
 

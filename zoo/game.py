@@ -5,7 +5,6 @@ import tensorflow as tf
 
 from zoo import augment, ends, losses, optimizers
 from zoo.bookkeeping import Ledger, Randomness
-from zoo.errors import UserError
 from zoo.settings import Config
 
 __all__ = ["Config", "Game"]
@@ -76,9 +75,9 @@ class Game(keras.Model):
         return {"g_adversarial": self.g_adversarial(self.judge(fake, batch))}
 
     def preview(self, batch):
-        """Samples of the averaged generator in [0, 1], always from the same noise, and the columns of their grid.
+        """Samples of the averaged generator, always from the same noise; with classes, a row a class, the same noise down each column.
 
-        With classes: one row a class (at most ten), and the same noise down each column.
+        Images in [0, 1], of at most ten classes, and the columns of their grid.
         """
         if "label" not in self.conditions:
             return self.sample(tf.range(64, dtype=tf.int64)), 8
@@ -88,34 +87,7 @@ class Game(keras.Model):
 
     def exports(self):
         """Signatures for serving: name -> (function of tensors, their specs). Images are [0, 1] out there."""
-        conditions = [tf.TensorSpec([None], tf.int64, name) for name in self.conditions]
-        drawn = [tf.TensorSpec([None], tf.int64, "seed"), *conditions]
-        drawn += [tf.TensorSpec([None], tf.float32, "truncation")] if self.truncates else []
-
-        def serving_default(latent, *values):
-            asked = self.known(dict(zip(self.conditions, values)))
-            return {"image": ends.to_unit(self.draw(self.averaged, latent, **asked))}
-
-        def sample(*values):
-            return {"image": self.sample(**dict(zip([spec.name for spec in drawn], values)))}
-
-        def png(*values):
-            return {"image_bytes": ends.encoded(sample(*values)["image"])}
-
-        offered = {
-            "serving_default": (serving_default, [tf.TensorSpec([None, self.config.latent_dim], tf.float32, "latent"), *conditions]),
-            "sample": (sample, drawn),
-            "png": (png, drawn),
-        }
-        if not self.discriminator:
-            return offered
-        judged = [tf.TensorSpec([None], tf.int64, i.name) for i in self.discriminator.inputs if i.dtype == "int64"]
-
-        def discriminate(image, *values):
-            return self.discriminate(image, **self.known(dict(zip([spec.name for spec in judged], values))))
-
-        image = tf.TensorSpec([None, *self.config.image_shape], tf.float32, "image")
-        return {**offered, "discriminate": (discriminate, [image, *judged])}
+        return ends.drawing(self)
 
     def discriminate(self, image, **conditions):
         """What the discriminator says of images in [0, 1]: `realness` logits [n], and whatever other heads it has."""
@@ -180,25 +152,16 @@ class Game(keras.Model):
         truncation: see `latents`; one number, or one a row. Raises UserError for a label that there is not, or not one a row, and for a
         truncation that is not above 0.
         """
-        seed = tf.convert_to_tensor(seed, tf.int64)
-        conditions = {name: tf.convert_to_tensor(value, tf.int64) for name, value in conditions.items()}
-        if missing := [name for name in self.conditions if name not in conditions]:
-            raise UserError(f"{missing[0]} is missing; this model needs one for each seed")
-        if unasked := [name for name in conditions if name not in self.conditions]:
-            raise UserError(f"{unasked[0]}: this model does not ask for it; leave it out")
-        self.known(conditions)
-        if tf.executing_eagerly() and (unlike := [name for name, value in conditions.items() if value.shape != seed.shape]):
-            raise UserError(
-                f"{len(seed)} seeds and {unlike[0]} of shape {list(conditions[unlike[0]].shape)}: there must be one for each seed"
-            )
-        if truncation is not None and not self.truncates:
-            raise UserError("this model was not made for truncation; leave it out")
-        if truncation is not None:
-            truncation = tf.convert_to_tensor(truncation, tf.float32)
-            ends.require(tf.reduce_all(truncation > 0), "truncation must be more than 0; 0.5 is strong, 2 weak, none is without it")
-            truncation = tf.broadcast_to(truncation, tf.shape(seed))
+        seed, truncation, conditions = ends.asked(self, seed, truncation, conditions)
         network = (self.generator or self.discriminator) if live else self.averaged
         return ends.to_unit(self.draw(network, self.latents(seed, truncation), **conditions))
+
+    def serve(self, signature, **inputs):
+        """What a server would answer: {name: tensor}. signature: one of `exports`; inputs: arrays, see there.
+
+        Raises UserError for a signature or an input that there is not, or that is missing or of another shape.
+        """
+        return ends.answer(self.exports(), signature, inputs)
 
     def augmented(self, images):
         """As the discriminator sees them: changed at random where the configuration asks for it."""

@@ -84,6 +84,7 @@ def table():
     rows = []
     for name in names():
         found = entry(name)
-        size = "x".join(map(str, found.config.image_shape)) if found.config.image_shape else "any"
+        usual = f"multiples of {found.config.multiple}" if found.config.multiple > 1 else "any"
+        size = "x".join(map(str, found.config.image_shape)) if found.config.image_shape else usual
         rows.append((name, ", ".join(found.model.batch_keys), size, found.paper, found.line))
-    return results.table(("name", "needs", "images", "paper", ""), rows)
+    return results.table(("name", "needs", "images", "paper", "what it is"), rows)

@@ -85,7 +85,7 @@ def _from_folder(name, image_shape, needs):
         return Domains(about["name"], about["version"], *(_held(side, **about) for side in sides))
     if "pose" in needs:
         images, labels, identities, poses, names, digest = _folder.poses(path, image_shape)
-        about.update(version=f"{len(images)} pictures, {digest}", class_names=tuple(identities), num_poses=len(names))
+        about.update(version=f"{len(images)} pictures, {digest}", class_names=tuple(identities), pose_names=tuple(names))
         return _held({"train": {"image": images, "label": labels, "pose": poses}}, ("image", "label", "pose"), **about)
     images, labels, classes, digest = _folder.read(path, image_shape)
     arrays = {"image": images} if labels is None else {"image": images, "label": labels}
@@ -229,7 +229,7 @@ def _from_builder(name, builder, image_shape, needs):
         sizes=sizes,
         examples=examples,
         keys=keys,
-        num_poses=features["pose"].num_classes if "pose" in known else None,
+        pose_names=tuple(features["pose"].names) if "pose" in known else None,
         **about,
     )
 

@@ -105,6 +105,13 @@ def poses(path, image_shape=None):
             f"{path / alone[0]} has pictures of one pose only{f', and so have {len(alone) - 1} more' if alone[1:] else ''}; "
             f"a pose is what a file's name begins with, and there are: {', '.join(names[:SHOWN])}{', ...' if names[SHOWN:] else ''}"
         )
+    lone = [name for i, name in enumerate(names) if len(set(labels[seen == i])) < 2]
+    if 2 * len(lone) > len(names):
+        print(
+            f"warning: {len(lone)} of {len(names)} poses in {path} are those of one identity only ({', '.join(lone[:SHOWN])}); "
+            "a pose is what a file's name begins with, up to the first _ - . or blank, and the same for all: IDENTITY/left_1.jpg",
+            file=sys.stderr,
+        )
     return _images(path, [f for f, _ in files], image_shape), labels, identities, seen, names, _digest(path, [f for f, _ in files])
 
 
@@ -167,13 +174,16 @@ def _refuse(bad, count):
 
 def _images(path, files, image_shape=None, said=None, halves=False):
     """Pictures as uint8 [n, h, w, c], or with `halves` the left and the right one of each; what had to be changed is said in one line."""
-    bad, converted = [], collections.Counter(said)
-    sizes, grey = _headers(files)
+    bad, (sizes, grey) = [], _headers(files)
     if halves:
         _refuse([f"{file} ({w}x{h}: halves of different sizes)" for file, (w, h) in zip(files, sizes) if w % 2], len(files))
+        if upright := [(file, w, h) for file, (w, h) in zip(files, sizes) if w <= h]:
+            file, w, h = upright[0]
+            said = {f"not wider than high, halved all the same ({file.name}: {w // 2}x{h}): are they pairs, side by side?": len(upright)}
         sizes = [(width // 2, height) for width, height in sizes]
     size = (image_shape[1], image_shape[0]) if image_shape else sizes[0] if len(set(sizes)) == 1 else (SIDE, SIDE)
     channels = image_shape[-1] if image_shape else 1 if all(grey) else 3
+    converted = collections.Counter(said)
     pixels = np.empty((1 + halves, len(files), size[1], size[0], channels), np.uint8)
     for i, file in enumerate(files):
         try:

@@ -28,7 +28,7 @@ class Source:
     class_names: tuple[str, ...] | None
     examples: Callable  # split -> tf.data.Dataset of {"image": uint8, ...}, each at `image_shape`
     keys: tuple[str, ...] = ()  # what an example holds; default: `image`, and `label` where there are classes
-    num_poses: int | None = None
+    pose_names: tuple[str, ...] | None = None
     labelled: dict | None = None  # the few images (`image`, `label`) that come with labels; all others then have none
     vary: Callable | None = None  # (example, seed, whether to train on) -> the example as it looks this time
     beside: str = ""  # folder beside the data that can be written, for what is made from them; the temporary one where none can
@@ -50,7 +50,8 @@ class Source:
     @property
     def decides(self):
         """What the data decide of a configuration: field -> value."""
-        return {"image_shape": self.image_shape, "num_classes": self.num_classes, "num_poses": self.num_poses}
+        poses = len(self.pose_names) if self.pose_names else None
+        return {"image_shape": self.image_shape, "num_classes": self.num_classes, "num_poses": poses}
 
     def batches(self, batch_size, seed=0, start=0, split="train"):
         """Endless batches in shuffled order, from number `start` on. Short ones are dropped, so all have one shape."""
@@ -346,6 +347,10 @@ class Domains:
     @property
     def class_names(self):
         return self.x.class_names
+
+    @property
+    def pose_names(self):
+        return None
 
     @property
     def num_classes(self):

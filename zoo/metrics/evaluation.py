@@ -151,12 +151,16 @@ class Evaluation:
         return {name: value for name, value in found.items() if base(name) in asked or base(name) not in METRICS}
 
     def all(self, game, metrics, say=None):
-        """{name: value}: scores of the model's samples, where it makes images of noise, and what it measures itself."""
-        found = self.scores(self.samples(game), metrics, say) if game.draws else {}
+        """{name: value}: of metrics, which may be of the model's samples or what it measures itself (`Game.measures`)."""
+        own = [name for name in metrics if name in game.measures]
+        sampled = [name for name in metrics if name not in own]
+        found = self.scores(self.samples(game), sampled, say) if sampled else {}
+        if not own:
+            return found
         classify = None
         if self.extractor and self.extractor.classes:
             classify = lambda images: self.extractor(images)["probabilities"].argmax(1)  # noqa: E731
-        return found | (game.scores(self.held, classify) if game.measures else {})
+        return found | {name: value for name, value in game.scores(self.held, classify).items() if name in own}
 
     def named(self, name, scores):
         """A metric's full name among scores: `frechet` -> `frechet[classifier-mnist-1a2b]`, or `fid`; None where it is missing."""
@@ -195,7 +199,7 @@ class Evaluation:
 
     def during_training(self, game, best):
         """The metrics that are cheap enough for every look, and `best`. UserError where that one is not to be had."""
-        cheap = self.possible(game, CHEAP)
+        cheap = [*self.possible(game, CHEAP), *game.measures]
         if best in game.measures:
             return cheap
         if not game.draws:

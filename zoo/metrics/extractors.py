@@ -181,7 +181,9 @@ def kept(path, source):
     if about["data"] != source.name or shape[-1] != source.image_shape[-1] or (not rotations and about["classes"] != source.num_classes):
         made = f"{about['data']} ({'x'.join(map(str, shape))}, {about['classes']} classes)"
         raise UserError(f"{path} was made for {made}, and the data are {source.name}; --extractor classifier makes one for them")
-    task = f"to tell quarter turns of {source.name} ({rotations})" if rotations else f"on the labels of {source.name}"
+    names = source.class_names or ()
+    task = f"to tell {' from '.join(names)} in {source.name}" if len(names) == 2 else f"on the labels of {source.name}"
+    task = f"to tell quarter turns of {source.name} ({rotations})" if rotations else task
     return Extractor(
         name=f"{_title(about)}-{sha256[:4]}",
         sha256=sha256,

@@ -70,6 +70,7 @@ class Autoencoder(game.Game):
         return network.get_layer("decoder")({"latent": latent}, training=False)
 
     def preview(self, batch):
+        """Images, below them their reconstructions; then samples of noise."""
         again = self.averaged({"image": batch["image"]}, training=False)
         return ends.rows_of([batch["image"], again], self.sample(tf.range(32, dtype=tf.int64)))
 

@@ -122,6 +122,7 @@ class VAE(game.Game):
         return self.draw(self.averaged, code)
 
     def preview(self, batch):
+        """Images, below them their reconstructions; then samples of noise."""
         return ends.rows_of([batch["image"], self.reconstructed(batch["image"])], self.sample(tf.range(32, dtype=tf.int64)))
 
     def exports(self):
