@@ -15,7 +15,6 @@ MAIN = ("frechet", "fid")  # the score that has a panel of its own
 NO_TERM = ("_logit", "_gradient_norm", "_accuracy")  # endings of what is logged of a player and is not minimised
 CLASSES = 12  # that are named one by one
 WARNINGS = 8  # that are quoted
-NAMES = {1: "n", 4: ("n", "height", "width", "channels"), 5: ("n", "k", "height", "width", "channels")}  # of sizes that are free, by rank
 MISUSE = (
     "It is for study. Do not make with it the likeness of a real person who has not agreed, do not identify people by it, and do not pass "
     "its images off as photographs or as data. They carry no watermark, and telling generated images from real ones is unreliable: say "
@@ -335,7 +334,9 @@ def _size(shape):
 
 
 def _shape(spec):
-    return f"[{', '.join(str(size or name) for size, name in zip(spec.shape, NAMES[len(spec.shape)]))}]"
+    """As `[n, height, width, 3]`: sizes that are free by name."""
+    names = ("n", *["k"] * (spec.shape.rank == 5), "height", "width", "channels")
+    return f"[{', '.join(str(size or name) for size, name in zip(spec.shape, names))}]"
 
 
 def _setting(value):
