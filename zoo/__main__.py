@@ -131,6 +131,7 @@ class Measured:
 
     def open(self):
         """(Run, model, Evaluation)."""
+        metrics.plausible(self.count, self.seed)  # before an extractor is trained
         run = runs.Run(self.run)
         game = zoo.load(run, self.checkpoint)
         self.check(game)

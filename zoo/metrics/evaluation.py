@@ -55,10 +55,7 @@ class Evaluation:
         split = split or ("test" if "test" in source.sizes else "train")
         if split not in source.sizes:
             raise UserError(f"{source.name} has no split '{split}'; there is: {', '.join(source.sizes)}")
-        if count < 2:
-            raise UserError(f"--count {count}: scores compare sets of images; at least 2")
-        if not 0 <= seed < 2**31:
-            raise UserError(f"--seed {seed}: must be from 0 to {2**31 - 1}")
+        plausible(count, seed)
         self.source, self.extractor, self.count, self.split, self.seed, self.live = source, extractor, count, split, seed, live
         self.truncation, self.progress, self._sampler = truncation, progress, (None, None)
 
@@ -223,6 +220,14 @@ class Evaluation:
             raise UserError(
                 f"the model has {game.config.num_classes} classes, and {self.source.name} has labels {found}; name other data: --data"
             )
+
+
+def plausible(count, seed):
+    """Raises UserError for a number of images, or a seed, that makes no sense."""
+    if count < 2:
+        raise UserError(f"--count {count}: scores compare sets of images; at least 2")
+    if not 0 <= seed < 2**31:
+        raise UserError(f"--seed {seed}: must be from 0 to {2**31 - 1}")
 
 
 # -- the scores, each {name: value} of an evaluation and the samples ------------------------------------------------------------------
