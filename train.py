@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 import tyro
 
-from zoo import callbacks, card, command, data, export, game, metrics, registry, runs, scale, summaries, watch
+from zoo import callbacks, card, command, data, ends, export, game, metrics, registry, results, runs, scale, summaries, watch
 from zoo.errors import UserError
 
 RETRIES = 3  # how often a training that has diverged goes back to its last checkpoint
@@ -80,7 +80,7 @@ def parse(argv):
         entry = registry.entry(record["model"])
         config = entry.configured(**registry.settings(record["config"]))
         default = {"config": config, "model": entry.name, "data": record["data"]["name"], "examples": record["data"].get("examples")}
-        default.update(record["options"])
+        default.update(record.get("options", {}))
     elif name:
         entry = registry.entry(name)
         default = {"config": entry.config, "model": entry.name, "data": entry.model.data}
@@ -147,7 +147,7 @@ def main(argv=None):
         return 0
 
     done = model.played
-    exported = run and run.export_folder.exists()
+    exported = run and results.versions(run.export_folder)
     if done >= config.steps and exported:
         raise UserError(f"{run.folder} has played its {done} rounds; to play on: --steps {2 * done}")
     evaluation = measured = None
@@ -215,16 +215,20 @@ def recorded(options, best, config, source, policy, replicas, compiled):
         "replicas": replicas,
         "xla": compiled,
         "options": {  # with which a resumed run finds its data and runs as this one did
-            "data_dir": options.data_dir and os.path.abspath(os.path.expanduser(options.data_dir)),
+            "data_dir": options.data_dir and absolute(options.data_dir),
             "precision": scale.spoken(policy),
             "strategy": "mirrored" if replicas > 1 else "none",
             "xla": "on" if compiled else "off",
             "scores": options.scores,
             "best": best,
-            "init": options.init and os.path.abspath(options.init),
-            "extractor": re.sub("^(file|inception):(.+)", lambda named: f"{named[1]}:{os.path.abspath(named[2])}", options.extractor),
+            "init": options.init and absolute(options.init),
+            "extractor": re.sub("^(file|inception):(.+)", lambda named: f"{named[1]}:{absolute(named[2])}", options.extractor),
         },
     }
+
+
+def absolute(path):
+    return os.path.abspath(os.path.expanduser(path))
 
 
 def plan(entry, model, source, precision, folder):
@@ -309,8 +313,7 @@ def report(run, model, version, rounds):
     if model.draws:
         print(f"sample from it python -m zoo generate {folder} --count 64 --out samples.png")
     else:
-        way = "upscale" if "upscale" in model.exports() else "translate"
-        print(f"use it         python -m zoo {way} {folder} PICTURE OUT.png")
+        print(f"use it         python -m zoo {ends.tool(model.exports())} {folder} PICTURE OUT.png")
     print(f"serve it       docker run -p 8501:8501 -v {mount} -e MODEL_NAME={name} tensorflow/serving")
     print(f"go on with it  {run.resume_command} --steps {2 * rounds}")
 

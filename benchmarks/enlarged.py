@@ -15,6 +15,7 @@ import tyro
 import zoo
 from zoo import callbacks, command, results
 from zoo.data import folder
+from zoo.errors import UserError
 from zoo.models import srgan
 
 
@@ -32,12 +33,18 @@ class Options:
 
 def main(argv=None):
     options = command.parse(Options, sys.argv[1:] if argv is None else argv, "enlarged.py", __doc__)
+    if len(names := {run.name for run in options.runs}) < len(options.runs) or "bicubic" in names:
+        raise UserError("the runs' folders must have names of their own, which are not bicubic")
     games = {run.name: zoo.load(run) for run in options.runs}
+    if wrong := [name for name, game in games.items() if not hasattr(game, "enlarged") or game.config.image_shape[-1] != 3]:
+        raise UserError(f"{wrong[0]}: its model enlarges no colour pictures; give runs of srresnet and srgan")
     files, *_ = folder.pictures(str(options.pictures))
     rows, found = [], {}
     for file in files.get("test", files["train"]):
         true = folder.whole(str(file), 3)
         true = true[: true.shape[0] // srgan.SCALE * srgan.SCALE, : true.shape[1] // srgan.SCALE * srgan.SCALE]
+        if min(true.shape[:2]) < options.side:
+            raise UserError(f"{file} has {true.shape[1]}x{true.shape[0]} pixels; --side {min(true.shape[:2])} fits")
         low = srgan.resized(true, (true.shape[0] // srgan.SCALE, true.shape[1] // srgan.SCALE))
         made = {"bicubic": srgan.resized(low, true.shape[:2]).numpy(), **{name: game.enlarged(low) for name, game in games.items()}}
         for name, picture in made.items():

@@ -18,7 +18,7 @@ from pathlib import Path
 from quality import machine, preset
 from tqdm import tqdm
 
-from zoo import command, registry, results
+from zoo import command, registry, results, runs
 from zoo.errors import UserError
 
 TOP = Path(__file__).parents[1]
@@ -73,7 +73,7 @@ def made(options, name):
         seconds = time.monotonic() - began
         pictures = options.rows.with_suffix("")
         pictures.mkdir(parents=True, exist_ok=True)
-        shutil.copy(sorted(Path(folder, "run", "samples").glob("*.png"))[-1], pictures / f"{name}.png")
+        shutil.copy(results.last_grid(runs.Run(f"{folder}/run")), pictures / f"{name}.png")
         look = json.loads(Path(folder, "run", "metrics.jsonl").read_text().splitlines()[-1])
         scores = {results.base(score): value for score, value in look["scores"].items()}
     return {

@@ -158,7 +158,7 @@ def trained(options, source, model, seed):
     stable = True
     if not (folder / "config.json").exists():
         stable = call(*train, *place, "--run-dir", folder)
-    elif not (folder / "export").exists():
+    elif not results.versions(folder / "export" / model):
         stable = call("train.py", "--resume", folder)
     if not stable:
         return {**this, "command": "python " + " ".join(train), "diverged": True, "last": {}}
@@ -169,7 +169,7 @@ def trained(options, source, model, seed):
         found["best"] = found["last"] if same else evaluated(options, run, "best", source, extractors)
     if seed == 0:
         options.grids.mkdir(parents=True, exist_ok=True)
-        shutil.copy(sorted((folder / "samples").glob("*.png"))[-1], grid(options, this))
+        shutil.copy(results.last_grid(run), grid(options, this))
     return {
         **this,
         "parameters": run.record["parameters"],

@@ -226,6 +226,8 @@ def main():
     parser.add_argument("--turns", type=int, default=10, help="stretches of each style")
     parser.add_argument("--row", choices=ROWS, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.turns < 1:
+        parser.error(f"--turns {options.turns}: at least 1")
     if options.row:
         return work(options.row)
     rows = [name for name in ROWS if not name.startswith("PyTorch") or importlib.util.find_spec("torch")]

@@ -46,6 +46,22 @@ def test_color_is_brightness_saturation_contrast():
     np.testing.assert_allclose(augment.color(IMAGES, SEED), mean + (by_hand - mean) * (0.5 + draw[2]), atol=1e-5)
 
 
+def test_color_changes_the_two_pictures_of_a_pair_alike_and_apart():
+    both = augment.color(tf.concat([IMAGES, 0.5 * IMAGES], 3), SEED).numpy()
+    draw = tf.random.stateless_uniform([3, 8, 1, 1, 1], SEED).numpy()
+    by_hand = []
+    for picture in (IMAGES.numpy(), 0.5 * IMAGES.numpy()):
+        picture = picture + draw[0] - 0.5
+        grey = picture.mean(3, keepdims=True)
+        by_hand.append(grey + (picture - grey) * 2 * draw[1])
+    by_hand = np.concatenate(by_hand, 3)
+    mean = by_hand.mean((1, 2, 3), keepdims=True)
+    np.testing.assert_allclose(both, mean + (by_hand - mean) * (0.5 + draw[2]), atol=1e-5)
+    pair = np.concatenate([np.zeros((8, 4, 4, 1)), np.ones((8, 4, 4, 1))], 3).astype(np.float32)  # grey: neither has a hue
+    apart = np.ptp(augment.color(tf.constant(pair), SEED), axis=3)[:, 0, 0]
+    np.testing.assert_allclose(apart, 0.5 + draw[2, :, 0, 0, 0], atol=1e-5)
+
+
 def test_translation_moves_by_an_eighth_at_most_and_brings_in_zeros():
     changed, seen = augment.translation(IMAGES, SEED).numpy(), set()
     padded = np.pad(IMAGES, [(0, 0), (2, 2), (2, 2), (0, 0)])

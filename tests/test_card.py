@@ -19,7 +19,7 @@ LINE = "The discriminator also names the class"
 
 def written(run, by_class=False):
     """The card's text."""
-    path = card.write(run, PAPER, LINE, by_class)
+    path = card.write(run, PAPER, LINE, ("seed", "label") if by_class else ("seed",))
     assert path == run.folder / "README.md"
     return path.read_text()
 
@@ -222,6 +222,8 @@ def test_what_it_says_to_type_is_understood(run, monkeypatch):
     assert resume == ["python", "train.py", "--resume", "runs/acgan-mnist-0001", "--steps", "1200"]
     assert 'zoo.load("runs/acgan-mnist-0001", checkpoint="best")' in python and "label=[0, 1, 2]" in python
     compile(python, "card", "exec")
+    card.write(run, PAPER, LINE, ("seed", "label", "truncation"))
+    assert '"instances": [{"seed": 7, "label": 0, "truncation": 2.0}]' in (run.folder / "README.md").read_text()
 
 
 def test_what_there_is_not_is_not_offered(tmp_path):

@@ -169,6 +169,28 @@ def test_large_pictures_of_tfds_that_were_never_prepared(tmp_path, monkeypatch):
     assert sorted(picture.shape for picture in found.some("test", 2)["picture"]) == [(80, 96, 3), (80, 104, 3)]
 
 
+def test_labels_that_a_test_split_keeps_secret(tmp_path):
+    class Contest(tfds.core.GeneratorBasedBuilder):
+        """As imagenet2012: who tests on it must not know."""
+
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            features = {"image": tfds.features.Image(shape=(8, 8, 1)), "label": tfds.features.ClassLabel(num_classes=2)}
+            return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+        def _split_generators(self, dl_manager):
+            return {"train": self._generate_examples(6), "validation": self._generate_examples(4), "test": self._generate_examples(3, True)}
+
+        def _generate_examples(self, count, secret=False):
+            for i in range(count):
+                yield i, {"image": np.zeros((8, 8, 1), np.uint8), "label": -1 if secret else i % 2}
+
+    Contest(data_dir=tmp_path).download_and_prepare()
+    source = data.open("contest", tmp_path)
+    assert source.sizes == {"train": 6, "test": 4} and set(source.arrays("test")["label"]) == {0, 1}
+
+
 def test_flat_folder(tmp_path, capsys):
     for i in range(3):
         picture(tmp_path / f"{i}.png", color=(i, 0, 0))

@@ -107,3 +107,15 @@ def test_images_that_are_kept_are_each_replicas_own():
     put()
     for copy in strategy.experimental_local_results(kept.images.value):
         assert copy[:, 0, 0, 0].numpy().tolist() == [0, 3, 0, 0, 13, 0]
+
+
+def test_images_are_kept_by_xla_as_well():
+    kept, images = layers.Kept(3, (2, 2, 1)), tf.reshape(tf.range(8.0), [2, 2, 2, 1])
+    kept.images.assign(tf.zeros_like(kept.images))
+
+    @tf.function(jit_compile=True)
+    def exchanged():
+        kept.put(tf.constant([2, 0]), images)
+        return kept.take(tf.constant([0, 2]))
+
+    np.testing.assert_array_equal(exchanged(), images[::-1])

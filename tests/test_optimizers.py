@@ -59,3 +59,8 @@ def test_a_fall_that_ends_before_it_begins_is_refused():
         tiny("dcgan", schedule="linear", steady=1.0)
     with pytest.raises(UserError, match="--batch-size 4 cannot be taken in 3 parts"):
         tiny("dcgan", accumulation=3)
+
+
+def test_a_fall_of_one_round_is_a_step():
+    rate = tiny("dcgan", schedule="linear", steps=100, steady=0.999).g_optimizer._learning_rate
+    assert [round(float(rate(tf.constant(n))) / rate.rate, 3) for n in (0, 98, 99, 100, 101)] == [1, 1, 1, 0, 0]

@@ -249,7 +249,7 @@ def test_a_longer_run_is_remembered_and_a_missing_export_made(whole, inside, cap
     assert f"python train.py --resume '{folder}' --steps 18" in capsys.readouterr().out
     assert json.loads(Path(folder, "config.json").read_text())["config"]["steps"] == 9
     assert int(zoo.load(folder).round) == 9 and int(zoo.load(folder, 6).round) == 6
-    shutil.rmtree(Path(folder, "export"))
+    shutil.rmtree(Path(folder, "export", "gan", "1"))  # as where the disk was full
     assert train.main(["--resume", folder]) == 0
     assert Path(folder, "export", "gan", "1").is_dir()
 
@@ -330,6 +330,12 @@ def test_disk_full_while_saving_keeps_the_last_checkpoint(inside):
         (["--model", "dcgan", "--accumulation", "5"], ["--batch-size 64", "5 parts"]),
         (["--model", "dcgan", "--steady", "1"], ["--steady 1", "less than 1"]),
         (["--model", "dcgan", "--augment", "colour"], ["colour", "color"]),
+        (["--model", "dcgan", "--learning-rate-decay", "0"], ["--learning-rate-decay 0", "more than 0"]),
+        (["--model", "lsgan_112", "--generator-widths", "8", "8", "8"], ["--generator-widths has 3 numbers", "one less"]),
+        (["--model", "r3gan_32", "--widths", "100"], ["--group 16: must divide 200"]),
+        (["--model", "sgan_32", "--image-shape", "8", "8", "1"], ["images of 8x8 pixels", "at least 9"]),
+        (["--model", "gan", "--data", "cifar10:9.9.9"], ["TFDS cannot open 'cifar10:9.9.9'", "9.9.9"]),
+        (["--model", "gan", "--image-shape", "8", "8"], ["--image-shape '8' '8': takes {INT INT INT}", "train.py --model gan --help"]),
         (["--model", "infogan", "--latent-dim", "12"], ["--latent-dim 12", "12"]),
         (["--model", "gan", "--labels", "100"], ["--labels"]),
         (["--resume", "nowhere"], ["nowhere is no run"]),

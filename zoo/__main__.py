@@ -11,7 +11,7 @@ import tyro
 from tqdm import tqdm
 
 import zoo
-from zoo import callbacks, card, command, compare, data, export, metrics, registry, results, runs
+from zoo import callbacks, card, command, compare, data, ends, export, metrics, registry, results, runs
 from zoo.data import folder as pictures
 from zoo.errors import UserError
 
@@ -254,10 +254,9 @@ class Usefulness(Measured):
 def drawing(game, what):
     """Raises UserError where a model makes no images of noise."""
     if not game.draws:
-        way = "upscale" if "upscale" in game.exports() else "translate"
         raise UserError(
-            f"zoo {what}: this run's model makes images of other images, not of noise: python -m zoo {way} RUN PICTURE OUT.png; what it "
-            f"measures of itself ({', '.join(game.measures)}): python -m zoo evaluate RUN"
+            f"zoo {what}: this run's model makes images of other images, not of noise: python -m zoo {ends.tool(game.exports())} RUN "
+            f"PICTURE OUT.png; what it measures of itself ({', '.join(game.measures)}): python -m zoo evaluate RUN"
         )
 
 

@@ -14,8 +14,10 @@ def color(images, seed):
     """Brightness + U(-0.5, 0.5), saturation x U(0, 2), contrast x U(0.5, 1.5)."""
     draw = tf.random.stateless_uniform([3, tf.shape(images)[0], 1, 1, 1], seed)
     images += draw[0] - 0.5
-    grey = tf.reduce_mean(images, axis=3, keepdims=True)
-    images = grey + (images - grey) * 2 * draw[1]
+    colours = 1 if images.shape[3] % 3 else 3  # channels of one picture; the two of a pair lie behind each other, and are changed alike
+    apart = tf.reshape(images, [*tf.unstack(tf.shape(images)[:3]), images.shape[3] // colours, colours])
+    grey = tf.reduce_mean(apart, axis=4, keepdims=True)
+    images = tf.reshape(grey + (apart - grey) * 2 * draw[1][..., None], tf.shape(images))
     mean = tf.reduce_mean(images, axis=[1, 2, 3], keepdims=True)
     return mean + (images - mean) * (draw[2] + 0.5)
 

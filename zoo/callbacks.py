@@ -63,13 +63,13 @@ class Interrupt(keras.callbacks.Callback):
 class Evaluate(keras.callbacks.Callback):
     """At the end of an epoch: scores of samples by an `Evaluation`; keeps the best checkpoint by one of them.
 
-    metrics: their names; best: the one that decides. share: of the training's time; where evaluating would take more, a look goes without
-    (never the last one), so that training does not stall and every score has the same protocol.
+    metrics: their names; best: the one that decides. Where evaluating would take more than `SHARE` of the training's time, a look goes
+    without (never the last one), so that training does not stall and every score has the same protocol.
     """
 
-    def __init__(self, run, writer, evaluation, metrics, best, share=SHARE):
+    def __init__(self, run, writer, evaluation, metrics, best):
         super().__init__()
-        self.run, self.writer, self.evaluation, self.metrics, self.best, self.share = run, writer, evaluation, metrics, best, share
+        self.run, self.writer, self.evaluation, self.metrics, self.best = run, writer, evaluation, metrics, best
         self.started, self.spent, self.row, self.said = None, 0.0, {}, set()
 
     def on_train_begin(self, logs=None):
@@ -82,7 +82,7 @@ class Evaluate(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.row, began = {}, time.monotonic()
         last = self.model.played >= self.model.config.steps
-        if self.model.stop_training or (self.spent + self.expected > self.share * (began - self.started) and not last):
+        if self.model.stop_training or (self.spent + self.expected > SHARE * (began - self.started) and not last):
             return
         scores = self.evaluation.all(self.model, self.metrics, self._say)
         self._keep(scores)

@@ -37,17 +37,18 @@ def renew(run, entry, game):
     """Writes the card of a `Run` of a model: its registry entry and the model itself."""
     offers = {name: [f"{spec.name} {spec.dtype.name} {_shape(spec)}" for spec in specs] for name, (_, specs) in game.exports().items()}
     shown = (type(game).preview.__doc__ or "").partition("\n")[0]
-    return write(run, entry.paper, entry.line, "label" in game.conditions, None if game.draws else offers, shown)
+    asked = [text.split()[0] for text in offers.get("sample", ())]
+    return write(run, entry.paper, entry.line, asked, None if game.draws else offers, shown)
 
 
-def write(run, paper, line, by_class=False, offers=None, shown=""):
+def write(run, paper, line, asked=("seed",), offers=None, shown=""):
     """Writes the card of a `Run` and its curve.png; returns the card's path.
 
-    paper: system, authors, year, arXiv id; line: what the model is, one line (both as its registry entry has them). by_class: its images
-    are asked for by `label`. offers: of a model that makes images of images, signature -> its inputs, each with its type and shape.
-    shown: what its grids show, one line.
+    paper: system, authors, year, arXiv id; line: what the model is, one line (both as its registry entry has them). asked: names of the
+    inputs of its signature `sample`. offers: of a model that makes images of images, signature -> its inputs, each with its type and
+    shape. shown: what its grids show, one line.
     """
-    measured = results.measured(run)
+    measured, by_class = results.measured(run), "label" in asked
     parts = [
         _title(run, paper, line, by_class, "was trained with" if offers else "makes"),
         _samples(run, shown),
@@ -57,7 +58,7 @@ def write(run, paper, line, by_class=False, offers=None, shown=""):
         _data(run),
         _trouble(run),
         _limits(run, measured, offers),
-        _use(run, by_class, offers),
+        _use(run, asked, offers),
         _versions(run),
     ]
     path = run.folder / "README.md"
@@ -250,7 +251,8 @@ def _limits(run, measured, offers):
     return f"## Limits and misuse\n\n{' '.join(text)}\n\n{MISUSE}"
 
 
-def _use(run, by_class, offers):
+def _use(run, asked, offers):
+    by_class = "label" in asked
     folder, name, config = str(run.folder), run.record["model"], run.record["config"]
     quoted, best = shlex.quote(folder), run.best
     labels = [i % config["num_classes"] for i in range(3)] if by_class else None
@@ -271,13 +273,14 @@ image = model.serve("{first}", {given})["image"]  # float32 in [0, 1]"""
     steps = max([config["steps"], *(row["round"] for row in run.looks)])
     shell = [f"{sample}  # a grid{'; --label 0 for one class' * by_class}"]
     if offers:
-        way = "upscale" if "upscale" in offers else "translate"
-        shell = [f"python -m zoo {way} {quoted} picture.png out.png{' --checkpoint best' * bool(best)}"]
-    versions = _exports(run)
+        tool = "upscale" if "upscale" in offers else "translate"
+        shell = [f"python -m zoo {tool} {quoted} picture.png out.png{' --checkpoint best' * bool(best)}"]
+    versions = results.versions(run.export_folder)
     if versions:
         place = shlex.quote(str(run.export_folder))
         mount = f"{place}:/models/{name}" if run.export_folder.is_absolute() else f'"$PWD"/{place}:/models/{name}'
-        request = json.dumps({"signature_name": "sample", "instances": [{"seed": 7, **({"label": 0} if by_class else {})}]})
+        row = {name: value for name, value in {"seed": 7, "label": 0, "truncation": 2.0}.items() if name in asked}
+        request = json.dumps({"signature_name": "sample", "instances": [row]})
         shell.append(f"docker run -p 8501:8501 -v {mount} -e MODEL_NAME={name} tensorflow/serving  # serves version {versions[-1]}")
         shell += [] if offers else [f"curl -d '{request}' http://localhost:8501/v1/models/{name}:predict"]
     else:
@@ -300,19 +303,7 @@ def _signatures(offers):
 def _versions(run):
     record = run.record
     told = [f"{name} {version}" for name, version in record["versions"].items()]
-    machine = record.get("machine")
-    return (
-        f"## Versions\n\n{_safe(', '.join(told))}; XLA {'on' if record['xla'] else 'off'}{f'; {_safe(str(machine))}' if machine else ''}."
-    )
-
-
-# -- what a run's folder says ---------------------------------------------------------------------------------------------------------
-
-
-def _exports(run):
-    """Versions of the SavedModel that there are."""
-    folder = run.export_folder
-    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal()) if folder.is_dir() else []
+    return f"## Versions\n\n{_safe(', '.join(told))}; XLA {'on' if record['xla'] else 'off'}."
 
 
 # -- how things are said --------------------------------------------------------------------------------------------------------------

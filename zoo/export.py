@@ -8,6 +8,8 @@ from pathlib import Path
 
 import keras
 
+from zoo import results
+
 
 def write(game, folder):
     """Exports a model's signatures as the next version below `folder`; returns the version's path.
@@ -30,7 +32,7 @@ def write(game, folder):
 
 
 def _place(model, folder):
-    number = max(versions(folder), default=0) + 1
+    number = max(results.versions(folder), default=0) + 1
     while True:
         try:
             os.rename(model, folder / str(number))
@@ -39,8 +41,3 @@ def _place(model, folder):
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                 raise
             number += 1  # another export took the number meanwhile
-
-
-def versions(folder):
-    """Numbers of the versions below `folder`, sorted."""
-    return sorted(int(p.name) for p in Path(folder).iterdir() if p.name.isdecimal())

@@ -266,12 +266,8 @@ class Game(keras.Model):
         for average, weight in zip(self.averaged.weights, (self.generator or self.discriminator).weights):
             average.assign_add(share * (weight - average))
 
-    @staticmethod
-    def _names(network):
-        return [i.name for i in network.inputs]
-
     def _inputs(self, network, batch, **given):
-        return {name: given[name] if name in given else batch[name] for name in self._names(network)}
+        return {i.name: given[i.name] if i.name in given else batch[i.name] for i in network.inputs}
 
 
 def split(batch, count):

@@ -216,7 +216,7 @@ class Kept(keras.layers.Layer):
         order = tf.where(rows >= 0, order, -1)
         last = tf.tensor_scatter_nd_max(tf.fill([count], -1), self._places(tf.maximum(rows, 0))[:, None], order)
         where, which = tf.where(last >= 0), tf.boolean_mask(last, last >= 0)
-        kept = self.images.value
+        kept = tf.convert_to_tensor(self.images.value)  # of a variable XLA cannot gather by place
         change = tf.scatter_nd(where, tf.gather(images, which) - tf.gather_nd(kept, where), kept.shape)
         self.images.assign(kept / tf.distribute.get_strategy().num_replicas_in_sync + change)
 

@@ -31,7 +31,7 @@ def optimizer(config, rate, updates):
     """The optimizer that a configuration describes. rate: its learning rate; updates: how many of them make a round."""
     if config.schedule != "constant" or config.learning_rate_decay != 1:
         end = config.decay_end * updates
-        start = round(config.steady * config.decay_end) * updates
+        start = min(round(config.steady * config.decay_end), config.decay_end - 1) * updates
         rate = Rate(rate, config.schedule, start, end, config.final_rate, config.learning_rate_decay)
     if config.optimizer == "sgd":
         return keras.optimizers.SGD(rate, momentum=config.beta_1)

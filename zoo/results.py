@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
@@ -50,6 +51,11 @@ def last_grid(run):
         except (OSError, SyntaxError):  # what Pillow says of a file cut short
             continue
     return None
+
+
+def versions(folder):
+    """Numbers of the SavedModels below a folder, sorted; none where there is no such folder."""
+    return sorted(int(path.name) for path in Path(folder).glob("*") if path.name.isdecimal())
 
 
 def replace(path, save):

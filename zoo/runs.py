@@ -114,9 +114,9 @@ class Run:
     def resume_command(self):
         return f"python train.py --resume {shlex.quote(str(self.folder))}"
 
-    def manager(self, game, keep=3):
+    def manager(self, game):
         """The run's checkpoints of a model: networks, averaged generator, both optimizers, round."""
-        return tf.train.CheckpointManager(tf.train.Checkpoint(game=game), str(self.folder / "checkpoints"), max_to_keep=keep)
+        return tf.train.CheckpointManager(tf.train.Checkpoint(game=game), str(self.folder / "checkpoints"), max_to_keep=3)
 
     def restore(self, game, which="last"):
         """Restores a checkpoint: `last` (the newest good one), `best`, or that of a round; returns its path.

@@ -66,7 +66,7 @@ class Config:
                 raise UserError(f"{said}: must be 0 or more")
             elif ("dropout" in field.name or field.name in BELOW_ONE) and value >= 1:
                 raise UserError(f"{said}: must be less than 1")
-            elif field.name.endswith("learning_rate") and value == 0:
+            elif field.name.endswith(("learning_rate", "learning_rate_decay")) and value == 0:
                 raise UserError(f"{said}: must be more than 0")
         if self.batch_size % self.accumulation:
             raise UserError(f"--batch-size {self.batch_size} cannot be taken in {self.accumulation} parts; use a multiple of that number")

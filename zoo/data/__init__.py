@@ -43,6 +43,8 @@ def open(name, data_dir=None, image_shape=None, needs=("image",)):
     _check(_from_builder(name, builder, image_shape, needs), needs)  # from what is known of it, before anything is downloaded
     builder = _prepared_here(name, builder) if name in EMBEDDED else _prepared(name, builder)
     source = _from_builder(name, builder, image_shape, needs)
+    if "test" in source.sizes and "label" in source.keys and any(row["label"] < 0 for row in source.examples("test").take(1)):
+        source = _from_builder(name, builder, image_shape, needs, without="test")  # whose labels are kept secret, as imagenet2012's
     if "train" not in source.sizes:
         raise UserError(f"{name} has no split 'train' but {', '.join(source.sizes)}; choose another data set")
     return source
@@ -141,7 +143,7 @@ def _tfds(name, data_dir):
             f"there is no data set '{name}'{nearest(name.split('/')[0], [*known, *EMBEDDED])} There is: {', '.join(EMBEDDED)} "
             "(embedded, no download), folder:PATH, and every image data set of TFDS (mnist, cifar10, celeb_a, ...)"
         ) from None
-    except (ValueError, KeyError) as error:  # an unknown config of a known data set
+    except (ValueError, KeyError, AssertionError, ImportError) as error:  # an unknown config or version of a known data set
         raise UserError(f"TFDS cannot open '{name}': {' '.join(str(error).split())[:200]}") from None
 
 
@@ -172,8 +174,8 @@ def _online():
         return False
 
 
-def _from_builder(name, builder, image_shape, needs):
-    """What a TFDS builder offers, in the layout that is needed where it has that one."""
+def _from_builder(name, builder, image_shape, needs, without=None):
+    """What a TFDS builder offers, in the layout that is needed where it has that one. without: a split that is passed over."""
     features = dict(builder.info.features)
     images = [key for key, kind in features.items() if isinstance(kind, tfds.features.Image)]
     if not images:
@@ -210,7 +212,7 @@ def _from_builder(name, builder, image_shape, needs):
             return found.map(example, num_parallel_calls=tf.data.AUTOTUNE)
         return found.map(example).enumerate().map(lambda number, row: {**row, "pair": number})
 
-    sizes = {split: info.num_examples for split, info in builder.info.splits.items()}
+    sizes = {split: info.num_examples for split, info in builder.info.splits.items() if split != without}
     about = {
         "version": str(builder.version),
         "image_shape": image_shape,

@@ -6,6 +6,7 @@ Flat, or one folder a class; `trainA trainB testA testB` for two domains; pictur
 
 import collections
 import hashlib
+import os
 import re
 import sys
 from pathlib import Path
@@ -136,7 +137,7 @@ def whole(file, channels):
 
 def _folder(path):
     path = Path(path).expanduser()
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise UserError(f"there is no folder {path}; give one with pictures: --data folder:PATH")
     return path
 
@@ -217,6 +218,8 @@ def _size(picture):
 
 
 def _pictures(path):
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise UserError(f"{path} cannot be read: permission denied")
     return sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file() and not p.name.startswith("."))
 
 

@@ -10,6 +10,7 @@ from zoo.errors import UserError
 
 IN_MEMORY = 2**30  # bytes of uint8 pixels that are held as one tensor; more is read again in each epoch, if it comes from disk
 WINDOW = 4096  # examples that are shuffled together there, or as many as have IN_MEMORY bytes
+POOL = 60_000  # training images that few are drawn from
 PICTURES = 64  # pictures of any size by which it is decided how often each is cut
 
 
@@ -215,10 +216,10 @@ class Source:
         return dataclasses.replace(self, vary=vary, _held={})
 
     def _chosen(self, count, seed):
-        pool = self.some("train", 60_000, seed)
+        pool = self.some("train", max(POOL, count), seed)
         have = len(pool[self.keys[0]])
         if not 1 <= count <= have:
-            raise UserError(f"{count} training images were asked for, and {self.name} has {have} to draw from")
+            raise UserError(f"{count} training images were asked for, and {self.name} has {have} that can be held in memory")
         rows = self.balanced(pool["label"], count, seed) if "label" in pool else slice(count)
         return {key: value[rows] for key, value in pool.items()}
 

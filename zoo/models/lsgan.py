@@ -16,6 +16,7 @@ import keras
 import tensorflow as tf
 
 from zoo import game, layers, losses
+from zoo.errors import UserError
 from zoo.registry import register
 
 
@@ -34,6 +35,15 @@ class ScenesConfig(game.Config):
     discriminator_widths: tuple[int, ...] = (64, 128, 256, 512)  # of its convolutions of stride 2 (figure 1)
     discriminator_kernel: int = 5  # side of its kernels (figure 1)
     slope: float = 0.2  # of the leaky rectifier (§4)
+
+    def check(self):
+        super().check()
+        count, strides = len(self.generator_widths), self.generator_strides
+        if count != len(strides) + 1 or set(strides) - {1, 2}:
+            raise UserError(
+                f"--generator-widths has {count} numbers and --generator-strides {' '.join(map(str, strides))}: "
+                "of these, 1 or 2 each, there must be one less"
+            )
 
     @property
     def multiple(self):

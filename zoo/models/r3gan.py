@@ -19,6 +19,7 @@ import keras
 import tensorflow as tf
 
 from zoo import game, layers, losses
+from zoo.errors import UserError
 from zoo.registry import register
 
 
@@ -31,6 +32,13 @@ class Config(game.Config):
     slope: float = 0.2  # of the leaky rectifier (code)
     penalty: float = 0.05  # gamma of both penalties at the start (code, config)
     final_penalty: float = 0.005  # gamma at --decay-end; it falls by half a cosine, as the learning rates (code, config)
+
+    def check(self):
+        super().check()
+        for width in self.widths:
+            inner = width * self.expansion
+            if inner % max(inner // self.group, 1):
+                raise UserError(f"--group {self.group}: must divide {inner}, the inner channels (--expansion) of a width of {width}")
 
 
 @keras.saving.register_keras_serializable("zoo")

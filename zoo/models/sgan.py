@@ -55,6 +55,11 @@ class ConvolutionalConfig(Config):
     dropout: float = 0.5  # after each three convolutions (code)
     slope: float = 0.2  # of the leaky rectifier (code)
 
+    def check(self):
+        super().check()
+        if self.image_shape and min(self.image_shape[:2]) < 9:
+            raise UserError(f"images of {'x'.join(map(str, self.image_shape[:2]))} pixels: both sides must be at least 9 here")
+
     def networks(self):
         return build_generator_convolutional(self), build_discriminator_convolutional(self)
 
