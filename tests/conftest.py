@@ -35,6 +35,7 @@ TINY |= {
 TINY |= {"attention_side": 8, "discriminator_attention_side": 8, "standing_passes": 2}
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     """What shares a played model, or a file's fixtures, runs in one process."""
     for item in items:
@@ -151,7 +152,7 @@ class Played:
 
 @pytest.fixture(scope="session")
 def played():
-    @functools.cache
+    @functools.lru_cache(2)  # what shares a model runs in a row: the others need not stay in memory
     def of(name):
         game = tiny(name)
         start = {key: weights(network) for key, network in {**game.players, "averaged": game.averaged}.items()}
