@@ -381,7 +381,7 @@ class Translate(Picture):
         size = f"{pixels.shape[1]}x{pixels.shape[0]}"
         if image.shape[1] is not None and pixels.shape != tuple(image.shape[1:]):
             pixels = data.resized(pixels, tuple(image.shape[1:]))
-            size += f", cut to its middle and resized to {pixels.shape[1]}x{pixels.shape[0]},"
+            size += f", cut to its middle and resized to {pixels.shape[1]}x{pixels.shape[0]}"
         given = tf.repeat(tf.cast(pixels, tf.float32)[None] / 255, len(asked["pose"]), axis=0)
         made = game.serve(way, image=given, **{name: asked[name] for name in wanted})["image"].numpy()
         self.write(callbacks.grid(made, len(made)), f"{self.picture} ({size}) by {way}")
