@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 import tyro
 
-from zoo import callbacks, card, command, data, ends, export, game, metrics, registry, results, runs, scale, summaries, watch
+from zoo import callbacks, card, command, data, export, game, metrics, registry, results, runs, scale, summaries, watch
 from zoo.errors import UserError
 
 RETRIES = 3  # how often a training that has diverged goes back to its last checkpoint
@@ -313,7 +313,7 @@ def report(run, model, version, rounds):
     if model.draws:
         print(f"sample from it python -m zoo generate {folder} --count 64 --out samples.png")
     else:
-        print(f"use it         python -m zoo {ends.tool(model.exports())} {folder} PICTURE OUT.png")
+        print(f"use it         python -m zoo {results.tool(model.exports())} {folder} PICTURE OUT.png")
     print(f"serve it       docker run -p 8501:8501 -v {mount} -e MODEL_NAME={name} tensorflow/serving")
     print(f"go on with it  {run.resume_command} --steps {2 * rounds}")
 

@@ -121,6 +121,11 @@ def test_any_tfds_image_data_set_that_is_prepared(tmp_path):
     assert data.open("shapes", tmp_path).image_shape == (64, 64, 3)
 
 
+def test_pictures_of_one_size_are_pictures_too():
+    found = data.open("digits", needs=("picture",))
+    assert found.keys == ("picture",) and found.some("test", 2)["picture"][0].shape == (32, 32, 1)
+
+
 def picture(path, mode="RGB", size=(12, 12), color=None):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new(mode, size, color if color is not None else 0).save(path)
@@ -413,13 +418,14 @@ def test_pictures_of_any_size_are_cut(tmp_path, monkeypatch):
         np.testing.assert_array_equal(again, batches[4])
         taken[held] = values
     assert not np.array_equal(taken[True][:3], taken[True][3:])
+    assert all(len(set(batch)) == 3 for batch in taken[False])  # crops of one picture do not come in a row
 
 
 def test_a_model_that_needs_more_than_there_is_is_told_what_has_it():
     for name, needs, offer in [
         ("digits", ("x", "y"), "use data of two domains"),
         ("outlines", ("x", "y", "pair"), "use data in pairs"),
-        ("digits", ("picture",), "use pictures of any size"),
+        ("outlines", ("picture",), "use pictures of any size"),
         ("digits", ("image", "label", "pose"), "use data with identities and poses"),
         ("outlines", ("image",), "outlines has only x and y; use data of single images"),
     ]:
@@ -437,6 +443,10 @@ def test_identities_are_held_out_whole():
     names = {bytes(image): source.class_names[label] for image, label in zip(*map(source.arrays("train").get, ("image", "label")))}
     assert all(names[bytes(image)] == parted.class_names[label] for image, label in zip(test["image"], test["label"]))
     assert parted.class_names != source.split_by_label(60, seed=4).class_names
+    some = parted.some("test", 100)  # whole identities, the last one but for its last poses
+    assert all(pose[0] == 0 for pose in (some["pose"][some["label"] == label] for label in set(some["label"])))
+    assert sorted(np.bincount(some["label"])[140:])[-12:] == [1] + [9] * 11
+    assert set(some["label"]) != set(parted.some("test", 100, seed=1)["label"])
 
 
 def test_photographs_are_parted_by_columns():

@@ -449,6 +449,7 @@ def test_bad_input_of_training(inside, capsys, argv, parts):
         (["--metrics", "freshet"], ["no metric 'freshet'"]),
         (["--count", "1"], ["at least 2"]),
         (["--count", "4", "--metrics", "precision"], ["at least 6", "there are 4"]),
+        (["--count", "3", "--metrics", "kid"], ["KID", "at least 4", "there are 3"]),
         (["--checkpoint", "5"], ["no checkpoint 5", "it has:"]),
         (["--seed", "-1"], ["--seed -1"]),
         (["--split", "validation"], ["no split 'validation'"]),
@@ -477,7 +478,14 @@ def test_a_checkpoint_of_another_model(run, inside, capsys):
     assert "of another model" in refused(capsys, ["evaluate", str(folder), "--count", "10"], tool.main)
 
 
-def test_the_analyses_are_printed_and_drawn(run, inside, capsys):
+def test_the_analyses_are_printed_and_drawn(run, inside, capsys, monkeypatch):
+    def linear(shape, classes, seed=0):
+        """In the place of the network, which has its test beside the analyses."""
+        x = image = keras.Input(shape)
+        x = keras.layers.Flatten()(x)
+        return keras.Model(image, {"features": x, "probabilities": keras.layers.Dense(classes, "softmax")(x)})
+
+    monkeypatch.setattr(extractors, "small_network", linear)
     folder = shutil.copytree(run.folder, inside / "run")
     assert tool.main(["analyse", str(folder), "--count", "100"]) == 0
     said = capsys.readouterr().out

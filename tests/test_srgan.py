@@ -199,6 +199,17 @@ def test_the_content_is_that_of_the_named_layer(vgg, kind, channels):
         assert float(terms["g_variation"]) == pytest.approx(1e-3 * variation.mean(), rel=1e-4)
 
 
+def test_vgg_is_seen_in_float32_whatever_the_models_precision(vgg, monkeypatch):
+    monkeypatch.chdir(vgg[1].parent)
+    config = zoo.registry.entry("srgan").configured(content_loss="vgg22", vgg_weights="vgg.weights.h5").resolved()
+    assert config.vgg_weights == str(vgg[1])
+    images = tf.random.stateless_uniform([1, 16, 16, 3], [1, 2], -1, 1)
+    exact = srgan.vgg(config)(images)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    np.testing.assert_array_equal(srgan.vgg(config)(images), exact)
+    assert keras.config.dtype_policy().name == "mixed_bfloat16"
+
+
 def test_vgg_is_no_part_of_the_model(vgg, tmp_path):
     game = tiny("srgan", content_loss="vgg54", vgg_weights=str(vgg[1]))
     assert sum(w.shape.num_elements() for w in game.weights) < 500_000

@@ -332,9 +332,12 @@ def test_a_training_begins_from_another_ones_generator(run, tmp_path):
 
 def test_scores_that_a_translator_has_not_are_refused(run):
     import train
+    from zoo import __main__ as tool
 
     with pytest.raises(UserError, match="no score 'frechet' of this model; there is: translated, cycle_error"):
         train.main(["--model", "cyclegan", "--data", "folder:colours", *SMALL, "--best", "frechet"])
+    with pytest.raises(UserError, match="--live: what this run's model measures of itself is of its averaged networks"):
+        tool.main(["evaluate", str(run.folder), "--live"])
     with pytest.raises(UserError, match="the model needs pair, and .* has only x and y"):
         train.main(["--model", "pix2pix", "--data", "outlines"])
 

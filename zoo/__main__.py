@@ -11,7 +11,7 @@ import tyro
 from tqdm import tqdm
 
 import zoo
-from zoo import callbacks, card, command, compare, data, ends, export, metrics, registry, results, runs
+from zoo import callbacks, card, command, compare, data, export, metrics, registry, results, runs
 from zoo.data import folder as pictures
 from zoo.errors import UserError
 
@@ -135,6 +135,8 @@ class Measured:
         run = runs.Run(self.run)
         game = zoo.load(run, self.checkpoint)
         self.check(game)
+        if self.live and not game.draws:
+            raise UserError("--live: what this run's model measures of itself is of its averaged networks; leave it out")
         truncated(game, self.truncation)
         options = run.record.get("options") or {}
         name, folder = self.data or run.record["data"]["name"], self.data_dir or options.get("data_dir")
@@ -255,7 +257,7 @@ def drawing(game, what):
     """Raises UserError where a model makes no images of noise."""
     if not game.draws:
         raise UserError(
-            f"zoo {what}: this run's model makes images of other images, not of noise: python -m zoo {ends.tool(game.exports())} RUN "
+            f"zoo {what}: this run's model makes images of other images, not of noise: python -m zoo {results.tool(game.exports())} RUN "
             f"PICTURE OUT.png; what it measures of itself ({', '.join(game.measures)}): python -m zoo evaluate RUN"
         )
 

@@ -117,6 +117,9 @@ class Evaluate(keras.callbacks.Callback):
 
     def _keep(self, scores):
         name = self.evaluation.named(self.best, scores)
+        if name is None and scores:
+            offer = ", ".join(map(base, scores))
+            self._say(f"these data do not allow to measure {self.best}: no best checkpoint is kept; --best may be one of {offer}")
         if name is None or not math.isfinite(scores[name]):
             return
         before = self.run.best

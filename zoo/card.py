@@ -273,8 +273,7 @@ image = model.serve("{first}", {given})["image"]  # float32 in [0, 1]"""
     steps = max([config["steps"], *(row["round"] for row in run.looks)])
     shell = [f"{sample}  # a grid{'; --label 0 for one class' * by_class}"]
     if offers:
-        tool = "upscale" if "upscale" in offers else "translate"
-        shell = [f"python -m zoo {tool} {quoted} picture.png out.png{' --checkpoint best' * bool(best)}"]
+        shell = [f"python -m zoo {results.tool(offers)} {quoted} picture.png out.png{' --checkpoint best' * bool(best)}"]
     versions = results.versions(run.export_folder)
     if versions:
         place = shlex.quote(str(run.export_folder))

@@ -101,11 +101,6 @@ def drawing(game):
     return {**offered, "discriminate": (discriminate, [image, *judged])}
 
 
-def tool(offered):
-    """The command of `python -m zoo` for a model that makes images of images, by its signatures."""
-    return "upscale" if "upscale" in offered else "translate"
-
-
 def translating(name, function, shape, *more):
     """Signatures `name` and `name_png` of a function of images in [-1, 1], of `shape`, to such; more: specs of what else it takes."""
 

@@ -1,4 +1,4 @@
-"""What a run's folder says of its scores and samples, how such numbers are written for people, and files that are never half there."""
+"""What a run's folder says of its scores and samples, how both are told to people, and files that are never half there."""
 
 import json
 import os
@@ -56,6 +56,11 @@ def last_grid(run):
 def versions(folder):
     """Numbers of the SavedModels below a folder, sorted; none where there is no such folder."""
     return sorted(int(path.name) for path in Path(folder).glob("*") if path.name.isdecimal())
+
+
+def tool(offered):
+    """The command of `python -m zoo` for a model that makes images of images, by its signatures."""
+    return "upscale" if "upscale" in offered else "translate"
 
 
 def replace(path, save):

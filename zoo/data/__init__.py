@@ -189,7 +189,7 @@ def _from_builder(name, builder, image_shape, needs, without=None):
     label = next((k for k in ("label", *features) if k != "pose" and isinstance(features.get(k), tfds.features.ClassLabel)), None)
     shape = features[first].shape
     channels = 1 if shape[-1] == 1 else 3  # transparency is left out
-    if any_size := "picture" in needs and None in shape:
+    if any_size := "picture" in needs and not paired:
         image_shape = (None, None, channels)
     elif image_shape is None:
         image_shape = (*shape[:2], channels) if None not in shape else (_folder.SIDE, _folder.SIDE, channels)

@@ -11,6 +11,7 @@ from zoo.errors import UserError
 IN_MEMORY = 2**30  # bytes of uint8 pixels that are held as one tensor; more is read again in each epoch, if it comes from disk
 WINDOW = 4096  # examples that are shuffled together there, or as many as have IN_MEMORY bytes
 POOL = 60_000  # training images that few are drawn from
+AT_ONCE = 32  # pictures of any size whose crops come in turn, where they are streamed
 PICTURES = 64  # pictures of any size by which it is decided how often each is cut
 
 
@@ -106,11 +107,17 @@ class Source:
         return {key: value.numpy() for key, value in self._tensors(split).items()}
 
     def some(self, split="train", count=10_000, seed=0):
-        """The same as `arrays`, of at most `count` examples, and 1 GiB: drawn by the seed, or the first ones where the data are large."""
-        count = min(count, IN_MEMORY // self.bytes)
+        """The same as `arrays`, of at most `count` examples, and 1 GiB: drawn by the seed, or the first ones where the data are large.
+
+        Where there are poses, identities are drawn, each with its poses in order: the gallery's image is among them.
+        """
+        count, draw = min(count, IN_MEMORY // self.bytes), np.random.RandomState(seed)
         if self.in_memory(split):
-            rows = np.random.RandomState(seed).permutation(self.sizes[split])[:count]
-            return {key: value[rows] for key, value in self.arrays(split).items()}
+            arrays = self.arrays(split)
+            rows = draw.permutation(self.sizes[split])
+            if "pose" in arrays:
+                rows = np.lexsort((arrays["pose"], draw.permutation(arrays["label"].max() + 1)[arrays["label"]]))
+            return {key: value[rows[:count]] for key, value in arrays.items()}
         batches = list(self.examples(split).take(count).batch(1024).as_numpy_iterator())
         return {key: np.concatenate([batch[key] for batch in batches]) for key in self.keys}
 
@@ -308,7 +315,9 @@ class Pictures(Source):
         return self._held[split]
 
     def _stream(self, split):
-        return self.examples(split).flat_map(lambda row: tf.data.Dataset.from_tensors(row).repeat(self.each))
+        # As many crops of a picture as it is worth, for decoding is what costs; those of several pictures in turn.
+        crops = lambda row: tf.data.Dataset.from_tensors(row).repeat(self.each)  # noqa: E731
+        return self.examples(split).interleave(crops, cycle_length=AT_ONCE)
 
     def _finder(self, split):
         arrays = self._tensors(split)

@@ -238,8 +238,10 @@ def _frechet(evaluation, fake):
 
 
 def _kid(evaluation, fake):
-    name = evaluation.extractor.name
-    size = max(2, min(1000, len(fake) // 2, len(evaluation.real) // 2))  # subsets that differ: of all images, their error would be 0
+    name, sides = evaluation.extractor.name, {"real": evaluation.real, "generated": fake}
+    for kind, side in sides.items():
+        distances.usable("KID with its error", kind, side.features, 4)
+    size = min(1000, *(len(side) // 2 for side in sides.values()))  # subsets that differ: of all images, their error would be 0
     mean, error = distances.kid(evaluation.real.features, fake.features, size=size, seed=evaluation.seed)
     return {f"kid[{name}]": mean, f"kid_error[{name}]": error}
 

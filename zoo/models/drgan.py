@@ -13,7 +13,7 @@ identity, one of Nd and one more for generated images. For images x of identity 
 
 where a random choice of them has w_i = 0 in training, never all; G minimises the sum of its terms over the fused and each single image.
 
-`drgan_96` is the layer table; `drgan` is small, and trains a second encoder beside D, by identities and poses of real images alone, to be
+`drgan_96` is the layer table; `drgan` is small, and trains a second encoder beside G, by identities and poses of real images alone, to be
 compared with. Differs from the paper: the generator is not updated four times a round once D is strong; all n images of an identity have
 the same code and noise; the confidence goes through no ELU (it would stay above 0.27), as in the first author's later code; transposed
 convolutions of stride 1 are convolutions; what is measured and served is the whole image, where training cuts --jitter pixels off. Served
@@ -36,6 +36,7 @@ SHARE, FEWEST = 0.3, 2  # of the identities, that are held out where nothing is 
 SHOWN = 8, 9  # identities and poses of a preview
 AT_ONCE = 250  # images that scores are made of
 QUARTERS = (25, 50, 75, 100)  # of the range of poses, in percent: how far a probe is from the gallery's pose
+BY = ("", "_pixels", "_encoder")  # what identities are told by: the features, and what they are compared with
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +50,8 @@ class Config(game.Config):
     widths: tuple[int, ...] = (32, 64, 64, 64, 128, 128, 96, 192, 192, 128, 256, 256, 160, 320)  # of the encoder's convolutions: two, and
     # three at each smaller size, the last one's are the features; small images take the last ones; the decoder has them in reverse (table)
     jitter: int = 0  # pixels by which images are larger before they are cut at random
-    baseline: bool = False  # whether an encoder is trained beside the discriminator by real images alone, for `rank1_encoder`
+    circular: bool = False  # whether the last pose is next to the first, as on a turntable: how far poses are apart in the scores
+    baseline: bool = False  # whether an encoder is trained beside the generator's by real images alone, for `rank1_encoder`
 
     def resolved(self, **decides):
         config = super().resolved(**decides)
@@ -131,10 +133,12 @@ def build_generator(config):
     latent = keras.Input((config.latent_dim,), name="latent")
     said = encoder({"image": image})
     made = decoder({"features": said["features"], "pose": pose, "latent": latent})
+    if config.baseline:  # averaged as the encoder is
+        said["alone"] = build_namer(config, config.identities, "alone")({"image": image})["features"]
     return keras.Model({"image": image, "pose": pose, "latent": latent}, {"image": made, **said}, name="generator")
 
 
-def build_critic(config, identities, name, judging=False):
+def build_namer(config, identities, name, judging=False):
     """Logits of identities and poses, and the features that they are made of; judging: how real as well."""
     image = keras.Input(config.image_shape, name="image")
     features = pooled(keras.layers.ELU()(trunk(image, config)))
@@ -147,14 +151,7 @@ def build_critic(config, identities, name, judging=False):
 
 
 def build_discriminator(config):
-    """D; where there is an encoder to compare with, the two side by side, and `alone` are its features."""
-    classes = config.identities + (config.form == "cvpr")
-    if not config.baseline:
-        return build_critic(config, classes, "discriminator", judging=True)
-    critic, alone = build_critic(config, classes, "critic", judging=True), build_critic(config, config.identities, "alone")
-    image = keras.Input(config.image_shape, name="image")
-    said = {**critic({"image": image}), "alone": alone({"image": image})["features"]}
-    return keras.Model({"image": image}, said, name="discriminator")
+    return build_namer(config, config.identities + (config.form == "cvpr"), "discriminator", judging=True)
 
 
 def fused(features, weights):
@@ -210,7 +207,7 @@ class DRGAN(game.Game):
     data = "turned_digits"
     draws = False
     reads = False
-    measures = ("rank1", *(f"rank1_apart_{percent}" for percent in QUARTERS), "rank1_pixels", "rank1_encoder")
+    measures = tuple(f"rank1{by}{apart}" for by in BY for apart in ("", *(f"_apart_{percent}" for percent in QUARTERS)))
 
     def __init__(self, config):
         super().__init__(config, build_generator(config), build_discriminator(config))
@@ -252,8 +249,7 @@ class DRGAN(game.Game):
         return {"image": image, "pose": asked["pose"], "label": label}
 
     def judge(self, images, batch=None):
-        network = self.discriminator.get_layer("critic") if self.config.baseline else self.discriminator
-        return network({"image": self.augmented(images)}, training=True)
+        return self.discriminator({"image": self.augmented(images)}, training=True)
 
     def discriminator_loss(self, batch, fake):
         images, pose = self.flat(batch["image"]), tf.reshape(batch["pose"], [-1])
@@ -265,10 +261,6 @@ class DRGAN(game.Game):
             terms["d_adversarial"] = self.objective.discriminator(real["realness"], made["realness"])
         else:
             terms["d_fake"] = losses.class_error(tf.fill(tf.shape(fake["label"]), self.config.identities), made["identity"])
-        if self.config.baseline:
-            alone = self.discriminator.get_layer("alone")({"image": self.augmented(images)}, training=True)
-            terms["d_alone_identity"] = losses.class_error(label, alone["identity"])
-            terms["d_alone_pose"] = losses.class_error(pose, alone["pose"])
         return terms
 
     def generator_loss(self, batch, fake):
@@ -282,6 +274,10 @@ class DRGAN(game.Game):
             terms[f"{name}_pose"] = count * losses.class_error(fake["pose"][rows], made["pose"][rows])
             if self.config.form == "tpami":
                 terms[f"{name}_adversarial"] = count * self.g_adversarial(made["realness"][rows])
+        if self.config.baseline:
+            alone = self.generator.get_layer("alone")({"image": self.augmented(self.flat(batch["image"]))}, training=True)
+            terms["g_alone_identity"] = losses.class_error(tf.repeat(batch["label"], images), alone["identity"])
+            terms["g_alone_pose"] = losses.class_error(tf.reshape(batch["pose"], [-1]), alone["pose"])
         return terms
 
     def turned(self, features, pose):
@@ -337,14 +333,14 @@ class DRGAN(game.Game):
             vectors = np.concatenate([np.asarray(network(part)) for part in parts])
             return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)  # so that the nearest is that of the smallest angle
 
-        right, apart = identified(seen(self.features), label, pose)
-        found = {"rank1": right.mean()}
-        quarter = np.maximum(np.ceil(apart * 4 / max(self.config.num_poses - 1, 1)), 1)
-        for i, percent in enumerate(QUARTERS, 1):
-            if (quarter == i).any():
-                found[f"rank1_apart_{percent}"] = right[quarter == i].mean()
-        found["rank1_pixels"] = identified(images.reshape(len(images), -1), label, pose)[0].mean()
+        vectors = {"": seen(self.features), "_pixels": images.reshape(len(images), -1)}
         if self.config.baseline:
-            alone = seen(lambda part: self.discriminator({"image": part}, training=False)["alone"])
-            found["rank1_encoder"] = identified(alone, label, pose)[0].mean()
+            vectors["_encoder"] = seen(lambda part: self.averaged.get_layer("alone")({"image": part}, training=False)["features"])
+        found, count = {}, self.config.num_poses
+        for by, rows in vectors.items():
+            right, apart = identified(rows, label, pose)
+            apart, most = (np.minimum(apart, count - apart), count // 2) if self.config.circular else (apart, count - 1)
+            quarter = np.maximum(np.ceil(apart * 4 / max(most, 1)), 1)
+            found[f"rank1{by}"] = right.mean()
+            found |= {f"rank1{by}_apart_{q}": right[quarter == i].mean() for i, q in enumerate(QUARTERS, 1) if (quarter == i).any()}
         return {name: float(value) for name, value in found.items()}

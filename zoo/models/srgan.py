@@ -20,6 +20,7 @@ averaged generator. The small ones start as the bicubic filter and learn what it
 
 import dataclasses
 import math
+import os
 import warnings
 from typing import Literal
 
@@ -62,6 +63,10 @@ class SRGANConfig(Config):
     vgg_weights: str = ""  # file of VGG19's weights without its head, as Keras saves them (default: Keras fetches them)
     adversarial_weight: float = 1e-3  # (eq. 3)
     variation_weight: float = 2e-8  # of the total variation, with vgg22 (supplement, A.3)
+
+    def resolved(self, **decides):
+        config = super().resolved(**decides)  # a run is resumed from wherever
+        return dataclasses.replace(config, vgg_weights=config.vgg_weights and os.path.abspath(os.path.expanduser(config.vgg_weights)))
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -208,7 +213,8 @@ def vgg(config):
 
     Raises UserError where the weights are not to be had, or are no such weights.
     """
-    file = config.vgg_weights
+    file, before = config.vgg_weights, keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")  # whatever the precision of the model
     try:
         network = keras.applications.VGG19(include_top=False, weights=None if file else "imagenet")
         if file:
@@ -223,6 +229,8 @@ def vgg(config):
             f"the weights of VGG19 could not be fetched ({reason}); name a file of them (Keras calls it "
             "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5): --vgg-weights FILE. Without them: --content-loss mse"
         ) from None
+    finally:
+        keras.config.set_dtype_policy(before)
     network = keras.Model(network.input, network.get_layer(VGG[config.content_loss]).output)
 
     def features(images):
