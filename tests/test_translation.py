@@ -337,7 +337,7 @@ def test_scores_that_a_translator_has_not_are_refused(run):
     with pytest.raises(UserError, match="no score 'frechet' of this model; there is: translated, cycle_error"):
         train.main(["--model", "cyclegan", "--data", "folder:colours", *SMALL, "--best", "frechet"])
     with pytest.raises(UserError, match="--live: what this run's model measures of itself is of its averaged networks"):
-        tool.main(["evaluate", str(run.folder), "--live"])
+        tool.main(["evaluate", str(run), "--live"])
     with pytest.raises(UserError, match="the model needs pair, and .* has only x and y"):
         train.main(["--model", "pix2pix", "--data", "outlines"])
 
