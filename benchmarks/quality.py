@@ -224,7 +224,7 @@ of the train split in the place of the samples; class accuracy: of the test spli
 
 def write(options):
     """benchmarks/results.md of all rows: a table for each protocol, for only scores of the same one may share a column."""
-    rows, tables = finished(options), {}
+    rows, tables = [row for row in finished(options) if row["model"] == "real" or row["preset"] == preset(row["model"])], {}
     protocols = {}  # of each data set: of a run that diverged there is none
     for row in rows:
         images = row["data"], *row.get("image_shape", ())

@@ -64,7 +64,7 @@ def test_every_section_is_there(run):
     assert "600 rounds, 38,400 images seen, 60 s." in text
     made = sections(text)["How it was made"]
     assert blocks(made, "sh") == ["python train.py --model acgan --data mnist"]
-    assert "float32" in made and "1,234,567" in made and "round 400" in made and "frechet 50.0" in made
+    assert "float32" in made and "1,234,567" in made and "round 400" in made and f"{FRECHET} 50.0" in made
     assert ["generator_learning_rate", "0.0005"] in tables(made)[0]
     assert len(tables(made)[0]) == 1 + len(run.record["config"])
     assert "tensorflow 2.21.0" in sections(text)["Versions"]

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import types
 from pathlib import Path
 
 import keras
@@ -16,7 +17,7 @@ from test_train import ACGAN, GAN, refused
 import train
 import zoo
 from zoo import __main__ as tool
-from zoo import callbacks, data, losses, metrics
+from zoo import bookkeeping, callbacks, data, losses, metrics
 from zoo import watch as watching
 from zoo.errors import UserError
 from zoo.metrics import extractors
@@ -156,8 +157,19 @@ def test_files_that_are_no_extractor_for_these_data(tmp_path, digits, classifier
     (file,) = Path(digits.beside).glob("classifier-digits-*.keras")
     with pytest.raises(UserError, match="was made for digits .*and the data are random"):
         extractors.open(f"file:{file}", random_source([0, 1] * 16))
+    about = json.loads(file.with_suffix(".json").read_text())
+    for name in ("accuracy", "classes"):
+        shutil.copy(file, tmp_path / "less.keras")
+        (tmp_path / "less.json").write_text(json.dumps({key: value for key, value in about.items() if key != name}))
+        with pytest.raises(UserError, match=f"less.keras cannot be read as an extractor .*{name}"):
+            extractors.open(f"file:{tmp_path / 'less.keras'}", digits)
     with pytest.raises(UserError, match="looks at images"):
         classifier(np.zeros([2, 32, 32, 4], np.uint8))
+
+
+def test_a_network_whose_module_offers_no_class():
+    found = extractors.application("MobileNetV3Small", weights=None)
+    assert found(np.zeros([1, 32, 32, 3], np.uint8))["features"].shape == (1, 576)
 
 
 # -- an evaluation --------------------------------------------------------------------------------------------------------------------
@@ -194,7 +206,8 @@ def test_live_and_averaged_generators_are_told_apart(digits, classifier):
     game = tiny("acgan", image_shape=(32, 32, 1), num_classes=10)
     game.generator.trainable_variables[0].assign_add(tf.ones_like(game.generator.trainable_variables[0]))
     live, averaged = (metrics.Evaluation(digits, classifier, 10, live=live) for live in (True, False))
-    assert not np.array_equal(live.samples(game).images, averaged.samples(game).images)
+    first, second = (side.drawn(game, 10, side.labels(game, 10)) for side in (live, averaged))
+    assert not np.array_equal(first, second)
     assert live.protocol("float32")["generator"] == "live" and averaged.protocol("float32")["generator"] == "averaged"
 
 
@@ -231,6 +244,37 @@ def test_an_evaluation_needs_two_images_a_split_and_the_models_size(digits, clas
     constant = metrics.evaluation.Side(np.zeros([20, 32, 32, 1], np.uint8), None, classifier)
     found = metrics.Evaluation(digits, classifier, 20).scores(constant, ["frechet", "recall"])
     assert found[f"recall[{classifier.name}]"] == 0 and found[f"frechet[{classifier.name}]"] > 1
+
+
+class Painter:
+    """A model whose samples are what it is told."""
+
+    draws, conditions, measures = True, (), ()
+
+    def __init__(self, value):
+        self.config, self.value = types.SimpleNamespace(image_shape=(32, 32, 1)), value
+
+    def sample(self, seed, live=False):
+        values = tf.cast(seed % 2, tf.float32) * self.value
+        return tf.broadcast_to(values[:, None, None, None], [tf.shape(seed)[0], 32, 32, 1])
+
+
+@pytest.mark.parametrize(
+    "value, words", [(float("nan"), "20 of 20 samples have values that are NaN"), (0.0, "all 20 samples are the same image")]
+)
+def test_samples_that_cannot_be_compared_are_refused_in_words(digits, classifier, value, words):
+    evaluation = metrics.Evaluation(digits, classifier, 20)
+    with pytest.raises(UserError, match=words):
+        evaluation.all(Painter(value), ["frechet"], pytest.fail)
+    assert set(evaluation.all(Painter(0.5), ["frechet"])) == {classifier.distance}
+
+
+def test_memorisation_says_among_how_many(digits, classifier):
+    for some, many in ((digits, 1437), (digits.few(50), 50)):
+        evaluation = metrics.Evaluation(some, classifier, 20)
+        assert list(evaluation.all(Painter(0.5), ["memorisation"])) == [f"memorisation[{classifier.name}, of {many} images]"]
+    assert metrics.Evaluation(digits, classifier, 20, "train").protocol("float32")["split"] == "train, of 1437 images"
+    assert metrics.Evaluation(digits.few(50), classifier, 20).protocol("float32")["split"] == "test"
 
 
 # -- during training ------------------------------------------------------------------------------------------------------------------
@@ -275,6 +319,10 @@ def test_evaluate(run, inside, capsys):
     assert row["evaluated"] and row["checkpoint"] == "best" and row["round"] == run.best["round"] and row["protocol"]["fake_images"] == 60
     assert {name.partition("[")[0] for name in row["scores"]} == {"frechet", "recall"}
     assert all(name in said for name in row["scores"]) and "extractor_sha256" in said
+    events = EventAccumulator(str(folder / "evaluated"), size_guidance={"tensors": 0}).Reload()
+    (told,) = events.Tensors("evaluated, best")
+    text = tf.make_ndarray(told.tensor_proto).item().decode()
+    assert told.step == row["round"] and row["protocol"]["extractor_sha256"] in text and all(name in text for name in row["scores"])
     assert len(Run(folder).rows) == len(run.rows) + 1
 
 
@@ -291,6 +339,8 @@ def test_scores_take_a_bounded_share_of_the_time(digits, classifier, inside):
     slow = callbacks.Evaluate(Run("run"), writer, metrics.Evaluation(digits, classifier, 20), ["frechet"], "frechet")
     slow.set_model(zoo.load("run"))
     slow.model.stop_training = False
+    for weight in slow.model.averaged.weights:  # of eight rounds all samples would be the same grey
+        weight.assign(tf.random.stateless_normal(weight.shape, [1, 2]))
     slow.on_train_begin()
     slow.spent = 1e6  # seconds, of the few that have passed
     slow.model.config.__dict__["steps"] = 100
@@ -361,6 +411,16 @@ def test_other_noise_after_a_retry(inside):
     game.retries.assign(1)
     game.randomness.restart()
     assert not np.array_equal(game.generate(batch).numpy(), first)
+
+
+def test_a_value_that_is_not_finite_once_is_named_by_that_round():
+    ledger = bookkeeping.Ledger()
+    for value in (1.0, 2.0, float("inf"), 4.0, 5.0):
+        ledger.restart()
+        ledger.note({"d_term": 1.0, "g_term": value})
+        ledger.record()
+    assert ledger.trouble(5) == (2, ["g_term"], [])
+    assert np.isnan(ledger.mean(1)) and float(ledger.mean(0)) == 1
 
 
 class Stub:
@@ -490,7 +550,10 @@ def test_the_analyses_are_printed_and_drawn(run, inside, capsys, monkeypatch):
     assert tool.main(["analyse", str(folder), "--count", "100"]) == 0
     said = capsys.readouterr().out
     assert all(word in said for word in ("Discriminability", "Diversity", "Memorisation"))
-    assert {path.name for path in (folder / "analysis").iterdir()} == {"discriminability.png", "diversity.png", "neighbours.png"}
+    names = ("discriminability", "diversity", "neighbours")
+    assert {path.name for path in (folder / "analysis").iterdir()} == {f"{name}.{kind}" for name in names for kind in ("png", "txt")}
+    kept = [(folder / "analysis" / f"{name}.txt").read_text() for name in names]
+    assert all(text in said and "(round 12); extractor classifier-digits" in text and "fake images 100" in text for text in kept)
     assert (
         tool.main(["usefulness", str(folder), "--count", "100", "--sizes", "50", "--repeats", "1", "--updates", "40", "--out", "plots"])
         == 0
@@ -499,7 +562,7 @@ def test_the_analyses_are_printed_and_drawn(run, inside, capsys, monkeypatch):
     assert (
         "GAN-train" in said
         and "GAN-test" in said
-        and {path.name for path in Path("plots").iterdir()} == {"traintest.png", "augmentation.png"}
+        and {path.name for path in Path("plots").iterdir()} == {"traintest.png", "traintest.txt", "augmentation.png", "augmentation.txt"}
     )
 
 

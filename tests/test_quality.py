@@ -11,12 +11,14 @@ from zoo import registry
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture(scope="module")
+SPEC = importlib.util.spec_from_file_location("quality", ROOT / "benchmarks" / "quality.py")
+QUALITY = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(QUALITY)
+
+
+@pytest.fixture
 def quality():
-    spec = importlib.util.spec_from_file_location("quality", ROOT / "benchmarks" / "quality.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return QUALITY
 
 
 def row(model, seed, value, extractor="a", **more):
@@ -25,7 +27,8 @@ def row(model, seed, value, extractor="a", **more):
         return {"scores": {f"frechet[{extractor}{which}]": value, f"kid[{extractor}{which}]": 0.002}, "protocol": protocol}
 
     scores = {f"{extractor}{which}": found(which) for which in (1, 2)}
-    return {"data": "mnist", "model": model, "seed": seed, "images": 1000, "last": scores, "best": scores, **more}
+    preset = {} if model == "real" else {"preset": QUALITY.preset(model)}
+    return {"data": "mnist", "model": model, "seed": seed, "images": 1000, "last": scores, "best": scores, **preset, **more}
 
 
 RUN = {
@@ -85,12 +88,17 @@ def test_a_run_that_diverged_is_counted_and_has_no_scores(quality, tmp_path):
 def test_a_row_counts_only_for_the_preset_that_it_was_made_with(quality, tmp_path, monkeypatch):
     options = quality.Options(results=tmp_path / "results.jsonl")
     made = {**quality.key(options, "mnist", "gan", 0), "preset": quality.preset("gan")}
-    quality.record(options, {**row("gan", 0, 1.0), **made})
+    for found in (row("real", 0, 1.0), {**row("gan", 0, 1.0, **RUN), **made}):
+        quality.record(options, found)
     assert quality.finished(options, **made)
+    quality.write(options)
+    assert "| `gan` | 1 |" in (tmp_path / "results.md").read_text()
     entry = registry.entry("gan")
     changed = dataclasses.replace(entry, config=dataclasses.replace(entry.config, dropout=0.1))
     monkeypatch.setattr(registry, "entry", lambda name: changed)
     assert not quality.finished(options, **quality.key(options, "mnist", "gan", 0), preset=quality.preset("gan"))
+    quality.write(options)
+    assert "| `gan` |" not in (tmp_path / "results.md").read_text()  # means are of one preset
 
 
 def test_the_committed_page_is_made_of_the_committed_rows(quality, tmp_path):

@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import tensorflow as tf
@@ -11,7 +11,7 @@ import tyro
 from tqdm import tqdm
 
 import zoo
-from zoo import callbacks, card, command, compare, data, export, metrics, registry, results, runs
+from zoo import callbacks, card, command, compare, data, export, metrics, registry, results, runs, summaries
 from zoo.data import folder as pictures
 from zoo.errors import UserError
 
@@ -151,6 +151,17 @@ class Measured:
         """Raises UserError where the model does not do what is measured."""
         drawing(game, type(self).__name__.lower())
 
+    def told(self, run, game, evaluation, found):
+        """Prints an analysis' table with its protocol, and keeps both and a plot in a folder of the run's."""
+        title, header, rows = found.table()
+        folder, name = self.out or run.folder / self.folder, type(found).__name__.lower()
+        protocol = results.spoken(evaluation.protocol(game.compute_dtype))
+        text = f"{title}\n{results.table(header, rows)}\n{run.folder}, checkpoint {self.checkpoint} (round {game.played:,}); {protocol}\n"
+        with runs.writing(run):
+            found.plot(folder / f"{name}.png")
+            (folder / f"{name}.txt").write_text(text)
+        print(f"{text}drawn in {folder / name}.png\n")
+
     def seen_by(self, source, game, options):
         """(Extractor or None, split or None)."""
         return None, None
@@ -200,6 +211,7 @@ class Evaluate(Scored):
             print(f"  {name} = {value}")
         with runs.writing(run):
             run.append_scores(game.played, self.checkpoint, scores, protocol)
+            summaries.evaluated(run.folder, game.played, self.checkpoint, scores, protocol)
             card.renew(run, registry.entry(run.record["model"]), game)
         print(f"\nwritten to {run.folder / 'metrics.jsonl'} and {run.folder / 'README.md'}")
 
@@ -214,19 +226,23 @@ class Evaluate(Scored):
 class Analyse(Scored):
     """ACGAN's two analyses (classes by resolution, variety within them) and the samples' nearest training images: tables and plots"""
 
+    folder: ClassVar[str] = "analysis"
     out: Path | None = None
-    """folder of the plots (default: analysis/ in the run's)"""
+    """folder of the tables and plots (default: analysis/ in the run's)"""
 
     def __call__(self):
         run, game, evaluation = self.open()
-        fake = evaluation.samples(game)
+        fake, done = evaluation.samples(game), 0
         for analysis in (metrics.analyses.discriminability, metrics.analyses.diversity, metrics.analyses.neighbours):
             try:
                 found = analysis(evaluation, game, fake)
             except UserError as error:
                 print(f"{analysis.__name__} is left out: {error}\n", file=sys.stderr)
             else:
-                told(run, self.out, "analysis", found)
+                self.told(run, game, evaluation, found)
+                done += 1
+        if not done:
+            raise UserError("no analysis could be made: see above")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,8 +255,9 @@ class Usefulness(Measured):
     """trainings of each kind"""
     updates: int = 1000
     """of each classifier, of 128 images each"""
+    folder: ClassVar[str] = "usefulness"
     out: Path | None = None
-    """folder of the plots (default: usefulness/ in the run's)"""
+    """folder of the tables and plots (default: usefulness/ in the run's)"""
 
     def __call__(self):
         if self.repeats < 1:
@@ -248,9 +265,9 @@ class Usefulness(Measured):
         if wrong := [size for size in self.sizes or () if size < 1]:
             raise UserError(f"--sizes {wrong[0]}: at least 1")
         run, game, evaluation = self.open()
-        told(run, self.out, "usefulness", metrics.analyses.gan_train_test(evaluation, game, updates=self.updates))
+        self.told(run, game, evaluation, metrics.analyses.gan_train_test(evaluation, game, updates=self.updates))
         found = metrics.analyses.augmentation(evaluation, game, self.sizes, repeats=self.repeats, updates=self.updates)
-        told(run, self.out, "usefulness", found)
+        self.told(run, game, evaluation, found)
 
 
 def drawing(game, what):
@@ -268,15 +285,6 @@ def truncated(game, limit):
         raise UserError(f"--truncation {limit}: must be more than 0; 0.5 is strong, 2 weak, none is without it")
     if limit is not None and not game.truncates:
         raise UserError("--truncation: this run's model was not made for it; leave it out (biggan was)")
-
-
-def told(run, out, kind, found):
-    """Prints an analysis' table, and draws it into a folder of the run's."""
-    title, header, rows = found.table()
-    path = (out or run.folder / kind) / f"{type(found).__name__.lower()}.png"
-    with runs.writing(run):
-        found.plot(path)
-    print(f"{title}\n{results.table(header, rows)}\ndrawn in {path}\n")
 
 
 @dataclasses.dataclass(frozen=True)

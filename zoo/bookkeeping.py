@@ -41,7 +41,7 @@ class Randomness(keras.random.SeedGenerator):
 class Ledger(keras.metrics.Metric):
     """Means of named values in one variable: names may turn up while the step is traced, variables may not.
 
-    Beside each sum stands the number of rounds in which the value was finite: it tells what went wrong first, and when.
+    Beside each sum stands the number of rounds until the value was not finite for the first time: that tells what went wrong, and when.
     """
 
     ROOM = 63  # values that are logged
@@ -88,11 +88,12 @@ class Ledger(keras.metrics.Metric):
                 self.columns[name] = self.Column(self, len(self.columns), name)
         self.watched.extend(path for path in gradients if path not in self.watched)
         row = tf.stack([tf.add_n(list(noted[name])) / len(noted[name]) for name in self.columns])
-        fine = tf.math.is_finite(row)
-        rows = tf.stack([tf.where(fine, row, 0.0), tf.cast(fine, tf.float32)])
+        fine, counts = tf.math.is_finite(row), self.total[1]
+        rows = tf.stack([tf.where(fine, row, 0.0), tf.cast(fine & (counts[: row.shape[0]] >= counts[-1]), tf.float32)])
         self.total.assign_add(tf.concat([rows, tf.zeros([2, self.ROOM - row.shape[0]]), tf.ones([2, 1])], 1))
         sound = tf.stack([gradients.get(path, 1.0) for path in self.watched][: self.GRADIENTS])
-        self.sound.assign_add(tf.pad(sound, [[0, self.GRADIENTS - sound.shape[0]]]))
+        sound = tf.pad(sound, [[0, self.GRADIENTS - sound.shape[0]]])
+        self.sound.assign_add(tf.where(self.sound >= counts[-1], sound, 0.0))
 
     def mean(self, index):
         """Of column number `index`, over the rounds since the means began."""

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from zoo.errors import UserError
 from zoo.results import base, rounded
 
 SHARE = 0.15  # of a training's time that scores may take
@@ -84,7 +85,11 @@ class Evaluate(keras.callbacks.Callback):
         last = self.model.played >= self.model.config.steps
         if self.model.stop_training or (self.spent + self.expected > SHARE * (began - self.started) and not last):
             return
-        scores = self.evaluation.all(self.model, self.metrics, self._say)
+        try:
+            scores = self.evaluation.all(self.model, self.metrics, self._say)
+        except UserError as error:  # the samples are all the same: training goes on, it may get over that
+            self._say(f"nothing is scored: {error}")
+            return
         self._keep(scores)
         seconds = time.monotonic() - began
         self.spent, self.expected = self.spent + seconds, seconds
@@ -99,12 +104,15 @@ class Evaluate(keras.callbacks.Callback):
         logs.update({base(name): value for name, value in scores.items()}, scores_seconds=seconds)  # for the progress line
 
     def _probed(self):
-        """Seconds that the extractor will take, as a few images tell."""
-        images = self.evaluation.real.images[:PROBE]
+        """Seconds that samples and real images will take to be made and seen, as a few tell."""
+        evaluation, real = self.evaluation, self.evaluation.real.images[:PROBE]
+        evaluation.check(self.model)
         for _ in range(2):  # the first time traces
             began = time.monotonic()
-            self.evaluation.extractor(images)
-        return (time.monotonic() - began) / len(images) * self.evaluation.count
+            made = evaluation.drawn(self.model, PROBE, evaluation.labels(self.model, PROBE))
+            for images in (made, real):
+                evaluation.extractor(images)
+        return (time.monotonic() - began) / PROBE * evaluation.count
 
     def _protocol(self):
         return self.evaluation.protocol(self.model.compute_dtype, self.model.draws)

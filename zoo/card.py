@@ -181,7 +181,7 @@ def _made(run):
     if sizes := record.get("parameters"):
         facts.append("parameters: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
     if best := run.best:
-        why = f"{base(best['name'])} {digits(best['value'])}"
+        why = f"{best['name']} {digits(best['value'])}"
         facts.append(f"the best checkpoint is that of round {best['round']:,}, chosen at the looks by {why}")
     command = record["command"]
     command = f"python {command}" if command.startswith("train.py") else command

@@ -334,7 +334,7 @@ def _differ(records):
     settings = []
     for record in records:
         fields = {name: value for name, value in record["config"].items() if name not in ("steps", "every")}  # their length is in `images`
-        begun = {"init": record.get("options", {}).get("init")}
+        begun = {"init": record.get("options", {}).get("init"), "examples": record["data"].get("examples")}
         settings.append({**fields, **{name: record.get(name) for name in ("replicas", "xla")}, **begun})
     for name in dict.fromkeys(name for fields in settings for name in fields):
         values = [fields.get(name) for fields in settings]

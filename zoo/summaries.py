@@ -10,6 +10,14 @@ from tensorboard.plugins.custom_scalar import summary as custom_scalar
 from tensorboard.plugins.hparams import api as hparams
 
 
+def evaluated(folder, number, checkpoint, scores, protocol):
+    """Scores that were made after the training, with their protocol, as a text of a part of its own: the run's may still be written."""
+    rows = [f"| {name} | {value:.4g} |" for name, value in scores.items()]
+    text = "\n".join(["| score | value |", "|---|---|", *rows, "", f"```\n{json.dumps(protocol, indent=2)}\n```"])
+    with tf.summary.create_file_writer(str(folder / "evaluated")).as_default(step=number):
+        tf.summary.text(f"evaluated, {checkpoint}", text)
+
+
 class Summaries(keras.callbacks.Callback):
     """TensorBoard: every term, logit and gradient norm by player, rates, speed; histograms; once: graph, settings, layout.
 

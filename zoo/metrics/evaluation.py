@@ -78,31 +78,47 @@ class Evaluation:
         return Side(drawn["image"], drawn.get("label"), self.extractor, self.progress(f"{split} images"))
 
     def samples(self, game):
-        """As many samples as `count`, with the classes of the real images in turn where the model has classes."""
+        """As many samples as `count`, with the classes of the real images in turn where the model has classes. UserError: all the same."""
         self.check(game)
-        labels = {name: np.resize(self.real.labels, self.count) for name in game.conditions}
-        return Side(self.drawn(game, self.count, labels), labels.get("label"), self.extractor, self.progress("samples, seen"))
+        labels = self.labels(game, self.count)
+        images = self.drawn(game, self.count, labels)
+        if (images == images[0]).all():
+            raise UserError(f"all {self.count} samples are the same image: the generator has collapsed, or has hardly begun to learn")
+        return Side(images, labels.get("label"), self.extractor, self.progress("samples, seen"))
+
+    def labels(self, game, count):
+        """The real images' classes in turn, by the name of what a model with classes is asked for."""
+        return {name: np.resize(self.real.labels, count) for name in game.conditions}
 
     def seen_again(self, fake):
         """Samples of another evaluation, seen by this one's extractor."""
         return Side(fake.images, fake.labels, self.extractor, self.progress("samples, seen"))
 
     def drawn(self, game, count, conditions=None):
-        """`count` images of a model, uint8. Image i has seed i of a row of its own for each `seed`; conditions: name -> [count]."""
+        """`count` images of a model, uint8. Image i has seed i of a row of its own for each `seed`; conditions: name -> [count].
+
+        UserError: values that are NaN or infinite.
+        """
         if self._sampler[0] is not game:  # one graph, for tracing is what costs
             cut = {} if self.truncation is None else {"truncation": self.truncation}
+            row = tf.TensorSpec([None], tf.int64)
 
-            @tf.function(reduce_retracing=True)
+            @tf.function(input_signature=[row, dict.fromkeys(game.conditions, row)])
             def draw(seed, conditions):
-                return tf.image.convert_image_dtype(game.sample(seed, live=self.live, **cut, **conditions), tf.uint8, saturate=True)
+                images = game.sample(seed, live=self.live, **cut, **conditions)
+                finite = tf.reduce_all(tf.math.is_finite(images), [1, 2, 3])
+                return tf.image.convert_image_dtype(images, tf.uint8, saturate=True), finite
 
             self._sampler = game, draw
         seeds = np.arange(count, dtype=np.int64) + (np.int64(self.seed) << 32) + (1 << 24)  # away from the previews'
         parts = []
         for i in self.progress("samples")(range(0, count, BATCH)):
             picked = {name: tf.constant(np.int64(values[i : i + BATCH])) for name, values in (conditions or {}).items()}
-            parts.append(self._sampler[1](tf.constant(seeds[i : i + BATCH]), picked).numpy())
-        return np.concatenate(parts)
+            parts.append(self._sampler[1](tf.constant(seeds[i : i + BATCH]), picked))
+        images, finite = (np.concatenate([number.numpy() for number in numbers]) for numbers in zip(*parts))
+        if not finite.all():
+            raise UserError(f"{np.count_nonzero(~finite)} of {count} samples have values that are NaN or infinite: the generator is broken")
+        return images
 
     def other_real(self):
         """Real images of the train split in the place of samples, at most `count`; where that is the split, others of it if there are."""
@@ -172,7 +188,7 @@ class Evaluation:
             "extractor": self.extractor and self.extractor.name,
             "extractor_sha256": self.extractor and self.extractor.sha256,
             "data": f"{self.source.name} {self.source.version}",
-            "split": self.split if self.source.in_memory(self.split) else f"{self.split}, the first",  # elsewhere drawn by the seed
+            "split": self._said_split(),
             "real_images": len(next(iter(self.held.values()))),
             "fake_images": self.count if samples else 0,
             "image_shape": list(self.source.image_shape),
@@ -182,6 +198,12 @@ class Evaluation:
             "precision": precision,
             "truncation": self.truncation,
         }
+
+    def _said_split(self):
+        """The split, and what else tells which of its images the real ones are."""
+        if not self.source.in_memory(self.split):
+            return f"{self.split}, the first"  # elsewhere they are drawn by the seed
+        return f"train, of {self.source.sizes['train']} images" if self.split == "train" else self.split  # of which there may be few
 
     @staticmethod
     def better(name, value, than):
@@ -275,7 +297,7 @@ def _swd(evaluation, fake):
 
 def _memorisation(evaluation, fake):
     found = distances.memorisation(fake.features[:QUERIES], evaluation.seen.features, evaluation.real.features[:QUERIES])
-    return {f"memorisation[{evaluation.extractor.name}]": found}
+    return {f"memorisation[{evaluation.extractor.name}, of {len(evaluation.seen)} images]": found}  # more of them are nearer
 
 
 METRICS = {

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 import tarfile
 import zipfile
 import zlib
@@ -171,8 +172,10 @@ def kept(path, source):
     path = Path(path).expanduser()
     try:
         about = json.loads(path.with_suffix(".json").read_text())
+        if missing := {"data", "classes", "seed"} - set(about):
+            raise ValueError(f"{path.with_suffix('.json').name} lacks {', '.join(sorted(missing))}")
         network = keras.saving.load_model(path, compile=False)
-        shape, rotations, sha256 = tuple(about["shape"]), about["rotations"], _hash(network)
+        shape, rotations, sha256, accuracy = tuple(about["shape"]), about["rotations"], _hash(network), float(about["accuracy"])
         if sha256 != about["sha256"]:
             raise ValueError("its weights are not those that were kept")
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
@@ -187,12 +190,12 @@ def kept(path, source):
     return Extractor(
         name=f"{_title(about)}-{sha256[:4]}",
         sha256=sha256,
-        about=f"a small network trained {task}: {about['accuracy']:.2%} right on images that it had not seen",
+        about=f"a small network trained {task}: {accuracy:.2%} right on images that it had not seen",
         shape=shape,
         resizing=f"to {shape[0]}x{shape[1]}, bilinear, anti-aliased, where it differs",
         run=tf.function(lambda images: network(images, training=False), [tf.TensorSpec([None, *shape], tf.float32)]),
         classes=None if rotations else about["classes"],
-        accuracy=about["accuracy"],
+        accuracy=accuracy,
     )
 
 
@@ -378,7 +381,6 @@ def _fetch(file, say):
 def application(name, weights="imagenet"):
     """A network of `keras.applications`, without its head, pooled; its weights are fetched by Keras. Named by the weights' hash."""
     known = {key: value for key, value in vars(keras.applications).items() if isinstance(value, Callable)}
-    modules = {key: value for key, value in vars(keras.applications).items() if hasattr(value, "preprocess_input")}
     if name not in known:
         raise UserError(f"keras.applications has no '{name}'{nearest(name, known)} There is: {', '.join(sorted(known))}")
     before = keras.config.dtype_policy()
@@ -393,7 +395,7 @@ def application(name, weights="imagenet"):
         ) from None
     finally:
         keras.config.set_dtype_policy(before)
-    prepare = next(module.preprocess_input for module in modules.values() if getattr(module, name, None) is known[name])
+    prepare = sys.modules[known[name].__module__].preprocess_input
     sha256 = _hash(network)
     return Extractor(
         name=f"keras_{name}-{sha256[:4]}",
