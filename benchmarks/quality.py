@@ -219,6 +219,10 @@ Neither had a part in the training; the second (2nd) was trained from another se
 
 Means ± standard deviations over seeds; all but "best" are of the last checkpoint. Seconds: training, looks and scores. Real images: as many
 of the train split in the place of the samples; class accuracy: of the test split.
+
+`gan` stays behind `dcgan` for it is two perceptrons, as in its paper, which know of no neighbouring pixels; on Fashion-MNIST its samples
+vary little (recall). The class accuracy of `cgan` on MNIST was to be 99.5 %, and is 99.25 to 99.60 % by seed, about that of real images; a
+linear fall of the learning rates brought it to a Fréchet distance of 1.01, but to 99.14 %, and a longer average did not help.
 """
 
 
