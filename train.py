@@ -194,9 +194,10 @@ def begin(model, folder):
         training = {field.name for field in dataclasses.fields(game.Config)} - {"image_shape", "num_classes", "latent_dim"}
         both = [name for name in here if name in there and name not in training]
         differ = [f"{name} {there[name]} there, {here[name]} here" for name in both if here[name] != there[name]]
+        why = f"{', '.join(differ)}; make these alike" if differ else "it is of another model"
         raise UserError(
             f"--init {folder}: its generator ({found.averaged.count_params():,} parameters) is another network than this model's "
-            f"({model.averaged.count_params():,}); {', '.join(differ) or 'it is of another model'}; make these alike"
+            f"({model.averaged.count_params():,}); {why}"
         )
     for network in (model.generator or model.discriminator, model.averaged):
         network.set_weights(found.averaged.get_weights())
