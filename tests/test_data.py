@@ -385,6 +385,9 @@ def test_identities_and_poses(tmp_path, capsys):
         data.open(f"folder:{tmp_path}", needs=("image", "label", "pose"))
     with pytest.raises(UserError, match="no folders of identities"):
         data.open(f"folder:{tmp_path / 'anna'}", needs=("image", "label", "pose"))
+    (tmp_path / "emil").mkdir()
+    with pytest.raises(UserError, match="no pictures in .*emil; each identity has a folder of its own"):
+        data.open(f"folder:{tmp_path}", needs=("image", "label", "pose"))
 
 
 def test_poses_are_in_the_order_of_their_numbers(tmp_path):

@@ -90,6 +90,8 @@ def poses(path, image_shape=None):
     """
     path = _folder(path)
     identities = _classes(path)
+    if identities and (empty := sorted(p for p in path.iterdir() if p.is_dir() and p.name not in identities and p.name[0] != ".")):
+        raise UserError(f"no pictures in {empty[0]}; each identity has a folder of its own: IDENTITY/POSE*.jpg; remove it, or fill it")
     if len(identities) < 2:
         raise UserError(
             f"no folders of identities in {path}; it must hold two at least, of pictures that are named by pose: IDENTITY/POSE*.jpg"
