@@ -186,6 +186,7 @@ def identified(vectors, label, pose):
 @register(
     drgan=Config(
         form="tpami",
+        batch_size=32,
         widths=(16, 16, 16, 16, 32, 32, 32, 48, 48, 48, 64, 64, 64, 320),
         baseline=True,
         generator_learning_rate=1e-3,
@@ -193,8 +194,8 @@ def identified(vectors, label, pose):
         schedule="linear",
         steady=0.5,
         averaging=0.99,
-        steps=560,
-        every=140,
+        steps=800,
+        every=200,
     ),
     drgan_96=Config(image_shape=(96, 96, 3), jitter=14, steps=200_000, every=1000),
     drgan_tpami_96=Config(image_shape=(96, 96, 3), jitter=14, steps=200_000, every=1000, form="tpami"),
