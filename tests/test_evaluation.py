@@ -564,6 +564,7 @@ def test_the_analyses_are_printed_and_drawn(run, inside, capsys, monkeypatch):
         and "GAN-test" in said
         and {path.name for path in Path("plots").iterdir()} == {"traintest.png", "traintest.txt", "augmentation.png", "augmentation.txt"}
     )
+    assert "checkpoint last (round 12); data digits 1.0.0; split test; image shape" in Path("plots/traintest.txt").read_text()
 
 
 def test_two_runs_are_compared(run, inside, capsys):

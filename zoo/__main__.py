@@ -129,6 +129,8 @@ class Measured:
     truncation: float | None = None
     """keep the noise of the samples within so many standard deviations (biggan)"""
 
+    titled: ClassVar[tuple[str, ...]] = ()  # fields of the protocol that the title of a table says in its own way
+
     def open(self):
         """(Run, model, Evaluation)."""
         metrics.plausible(self.count, self.seed)  # before an extractor is trained
@@ -155,7 +157,8 @@ class Measured:
         """Prints an analysis' table with its protocol, and keeps both and a plot in a folder of the run's."""
         title, header, rows = found.table()
         folder, name = self.out or run.folder / self.folder, type(found).__name__.lower()
-        protocol = results.spoken(evaluation.protocol(game.compute_dtype))
+        fields = evaluation.protocol(game.compute_dtype).items()
+        protocol = results.spoken({field: value for field, value in fields if field not in self.titled})
         text = f"{title}\n{results.table(header, rows)}\n{run.folder}, checkpoint {self.checkpoint} (round {game.played:,}); {protocol}\n"
         with runs.writing(run):
             found.plot(folder / f"{name}.png")
@@ -256,6 +259,7 @@ class Usefulness(Measured):
     updates: int = 1000
     """of each classifier, of 128 images each"""
     folder: ClassVar[str] = "usefulness"
+    titled: ClassVar[tuple[str, ...]] = ("real_images", "fake_images", "extractor", "extractor_sha256", "resizing")
     out: Path | None = None
     """folder of the tables and plots (default: usefulness/ in the run's)"""
 
