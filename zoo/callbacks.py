@@ -89,10 +89,12 @@ class Evaluate(keras.callbacks.Callback):
             scores = self.evaluation.all(self.model, self.metrics, self._say)
         except UserError as error:  # the samples are all the same: training goes on, it may get over that
             self._say(f"nothing is scored: {error}")
-            return
+            scores = {}
         self._keep(scores)
         seconds = time.monotonic() - began
         self.spent, self.expected = self.spent + seconds, seconds
+        if not scores:
+            return
         self.row = {
             "scores": {name: rounded(value) for name, value in scores.items()},
             "protocol": self._protocol(),
