@@ -77,8 +77,8 @@ def test_the_losses_of_cyclegan_by_hand(monkeypatch):
     }
 
 
-def test_translators_take_any_size_that_is_a_multiple_of_four(played):
-    exports = played("cyclegan").game.exports()
+def test_translators_take_any_size_that_is_a_multiple_of_four():
+    exports = tiny("cyclegan").exports()
     for name in ("to_x", "to_y"):
         assert exports[name][0](tf.zeros([2, 20, 28, 1]))["image"].shape == (2, 20, 28, 1)
     with pytest.raises(UserError, match="images of 30x32 pixels: both sides must be multiples of 4; --image-shape 32 32 1 resizes them"):
@@ -107,8 +107,8 @@ def test_scores_of_cyclegan_by_hand(monkeypatch):
 # -- pix2pix --------------------------------------------------------------------------------------------------------------------------
 
 
-def test_the_noise_of_pix2pix_is_a_function_of_the_seed(played):
-    game = played("pix2pix").game
+def test_the_noise_of_pix2pix_is_a_function_of_the_seed():
+    game = tiny("pix2pix")
     batch = next(iter(source(game).batches(4)))
     first = game.translated(batch["x"], tf.constant([1, 2, 3, 4], tf.int64))
     np.testing.assert_allclose(first, game.translated(batch["x"], tf.constant([1, 2, 3, 4], tf.int64)), atol=1e-6)
@@ -126,8 +126,8 @@ def test_dropout_that_stays_on():
     assert not np.array_equal(x, number(Dropout(0.25, 2)(tf.ones([2, 40, 40, 2]), tf.constant([7, 8], tf.int64))))
 
 
-def test_the_discriminator_of_pix2pix_sees_both(played):
-    game = played("pix2pix").game
+def test_the_discriminator_of_pix2pix_sees_both():
+    game = tiny("pix2pix")
     batch = next(iter(source(game).batches(4)))
     said = game.judge(batch["y"], batch)
     assert said.shape[1:] == (2, 2, 1)
@@ -145,8 +145,8 @@ def test_the_u_net_goes_down_to_one_pixel():
     assert [layer.output.shape[1:] for layer in game.discriminator.layers][-1] == (30, 30, 1)
 
 
-def test_pairs_are_cut_alike(played):
-    game = played("pix2pix").game
+def test_pairs_are_cut_alike():
+    game = tiny("pix2pix")
     data = source(game)
     arrays = data.arrays("train")
     data = data.few(24)
@@ -342,13 +342,14 @@ def test_scores_that_a_translator_has_not_are_refused(run):
         train.main(["--model", "pix2pix", "--data", "outlines"])
 
 
-def test_what_is_asked_of_a_model_in_python_is_checked(played):
+def test_what_is_asked_of_a_model_in_python_is_checked():
+    acgan, biggan = tiny("acgan"), tiny("biggan")
     with pytest.raises(UserError, match="label is missing"):
-        played("acgan").game.sample([1])
+        acgan.sample([1])
     with pytest.raises(UserError, match=r"1 seeds and label of shape \[2\]"):
-        played("acgan").game.sample([1], label=[0, 1])
+        acgan.sample([1], label=[0, 1])
     with pytest.raises(UserError, match="label: this model does not ask for it"):
-        played("dcgan").game.sample([1], label=[3])
+        tiny("dcgan").sample([1], label=[3])
     for limit in (0, -1.0, [0.5, float("nan")]):
         with pytest.raises(UserError, match="truncation must be more than 0"):
-            played("biggan").game.sample([1, 2], label=[0, 1], truncation=limit)
+            biggan.sample([1, 2], label=[0, 1], truncation=limit)
