@@ -25,6 +25,7 @@ TINY |= {
     "generator_units": 16,
     "discriminator_units": 8,
     "categories": 3,
+    "patch": 2,
     "pool": 8,
     "blocks": 1,
     "jitter": 2,
@@ -66,7 +67,7 @@ def settings(name):
 def structure(name):
     """What decides a preset's graph at that size: not its rates and weights, as long as they are not 0, nor its numbers of channels."""
     config = dataclasses.asdict(dataclasses.replace(registry.entry(name).config, **settings(name)))
-    training = ("steps", "every", "image_shape", "optimizer", "schedule", "decay_end", "labels", "penalty", "target")
+    training = ("steps", "every", "image_shape", "optimizer", "schedule", "decay_end", "labels", "penalty", "target", "beta_1", "flip")
     kept = {key: bool(value) if isinstance(value, float) else value for key, value in config.items() if key not in training}
     return registry.entry(name).model, type(registry.entry(name).config), repr(kept)
 
