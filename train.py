@@ -241,9 +241,15 @@ def plan(entry, model, source, precision, folder):
     classes += f", poses {', '.join(source.pose_names)}" if source.pose_names else ""
     print(f"model      {entry.name}: {entry.paper}; parameters: {counts}")
     print(f"data       {source.name} {source.version}: {source.sizes['train']:,} images of {shape}{classes}")
+    if model.milestones:
+        print(f"stages     {len(model.milestones) + 1}, from rounds 0, {', '.join(f'{milestone:,}' for milestone in model.milestones)}")
     print(f"training   {config.steps:,} rounds of {config.batch_size * config.discriminator_steps} images, a look every {config.every:,}")
     print(f"precision  {precision}")
     print(f"folder     {folder}", flush=True)
+    late = [milestone for milestone in model.milestones if milestone >= config.steps]
+    if late:
+        stages = f"{len(late)} of {len(model.milestones) + 1} stages begin after the last round"
+        print(f"warning: {stages}; --steps {late[-1] + 1} is the least that plays them all", file=sys.stderr, flush=True)
 
 
 def heard_by(run, source, evaluation, measured, best, options, writer):

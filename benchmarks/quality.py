@@ -111,8 +111,12 @@ def grid(options, row):
 
 
 def preset(model):
-    """A digest of the model's settings; those that all models share are left out where they are as usual, that new ones change nothing."""
+    """A digest of the model's settings but --steps and --every, which the table chooses.
+
+    Those that all models share are left out where they are as usual, that new ones change nothing.
+    """
     config = registry.entry(model).config
+    config = dataclasses.replace(config, steps=settings.Config.steps, every=settings.Config.every)
     usual = {field.name: field.default for field in dataclasses.fields(settings.Config)}
     told = {name: value for name, value in dataclasses.asdict(config).items() if name not in usual or value != usual[name]}
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:8]

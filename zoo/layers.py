@@ -42,12 +42,13 @@ class Spectral(keras.layers.Layer):
     """A layer whose weight is divided by its largest singular value (Miyato et al. 2018, eq. 8, appendix A).
 
     The weight is seen as a matrix of (inputs, outputs); one power iteration a forward pass in training, from a random start that is kept.
-    Gradients flow through the norm. In float32, whatever the precision of the layers.
+    Gradients flow through the norm. In float32, whatever the precision of the layers. least: a norm below that counts as it, so that a
+    weight may be small.
     """
 
-    def __init__(self, epsilon=1e-12, kernel_initializer="glorot_uniform", use_bias=True, **kwargs):
+    def __init__(self, epsilon=1e-12, kernel_initializer="glorot_uniform", use_bias=True, least=0.0, **kwargs):
         super().__init__(**kwargs)
-        self.epsilon, self.use_bias = epsilon, use_bias
+        self.epsilon, self.use_bias, self.least = epsilon, use_bias, least
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def add_weights(self, shape):
@@ -72,7 +73,7 @@ class Spectral(keras.layers.Layer):
         if training:
             self.vector.assign(tf.stop_gradient(u))
         norm = tf.reduce_sum(tf.stop_gradient(v) @ matrix * tf.stop_gradient(u))
-        return tf.cast(self.kernel.value / norm, self.compute_dtype)
+        return tf.cast(self.kernel.value / tf.maximum(norm, self.least), self.compute_dtype)
 
     def _unit(self, vector):
         return vector / (tf.norm(vector) + self.epsilon)
@@ -82,7 +83,8 @@ class Spectral(keras.layers.Layer):
 
     def get_config(self):
         initializer = keras.initializers.serialize(self.kernel_initializer)
-        return {**super().get_config(), "epsilon": self.epsilon, "use_bias": self.use_bias, "kernel_initializer": initializer}
+        mine = {"epsilon": self.epsilon, "use_bias": self.use_bias, "kernel_initializer": initializer, "least": self.least}
+        return {**super().get_config(), **mine}
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -231,10 +233,15 @@ def pyramid(image_shape):
 
     The smallest step has a short side of 4 to 6: from 7 (as 28 halved twice) digits come out much worse.
     """
-    steps = [tuple(image_shape[:2])]
-    while min(steps[0]) >= 7:
-        steps.insert(0, tuple(-(-side // 2) for side in steps[0]))
-    return steps
+    times = 0
+    while min(halved(image_shape, times)[0]) >= 7:
+        times += 1
+    return halved(image_shape, times)
+
+
+def halved(image_shape, times):
+    """Sides from small to full size, halved so often: (28, 28) once is [(14, 14), (28, 28)]; odd ones round up."""
+    return [tuple(-(-side // 2**i) for side in image_shape[:2]) for i in reversed(range(times + 1))]
 
 
 def widths(largest, steps):
@@ -336,6 +343,35 @@ def residual_down(x, filters, conv, down=True, first=False):
         x = conv(x, filters, 1)
         x = shrink(x) if down else x
     return keras.layers.Add()([shrink(y) if down else y, x])
+
+
+def residual_generator(x, image_shape, width, norm_relu):
+    """Residual generator from a vector up to the last layer, which is linear (Gulrajani et al. 2017, appendix F): 4x4, then doubled."""
+    start, *sizes = pyramid(image_shape)
+    x = keras.layers.Reshape((*start, width))(keras.layers.Dense(start[0] * start[1] * width)(x))
+    for size in sizes:
+        x = residual_up(x, size, width, glorot_conv, norm_relu)
+    return keras.layers.Conv2D(image_shape[-1], 3, padding="same")(plain_norm_relu(x))
+
+
+def residual_features(x, width, conv):
+    """The discriminator beside it, before it is pooled: four residual blocks, of which two shrink."""
+    for i, down in enumerate((True, True, False, False)):
+        x = residual_down(x, width, conv, down, first=not i)
+    return x
+
+
+def attended_features(x, widths, conv, attention, side):
+    """SAGAN's and BigGAN's discriminator before it is pooled: residual blocks that shrink, and one more; attention at a size near `side`.
+
+    widths: channels from the smallest size up; the first of them is that of the last block.
+    """
+    at = nearest_size(x.shape[1:], side)
+    for i, filters in enumerate([*reversed(widths[1:]), widths[0]]):
+        down = i < len(widths) - 1
+        x = residual_down(x, filters, conv, down, first=not i)
+        x = attention(x) if down and x.shape[1:3] == at else x
+    return x
 
 
 def nearest_size(image_shape, side):

@@ -50,17 +50,17 @@ wasserstein = Objective(lambda real, fake: mean(fake) - mean(real), lambda fake:
 
 
 def slopes(judge, images):
-    """The judge's gradient at each image, float32 [n, h, w, c], whatever the precision of the judge's layers."""
+    """(the judge's logits, its gradient at each image): float32 [n] and [n, h, w, c], whatever the precision of the judge's layers."""
     images = tf.cast(images, tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(images)
         logits = judge(images)
-    return tf.cast(tape.gradient(logits, images), tf.float32)
+    return logits, tf.cast(tape.gradient(logits, images), tf.float32)
 
 
-def _squared_slopes(judge, images):
-    """Squared norm of the judge's gradient at each image, [n]."""
-    return tf.reduce_sum(tf.square(slopes(judge, images)), axis=range(1, images.shape.rank))
+def _squared(slopes):
+    """Squared norm of each image's slope, [n]."""
+    return tf.reduce_sum(tf.square(slopes), axis=range(1, slopes.shape.rank))
 
 
 def gradient_penalty(judge, real, fake, mix, target=1.0):
@@ -68,7 +68,8 @@ def gradient_penalty(judge, real, fake, mix, target=1.0):
 
     judge: images -> logits, one row an image. mix: uniform in [0, 1), shape [n, 1, 1, 1].
     """
-    norms = tf.sqrt(_squared_slopes(judge, real + mix * (fake - real)) + 1e-12)  # the gradient of sqrt at 0 is infinite
+    _, slope = slopes(judge, real + mix * (fake - real))
+    norms = tf.sqrt(_squared(slope) + 1e-12)  # the gradient of sqrt at 0 is infinite
     return mean(tf.square(norms / target - 1))
 
 
@@ -86,8 +87,9 @@ def relativistic(first, second):
 
 
 def zero_centred(judge, images):
-    """Half the mean squared slope at `images` (Mescheder et al. 2018, eq. 9-10)."""
-    return mean(_squared_slopes(judge, images)) / 2
+    """(the judge's logits, half the mean squared slope at `images`), of one pass (Mescheder et al. 2018, eq. 9-10)."""
+    logits, slope = slopes(judge, images)
+    return logits, mean(_squared(slope)) / 2
 
 
 r1 = zero_centred  # at real images

@@ -5,6 +5,7 @@ import datetime
 import errno
 import importlib.metadata
 import json
+import math
 import os
 import re
 import shlex
@@ -185,14 +186,18 @@ def phases(done, steps, every, most=8, milestones=()):
     """How to play rounds `done` to `steps` by `fit`, whose epochs are all of one length and end where a look is due.
 
     Yields (first round, rounds an epoch, epochs, steps_per_execution): a shorter epoch up to the next look, whole ones, the rest.
-    None goes beyond a milestone, where the step becomes another.
+    None goes beyond a milestone, where the step becomes another; up to there steps_per_execution is one number, for each is a trace.
     """
     while done < steps:
         end = min([steps, *(milestone for milestone in milestones if milestone > done)])
-        length = min(every - done % every, end - done)
-        count = (end - done) // every if length == every else 1
-        yield done, length, count, max(n for n in range(1, most + 1) if length % n == 0)
-        done += length * count
+        parts = []
+        while done < end:
+            length = min(every - done % every, end - done)
+            parts.append((done, length, (end - done) // every if length == every else 1))
+            done += length * parts[-1][2]
+        shared = math.gcd(*(length for _, length, _ in parts))
+        at_once = max(n for n in range(1, most + 1) if shared % n == 0)
+        yield from ((*part, at_once) for part in parts)
 
 
 def _read(folder):

@@ -7,7 +7,8 @@ An encoder e and a decoder d, trained to give back each pixel:
 Its decoder looks like a generator, and is none: codes of images fill no simple shape, so noise from N(0, I) is the code of nothing, and
 each pixel is trained for itself, so that relations between pixels are not seen. Lectures set it before the GAN for that; the previews show
 originals above their reconstructions, then samples from N(0, I), which fail. `autoencoder_mnist` is the paper's 784-1000-500-250-30.
-Differs from the paper: rectified linear units and Adam, with no pretraining by Boltzmann machines.
+Differs from the paper: rectified linear units, the squared error (there the cross entropy) and Adam, with no pretraining by Boltzmann
+machines.
 """
 
 import dataclasses

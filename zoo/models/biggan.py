@@ -76,13 +76,10 @@ def build_generator(config):
 
 
 def build_discriminator(config):
-    x = image = keras.Input(config.image_shape, name="image")
+    image = keras.Input(config.image_shape, name="image")
     label = keras.Input((), dtype="int64", name="label")
     widths = [multiplier * config.width for multiplier in layers.last(config.multipliers, len(layers.pyramid(config.image_shape)))]
-    for i, filters in enumerate([*reversed(widths[1:]), widths[0]]):
-        x = layers.residual_down(x, filters, conv, down=i < len(widths) - 1, first=not i)
-        attended = x.shape[1:3] == layers.nearest_size(config.image_shape, config.discriminator_attention_side)
-        x = attention(x) if attended and i < len(widths) - 1 else x
+    x = layers.attended_features(image, widths, conv, attention, config.discriminator_attention_side)
     orthogonal = keras.initializers.Orthogonal()
     x = layers.projected(layers.place_sum(x), label, config.num_classes, epsilon=1e-6, kernel_initializer=orthogonal)
     return keras.Model({"image": image, "label": label}, x, name="discriminator")

@@ -6,8 +6,9 @@ real images x above what it has so found itself, x'; most climbs go on from wher
     discriminator   minimises  E D(x') - E D(x) + size E [D(x)^2 + D(x')^2]
 
 D sees the image as a whole, which a decoder does not; but every sample is a search. A GAN's generator is what learns that search. The
-previews show the climb from left to right. `ebm_32` is the unconditional network for CIFAR-10 (table of appendix A), from memory. As in
-the paper, with ReLU in its residual blocks (there leaky) and no clipping of gradients. Served samples share the noise of a step.
+previews show the climb from left to right. `ebm_32` is the unconditional network for CIFAR-10 that the authors' README trains. Differs
+from the code: no dropout and no power iteration while climbing, and a buffer of 10,000 images (there 50,000). Served samples share the
+noise of a step.
 """
 
 import dataclasses
@@ -23,10 +24,12 @@ from zoo.registry import register
 @dataclasses.dataclass(frozen=True)
 class Config(game.Config):
     width: int = 32  # channels of the first of three convolutions of stride 2, doubled at each
-    blocks: tuple[int, ...] = ()  # channels of residual blocks in the place of these; every second one keeps its size (appendix A)
+    blocks: tuple[int, ...] = ()  # channels of residual blocks in the place of these; the first of each third shrinks (code)
+    dropout: float = 0.0  # in those blocks (code)
     climb: int = 60  # steps of the search in a round (appendix A)
     served_climb: int = 240  # steps from noise to a sample (§3.2: longer than in training)
-    step: float = 20.0  # times the slope; the paper's 10 / 2 for images in [0, 1] is 20 in [-1, 1] (appendix A)
+    step: float = 20.0  # times the slope; for images in [0, 1] it would be a quarter: 10 / 2 (eq. 1, appendix A), or 10 (code)
+    steepest: float = 0.0  # slopes of a pixel are cut to this; 0: they are not (code)
     noise: float = 0.01  # standard deviation of what is added at each step; the paper's 0.005 in [0, 1] (appendix A)
     buffer: int = 10_000  # images that are kept, where climbs go on (appendix A)
     renewed: float = 0.05  # share of the climbs that starts from noise (appendix A)
@@ -37,12 +40,26 @@ class Config(game.Config):
         return dataclasses.replace(config, latent_dim=int(np.prod(config.image_shape)))  # a climb starts from a whole image
 
 
+def conv(x, filters, spread=1.0, **kwargs):
+    """3x3, with spectral norm; its weights start from N(0, spread), beside which the learning rate is large or small."""
+    return layers.spectral_conv(x, filters, 3, use_bias=False, kernel_initializer=layers.normal(spread), **kwargs)
+
+
+def block(x, filters, dropout, down):
+    """Residual block that starts as its shortcut (code, smart_res_block): [n, h, w, c] -> `filters` channels, half the sides where down."""
+    y = keras.layers.LeakyReLU(0.2)(keras.layers.Dropout(dropout)(conv(layers.Bias()(x), filters)))
+    y = conv(layers.Bias()(y), filters, spread=1e-10, least=1.0)
+    y = keras.layers.DepthwiseConv2D(1, use_bias=False, depthwise_initializer="ones")(y)  # a gain for each channel
+    x = keras.layers.Add()([y, conv(x, filters) if x.shape[-1] != filters else x])
+    return keras.layers.LeakyReLU(0.2)(layers.shrink(x) if down else x)
+
+
 def build_discriminator(config):
     x = image = keras.Input(config.image_shape, name="image")
     if config.blocks:
-        x = layers.spectral_conv(x, config.blocks[0], 3)
+        x = keras.layers.LeakyReLU(0.2)(conv(x, config.blocks[0]))
         for i, width in enumerate(config.blocks):
-            x = layers.residual_down(x, width, layers.spectral_conv, down=i % 2 == 0)
+            x = block(x, width, config.dropout, down=i % max(len(config.blocks) // 3, 1) == 0)
         x = layers.place_sum(x)
     else:
         for i in range(3):
@@ -68,9 +85,12 @@ def build_discriminator(config):
     ),
     ebm_32=Config(
         image_shape=(32, 32, 3),
-        blocks=(128, 128, 256, 256, 256, 256),
+        blocks=(128, 128, 128, 256, 256, 256, 512, 512, 512),
+        dropout=0.5,
+        step=40.0,
+        steepest=0.005,
         batch_size=128,
-        discriminator_learning_rate=1e-4,
+        discriminator_learning_rate=3e-4,
         beta_1=0.0,
         averaging=0.999,
         steps=100_000,
@@ -89,16 +109,20 @@ class EBM(game.Game):
     def prior(self, shape, seed):
         return tf.random.stateless_uniform(shape, seed, -1, 1)
 
-    def climbed(self, network, images, steps, seed, shared=False):
-        """Images after so many steps up the network's logit. shared: all have the same noise, so that each is the same in any batch."""
+    def climbed(self, network, images, steps, seed, shared=False, done=0):
+        """Images after steps `done` to `steps` up the network's logit, whose noise is a function of seed and step.
+
+        shared: all have the same noise, so that each is the same in any batch.
+        """
 
         def step(i, images):
-            slope = losses.slopes(lambda x: network({"image": x}, training=False), images)
+            _, slope = losses.slopes(lambda x: network({"image": x}, training=False), images)
+            slope = tf.clip_by_value(slope, -self.config.steepest, self.config.steepest) if self.config.steepest else slope
             now = tf.random.experimental.stateless_fold_in(seed, i)
             drawn = tf.random.stateless_normal(tf.shape(images[:1] if shared else images), now)
             return i + 1, tf.clip_by_value(images + self.config.step * slope + self.config.noise * drawn, -1, 1)
 
-        return tf.while_loop(lambda i, images: i < steps, step, (tf.constant(0), images))[1]
+        return tf.while_loop(lambda i, images: i < steps, step, (tf.constant(done), images))[1]
 
     def generate(self, batch):
         shape = tf.shape(batch["image"])
@@ -119,9 +143,8 @@ class EBM(game.Game):
         return self.climbed(network, start, self.config.served_climb, [0, 0], shared=True)
 
     def preview(self, batch):
-        """Eight climbs, one a row, at eight moments from noise to sample."""
+        """Eight climbs, one a row, at eight moments from noise to sample: that of the row's number as seed."""
         images, steps = [tf.reshape(self.latents(tf.range(8, dtype=tf.int64)), [-1, *self.config.image_shape])], self.config.served_climb
         for i in range(7):
-            length = steps * (i + 1) // 7 - steps * i // 7
-            images.append(self.climbed(self.averaged, images[-1], length, [0, i], shared=True))
+            images.append(self.climbed(self.averaged, images[-1], steps * (i + 1) // 7, [0, 0], shared=True, done=steps * i // 7))
         return ends.to_unit(tf.reshape(tf.stack(images, 1), [-1, *self.config.image_shape])), 8

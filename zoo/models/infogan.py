@@ -41,20 +41,12 @@ class Config(game.Config):
             raise UserError(f"--latent-dim {self.latent_dim}: must be more than --categories and --numbers together, {code}")
 
 
-def sizes(config):
-    """(height, width) from the smallest size up to the image's."""
-    steps = [tuple(config.image_shape[:2])]
-    for _ in range(config.levels):
-        steps.insert(0, tuple(-(-side // 2) for side in steps[0]))
-    return steps
-
-
 def dense(x, units):
     return keras.layers.Dense(units, kernel_initializer=layers.normal())(x)
 
 
 def build_generator(config):
-    start, *others = sizes(config)
+    start, *others = layers.halved(config.image_shape, config.levels)
     first, *widths = layers.widths(config.width, config.levels)
     latent = keras.Input((config.latent_dim,), name="latent")
     x = layers.norm_relu(dense(latent, config.hidden))
@@ -133,7 +125,7 @@ class InfoGAN(game.Game):
         return {"g_adversarial": self.g_adversarial(said["realness"]), "g_information": self.unread(said, fake["latent"])}
 
     def preview(self, batch):
-        """Ten columns. Rows: the category from first to last (four noises), then each number from -2 to 2 (two noises each)."""
+        """Ten columns. Rows: the first ten categories (four noises), then each number from -2 to 2 (two noises each)."""
         categories, numbers = self.config.categories, self.config.numbers
         kinds = np.eye(categories, dtype=np.float32)[np.arange(10) % categories]
         steps = np.linspace(-2, 2, 10, dtype=np.float32)

@@ -8,8 +8,8 @@ Both networks grow from 4x4: at each stage a new size is faded in, then trained.
 Weights are N(0, 1), scaled by He's constant as they are used (§4.1); G normalises each pixel's vector (§4.2); D sees the standard
 deviation over its batch (§3: the whole batch; the authors' TensorFlow code takes groups of 4). `pggan_1024` is table 2, `pggan_32` the
 configuration for CIFAR-10 of the authors' Theano code. Differs from the paper: the batch size is the same at every stage, and so are the
-learning rates (the Theano code raises them from 0 at each, and for CIFAR-10 updates both players at once). The critic's logits depend on
-the images that stand beside one in a batch (of one replica): it is not served.
+learning rates (the Theano code raises them from 0 at each, and for CIFAR-10 updates both players at once); faces are not mirrored (there
+half of them). The critic's logits depend on the images that stand beside one in a batch (of one replica): it is not served.
 """
 
 import dataclasses
@@ -36,6 +36,8 @@ class Config(game.Config):
 
     def check(self):
         super().check()
+        if self.target <= 0:
+            raise UserError(f"--target {self.target:g}: must be more than 0, for slopes are measured in it; 1, or 750 as for CIFAR-10")
         if self.schedule != "constant" or self.learning_rate_decay != 1:
             raise UserError("the optimizers of pggan start anew with each size, so their learning rates cannot fall; leave --schedule out")
         if self.image_shape:
@@ -80,6 +82,7 @@ class Equalised(keras.layers.Layer):
 
 
 def pixel_norm(x):
+    """Each pixel's vector [n, h, w, c], or row [n, c], over its root mean square (§4.2); half precision needs the larger epsilon (code)."""
     return x * ops.rsqrt(ops.mean(ops.square(x), axis=-1, keepdims=True) + (1e-8 if x.dtype == "float32" else 1e-4))
 
 
@@ -187,7 +190,7 @@ def build_critics(config):
         beta_1=0.0,
         beta_2=0.99,
         epsilon=1e-8,
-        steps=750_000,
+        steps=1_187_500,  # 19,000,000 images (Theano code); 12,000,000 end where the last fade begins
         every=5000,
     ),
 )

@@ -168,8 +168,8 @@ def build_discriminator(config):
         beta_1=0.0,
         beta_2=0.99,
         epsilon=1e-8,
-        steps=900,
-        every=300,
+        steps=1100,
+        every=275,
     ),
     r3gan_32=Config(
         image_shape=(32, 32, 3),
@@ -211,13 +211,13 @@ class R3GAN(game.Game):
         super().__init__(config, build_generator(config), build_discriminator(config))
 
     def discriminator_loss(self, batch, fake):
-        real_logit, fake_logit = self.judge(batch["image"], batch), self.judge(fake, batch)
+        real_logit, at_real = losses.r1(lambda images: self.judge(images, batch), batch["image"])
+        fake_logit, at_fake = losses.r2(lambda images: self.judge(images, batch), fake)
         self.note_logits(real_logit, fake_logit)
-        slopes = losses.r1(lambda x: self.judge(x, batch), batch["image"]) + losses.r2(lambda x: self.judge(x, batch), fake)
         done = tf.minimum(tf.cast(self.round.value, tf.float32) / self.config.decay_end, 1.0)
         first, final = self.config.penalty, self.config.final_penalty
         penalty = final + (first - final) * (1 + tf.cos(math.pi * done)) / 2
-        return {"d_adversarial": losses.relativistic(real_logit, fake_logit), "d_penalty": penalty * slopes}
+        return {"d_adversarial": losses.relativistic(real_logit, fake_logit), "d_penalty": penalty * (at_real + at_fake)}
 
     def generator_loss(self, batch, fake):
         return {"g_adversarial": losses.relativistic(self.judge(fake, batch), self.judge(batch["image"], batch))}

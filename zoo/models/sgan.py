@@ -9,8 +9,8 @@ D(x) = sigmoid(L(x)), for labelled images (x, y), others x', and features h of D
 `sgan` and `sgan_mnist` are the perceptrons of the authors' code for MNIST, `sgan_32` its convolutional pair for CIFAR-10. Differs from
 the code: weight-normalised layers start with the gain that keeps N(0, 1), not from 500 images; the classifier is the discriminator
 at the end of a falling learning rate, not its average; G matches the images that D has just seen, not others; for CIFAR-10 features are
-matched by their mean square (there absolute) difference, and the generator is DCGAN's (there its last layer is weight-normalised). Under
-several replicas each matches the means of its own images.
+matched by their mean square (there absolute) difference, and the generator is DCGAN's (there weights start from N(0, 0.05), norms have no
+gain, the first is of each unit, and the last layer is weight-normalised). Under several replicas each matches the means of its own images.
 """
 
 import dataclasses
@@ -103,7 +103,7 @@ class WeightNorm(keras.layers.Layer):
 def build_generator(config):
     x = latent = keras.Input((config.latent_dim,), name="latent")
     for units in config.generator_units:
-        x = layers.BatchNorm(scale=False)(keras.layers.Dense(units)(x))
+        x = layers.BatchNorm(scale=False)(keras.layers.Dense(units, use_bias=False)(x))
         x = keras.layers.Activation("softplus")(x)
     pixels = int(np.prod(config.image_shape))
     x = WeightNorm(pixels, learned=True, spread=math.sqrt(2 / (x.shape[-1] + pixels)))(x)

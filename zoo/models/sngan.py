@@ -7,7 +7,8 @@ Every weight of the discriminator is divided by its largest singular value, so t
 
 `sngan_32` are the residual networks for CIFAR-10 (table 4), `sngan_cnn_32` the plain ones (table 3). Differs from the paper: the plain
 discriminator widens at its 4x4 convolutions, as the authors' code (as printed: --discriminator-widths 64 64 128 128 256 256 512); the
-generator's batch is the discriminator's (there twice that), and 1/128 of uniform noise is not added to the images.
+generator's batch is the discriminator's (there twice that), 1/128 of uniform noise is not added to the images, and 3x3 convolutions of
+the residual discriminator start with Glorot's variance (there twice that, which under the norm is half the learning rate).
 """
 
 import dataclasses
@@ -53,20 +54,14 @@ def build_discriminator(config):
 
 
 def build_generator_residual(config):
-    start, *sizes = layers.pyramid(config.image_shape)
     latent = keras.Input((config.latent_dim,), name="latent")
-    x = keras.layers.Dense(start[0] * start[1] * config.generator_width)(latent)
-    x = keras.layers.Reshape((*start, config.generator_width))(x)
-    for size in sizes:
-        x = layers.residual_up(x, size, config.generator_width, layers.glorot_conv, layers.plain_norm_relu)
-    x = keras.layers.Conv2D(config.image_shape[-1], 3, padding="same")(layers.plain_norm_relu(x))
+    x = layers.residual_generator(latent, config.image_shape, config.generator_width, layers.plain_norm_relu)
     return keras.Model({"latent": latent}, layers.image_output(x), name="generator")
 
 
 def build_discriminator_residual(config):
-    x = image = keras.Input(config.image_shape, name="image")
-    for i, down in enumerate((True, True, False, False)):
-        x = layers.residual_down(x, config.discriminator_width, layers.spectral_conv, down, first=not i)
+    image = keras.Input(config.image_shape, name="image")
+    x = layers.residual_features(image, config.discriminator_width, layers.spectral_conv)
     x = layers.SpectralDense(1, use_bias=False, dtype="float32")(layers.place_sum(x))
     return keras.Model({"image": image}, keras.ops.squeeze(x, -1), name="discriminator")
 

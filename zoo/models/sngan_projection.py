@@ -7,8 +7,8 @@ The class enters D as an inner product with its features h, and G by the gain an
     generator       minimises  -E D(G(z, y), y)
 
 Spectral norm in D, the v_y included. `sngan_projection_32` are the residual networks that the authors' code has for CIFAR-10, with
-SNGAN's sizes. Differs from the paper: the generator's batch is the discriminator's (there twice that), and the classes of the
-generated images are those of the real ones of the batch.
+SNGAN's sizes. Differs from the paper: the generator's batch is the discriminator's (there twice that), the classes of the generated
+images are those of the real ones of the batch, and the discriminator's weights start as SNGAN's here.
 """
 
 import dataclasses
@@ -26,26 +26,20 @@ class Config(game.Config):
 
 
 def build_generator(config):
-    start, *sizes = layers.pyramid(config.image_shape)
     latent = keras.Input((config.latent_dim,), name="latent")
     label = keras.Input((), dtype="int64", name="label")
 
     def norm_relu(x):
         return layers.class_norm_relu(x, label, config.num_classes)
 
-    x = keras.layers.Dense(start[0] * start[1] * config.generator_width)(latent)
-    x = keras.layers.Reshape((*start, config.generator_width))(x)
-    for size in sizes:
-        x = layers.residual_up(x, size, config.generator_width, layers.glorot_conv, norm_relu)
-    x = keras.layers.Conv2D(config.image_shape[-1], 3, padding="same")(layers.plain_norm_relu(x))
+    x = layers.residual_generator(latent, config.image_shape, config.generator_width, norm_relu)
     return keras.Model({"latent": latent, "label": label}, layers.image_output(x), name="generator")
 
 
 def build_discriminator(config):
-    x = image = keras.Input(config.image_shape, name="image")
+    image = keras.Input(config.image_shape, name="image")
     label = keras.Input((), dtype="int64", name="label")
-    for i, down in enumerate((True, True, False, False)):
-        x = layers.residual_down(x, config.discriminator_width, layers.spectral_conv, down, first=not i)
+    x = layers.residual_features(image, config.discriminator_width, layers.spectral_conv)
     x = layers.projected(layers.place_sum(x), label, config.num_classes, use_bias=False)
     return keras.Model({"image": image, "label": label}, x, name="discriminator")
 

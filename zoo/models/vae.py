@@ -7,7 +7,8 @@ The encoder gives a normal distribution for each image, the decoder a probabilit
 
 The divergence pulls the codes of all images together into N(0, I), so that noise from it is a code, unlike the auto-encoder's; pixels
 are still trained each for itself, and samples are blurred. Previews: originals above their reconstructions, then samples. `vae_mnist` is
-the convolutional network of Keras' own example, `vae_perceptron` the paper's (500 hidden units, tanh).
+the convolutional network of Keras' own example, `vae_perceptron` the paper's (500 hidden units, tanh). Differs from the paper: Adam (there
+Adagrad).
 """
 
 import dataclasses
@@ -54,10 +55,7 @@ def build_encoder(config):
 
 
 def build_decoder(config):
-    steps = [tuple(config.image_shape[:2])]
-    for _ in config.widths:
-        steps.insert(0, tuple(-(-side // 2) for side in steps[0]))
-    start, *sizes = steps
+    start, *sizes = layers.halved(config.image_shape, len(config.widths))
     latent = keras.Input((config.latent_dim,), name="latent")
     x = keras.layers.Dense(start[0] * start[1] * config.widths[-1], "relu")(latent)
     x = keras.layers.Reshape((*start, config.widths[-1]))(x)

@@ -58,7 +58,7 @@ def build_critic(config):
         generator_learning_rate=5e-5,
         discriminator_learning_rate=5e-5,
         beta_2=0.99,
-        epsilon=1e-8,
+        epsilon=1e-16,  # under the root here, 1e-8 beside it there
         output_bias=False,
         steps=200_000,
         every=1000,

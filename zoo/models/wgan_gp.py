@@ -41,11 +41,7 @@ def same(x):
 def build_generator(config):
     latent = keras.Input((config.latent_dim,), name="latent")
     if config.residual:
-        start, *sizes = layers.pyramid(config.image_shape)
-        x = keras.layers.Reshape((*start, config.width))(keras.layers.Dense(start[0] * start[1] * config.width)(latent))
-        for size in sizes:
-            x = layers.residual_up(x, size, config.width, layers.glorot_conv)
-        x = keras.layers.Conv2D(config.image_shape[-1], 3, padding="same")(layers.norm_relu(x))
+        x = layers.residual_generator(latent, config.image_shape, config.width, layers.plain_norm_relu)
     else:
         after = layers.norm_relu if config.generator_norm else relu
         x = layers.deconvolutions(latent, config.image_shape, config.width, config.kernel, after, use_bias=True)
@@ -53,11 +49,9 @@ def build_generator(config):
 
 
 def build_critic(config):
-    x = image = keras.Input(config.image_shape, name="image")
+    image = keras.Input(config.image_shape, name="image")
     if config.residual:
-        for i, down in enumerate((True, True, False, False)):
-            x = layers.residual_down(x, config.width, layers.glorot_conv, down, first=not i)
-        x = keras.layers.GlobalAveragePooling2D()(relu(x))
+        x = keras.layers.GlobalAveragePooling2D()(relu(layers.residual_features(image, config.width, layers.glorot_conv)))
     else:
         x = layers.convolutions(image, config.width, config.kernel, config.slope, same, use_bias=True)
     return keras.Model({"image": image}, layers.logits(x), name="discriminator")
