@@ -317,11 +317,12 @@ def test_acgan_is_its_tables(blank, name, widths, start, flat):
 @pytest.mark.parametrize("side", [28, 64, 100])
 @pytest.mark.parametrize("name", [n for n in zoo.names() if registry.entry(n).config.image_shape is None])
 def test_networks_fit_themselves_to_the_images(name, side):
-    try:
-        game = zoo.create(name, image_shape=(side, side, 3), num_classes=4)
-    except UserError as error:
-        assert "--image-shape" in str(error) and side in (28, 100)
+    multiple = registry.entry(name).config.multiple
+    if name == "pggan" and side != 64 or side % multiple:
+        with pytest.raises(UserError, match="--image-shape"):
+            zoo.create(name, image_shape=(side, side, 3), num_classes=4)
         return
+    game = zoo.create(name, image_shape=(side, side, 3), num_classes=4)
     if not game.draws:
         batch = next(iter(source(game, 8).batches(1)))
         made = tf.nest.flatten(game.generate(batch))

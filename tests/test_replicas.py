@@ -28,27 +28,30 @@ def told(game_class):
     return Told
 
 
-def make(scope, kind, **overrides):
+SMALL = {"acgan": {"dropout": 0.0, "discriminator_widths": (4, 8), "generator_widths": (8, 4)}, "sngan_projection": {}}
+
+
+def make(scope, kind, name="acgan", **overrides):
     keras.utils.set_random_seed(3)
-    config = registry.entry("acgan").config
-    small = {"dropout": 0.0, "discriminator_widths": (4, 8), "generator_widths": (8, 4), "latent_dim": 5, **overrides}
+    config = registry.entry(name).config
     with scope:
-        game = kind(type(config)(**{**settings("acgan"), **small}).resolved())
+        game = kind(type(config)(**{**settings(name), **SMALL[name], "latent_dim": 5, **overrides}).resolved())
         game.compile(keras.optimizers.SGD(1.0), keras.optimizers.SGD(1.0), jit_compile=False)
     return game
 
 
-def test_gradients_and_statistics_are_those_of_the_joined_batch(strategy):
+@pytest.mark.parametrize("name", SMALL)  # of the second the vectors of the spectral norms as well
+def test_gradients_and_statistics_are_those_of_the_joined_batch(strategy, name):
     draw = np.random.RandomState(0)
     batch = {
         "image": draw.rand(8, 16, 16, 1).astype(np.float32) * 2 - 1,
         "label": draw.randint(0, 3, 8),
         "latent": draw.randn(8, 5).astype(np.float32),
     }
-    kind = told(registry.entry("acgan").model)
+    kind = told(registry.entry(name).model)
     after = []
     for scope in (strategy.scope(), tf.distribute.OneDeviceStrategy("CPU:0").scope()):
-        game = make(scope, kind, batch_size=8)
+        game = make(scope, kind, name, batch_size=8)
         before = weights(game.generator) + weights(game.discriminator)
         game.fit(tf.data.Dataset.from_tensors(batch).repeat(), steps_per_epoch=1, verbose=0, shuffle=False)
         after.append(weights(game.generator) + weights(game.discriminator))

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import same, weights
+from conftest import same, tiny, weights
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
@@ -23,7 +23,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 import train
 import zoo
 from zoo import __main__ as tool
-from zoo import command
+from zoo import command, runs
 
 ROOT = Path(__file__).parents[1]
 SMALL = ["--generator-units", "8", "--discriminator-units", "4", "--pieces", "2", "--latent-dim", "4", "--batch-size", "16"]
@@ -301,6 +301,24 @@ def test_disk_full_while_saving_keeps_the_last_checkpoint(inside):
     assert int(zoo.load("r").round) == 4
 
 
+@pytest.mark.parametrize("name", ["dcgan", "pggan"])
+@pytest.mark.parametrize("steps, every", [(1200, 200), (3906, 489), (1201, 400)])
+def test_a_run_is_played_whole_in_parts_that_share_a_trace(name, steps, every):
+    game = tiny(name, image_shape=(32, 32, 1), **({"phase": 100} if name == "pggan" else {}))
+    for begin in (0, 350):
+        done, traces = begin, {}
+        for start, length, count, at_once in runs.phases(begin, steps, every, 8, game.milestones):
+            assert start == done and length % at_once == 0
+            done += length * count
+            stage = sum(milestone <= start for milestone in game.milestones)
+            assert stage == sum(milestone < done for milestone in game.milestones)  # none goes on into the next one
+            assert count == 1 or length == every and start % every == 0
+            traces.setdefault(stage, set()).add(at_once)
+        assert done == steps and len(traces) == len(game.milestones) + (begin == 0 or name == "dcgan")
+        assert all(len(each) == 1 for each in traces.values())
+    assert [part[3] for part in runs.phases(0, 1200, 200)] == [8] and [part[3] for part in runs.phases(0, 14, 7)] == [7]
+
+
 # -- bad input ---------------------------------------------------------------------------------------------------------
 
 
@@ -327,7 +345,7 @@ def test_disk_full_while_saving_keeps_the_last_checkpoint(inside):
         (["--model", "gan", "--xla", "on", "--strategy", "mirrored"], ["--xla on", "--strategy none"]),
         (["--model", "pggan", "--image-shape", "24", "24", "1"], ["24x24 pixels", "4x4 by doubling", "--image-shape 16 16 1"]),
         (["--model", "sgan", "--labels", "5"], ["--labels 5", "the 10 classes"]),
-        (["--model", "sgan", "--labels", "9999"], ["9999 training images", "digits has 1437"]),
+        (["--model", "sgan", "--labels", "9999"], ["--labels 9999", "digits has 1437 training images"]),
         (["--model", "dcgan", "--accumulation", "5"], ["--batch-size 64", "5 parts"]),
         (["--model", "dcgan", "--steady", "1"], ["--steady 1", "less than 1"]),
         (["--model", "dcgan", "--augment", "colour"], ["colour", "color"]),

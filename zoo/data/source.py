@@ -140,7 +140,7 @@ class Source:
 
     def few(self, count, seed=0):
         """The source with `count` of its training images only, drawn by the seed, as many of each class. UserError: more than there are."""
-        chosen = self._chosen(count, seed)
+        chosen = self._chosen(count, seed, "--examples")
 
         def examples(split):
             return tf.data.Dataset.from_tensor_slices(chosen) if split == "train" else self.examples(split)
@@ -152,7 +152,7 @@ class Source:
 
         Its batches hold `image`, of which none are known, and as many rows of `labelled_image` with their `label`, drawn from those.
         """
-        return dataclasses.replace(self, labelled=self._chosen(count, seed))
+        return dataclasses.replace(self, labelled=self._chosen(count, seed, "--labels"))
 
     def jittered(self, margin, flip):
         """The source with images that are enlarged by `margin` pixels and cut at random when trained on, and mirrored every other time.
@@ -222,11 +222,12 @@ class Source:
 
         return dataclasses.replace(self, vary=vary, _held={})
 
-    def _chosen(self, count, seed):
+    def _chosen(self, count, seed, option):
         pool = self.some("train", max(POOL, count), seed)
         have = len(pool[self.keys[0]])
         if not 1 <= count <= have:
-            raise UserError(f"{count} training images were asked for, and {self.name} has {have} that can be held in memory")
+            held = "" if have == self.sizes["train"] else " that can be held in memory"
+            raise UserError(f"{option} {count}: {self.name} has {have} training images{held}; give a number from 1 to that")
         rows = self.balanced(pool["label"], count, seed) if "label" in pool else slice(count)
         return {key: value[rows] for key, value in pool.items()}
 

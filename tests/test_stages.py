@@ -1,0 +1,221 @@
+"""The sizes and channels of every stage of the papers' own networks: what numbers of weights do not say."""
+
+import math
+
+import keras
+import pytest
+
+import zoo
+from zoo import registry
+
+# A stage is (side, channels, convolutions that give it: 0 where a pool, a resampling or a join does); a number is the units of a dense
+# layer. A dense layer whose units become maps is the first convolution of their stage.
+
+
+def attention(side, channels):
+    """Queries of an eighth of the channels, values of half."""
+    return [(side, channels // 8, 1), "softmax", (side, channels // 2, 0), (side, channels, 1)]
+
+
+def inverted(side, width):
+    """Two of R3GAN's blocks: 1x1 to twice the width, 3x3, 1x1 back."""
+    return [(side, 2 * width, 2), (side, width, 1)] * 2
+
+
+DCGAN = ([(4, 512, 1), (8, 256, 1), (16, 128, 1), (32, 64, 1), (64, 3, 1)], [(32, 64, 1), (16, 128, 1), (8, 256, 1), (4, 512, 1), 1])
+SNGAN = ([(4, 256, 1), (8, 256, 2), (16, 256, 2), (32, 256, 2), (32, 3, 1)], [(32, 128, 2), (16, 128, 2), (8, 128, 4), 1])
+SRRESNET = [(24, 64, 1 + 2 * 16 + 1), (24, 256, 1), (48, 64, 0), (48, 256, 1), (96, 64, 0), (96, 3, 1)]
+PATCHGAN = [(128, 64, 1), (64, 128, 1), (32, 256, 1), (31, 512, 1), (30, 1, 1)]
+
+
+def translator(side, blocks):
+    around = [(side, 64, 1), (side // 2, 128, 1)]
+    return [*around, (side // 4, 256, 1 + 2 * blocks), *reversed(around), (side, 3, 1)]
+
+
+STAGES = {  # generator and discriminator; encoder and decoder; both translators and a discriminator
+    "gan_mnist": ([1200, 1200, (28, 1, 1)], [240 * 5, 240 * 5, 1]),  # code, mnist.yaml: maxout units x pieces
+    "cgan_mnist": ([1000, 1200, (28, 1, 1)], [240 * 5, 240 * 4, 1]),  # §4.1: the wider of the two inputs' layers
+    "dcgan_64": DCGAN,  # code (Torch)
+    "wgan_64": DCGAN,  # code
+    "wgan_gp_mnist": (  # code: 8x8 maps are cut to 7x7
+        [(4, 256, 1), (8, 128, 1), (7, 128, 0), (14, 64, 1), (28, 1, 1)],
+        [(14, 64, 1), (7, 128, 1), (4, 256, 1), 1],
+    ),
+    "wgan_gp_32": (  # code; appendix F
+        [(4, 128, 1), (8, 128, 2), (16, 128, 2), (32, 128, 2), (32, 3, 1)],
+        [(32, 128, 2), (16, 128, 2), (8, 128, 4), 1],
+    ),
+    "lsgan_112": (  # code, vgg.py
+        [(7, 256, 1), (14, 256, 2), (28, 256, 2), (56, 128, 1), (112, 64, 1), (112, 3, 1)],
+        [(56, 64, 1), (28, 128, 1), (14, 256, 1), (7, 512, 1), 1],
+    ),
+    "infogan_mnist": (  # code; appendix C.1: the discriminator up to Q's category
+        [1024, (7, 128, 1), (14, 64, 1), (28, 1, 1)],
+        [(14, 64, 1), (7, 128, 1), 1024, 128, 10],
+    ),
+    "sgan_mnist": ([500, 500, (28, 1, 1)], [1000, 500, 250, 250, 250, 10]),  # code
+    "sgan_32": (  # code
+        [(4, 512, 1), (8, 256, 1), (16, 128, 1), (32, 3, 1)],
+        [(32, 96, 2), (16, 96, 1), (16, 192, 2), (8, 192, 1), (6, 192, 3), 10],
+    ),
+    "acgan_32": (  # table 2
+        [(4, 384, 1), (8, 192, 1), (16, 96, 1), (32, 3, 1)],
+        [(16, 16, 1), (16, 32, 1), (8, 64, 1), (8, 128, 1), (4, 256, 1), (4, 512, 1), 1],
+    ),
+    "acgan_128": (  # table 1, with the layer of 64 that it lacks for its size
+        [(4, 768, 1), (8, 384, 1), (16, 256, 1), (32, 192, 1), (64, 64, 1), (128, 3, 1)],
+        [(64, 16, 1), (64, 32, 1), (32, 64, 1), (32, 128, 1), (16, 256, 1), (16, 512, 1), 1],
+    ),
+    "ebm_32": ([(32, 128, 3), (16, 128, 4), (16, 256, 2), (8, 256, 4), (8, 512, 2), (4, 512, 4), 1],),  # code, ResNet32Large
+    "autoencoder_mnist": ([1000, 500, 250, 30], [250, 500, 1000, (28, 1, 1)]),
+    "vae_mnist": ([(14, 32, 1), (7, 64, 1), 16, 2], [(7, 64, 1), (14, 64, 1), (28, 32, 1), (28, 1, 1)]),  # keras.io
+    "vae_perceptron": ([500, 20], [500, (28, 1, 1)]),  # §5
+    "sngan_32": SNGAN,  # table 4
+    "sngan_projection_32": SNGAN,
+    "sngan_cnn_32": (  # table 3, whose discriminator's widths are as in code
+        [(4, 512, 1), (8, 256, 1), (16, 128, 1), (32, 64, 1), (32, 3, 1)],
+        [(32, 64, 1), (16, 128, 2), (8, 256, 2), (4, 512, 2), 1],
+    ),
+    "sagan_128": (  # code; attention where table 1 is best
+        [(4, 1024, 1), (8, 1024, 2), (16, 1024, 0), (16, 512, 2), (32, 512, 0), (32, 256, 2), (64, 256, 0), (64, 128, 2)]
+        + [*attention(64, 128), (128, 128, 0), (128, 64, 2), (128, 3, 1)],
+        [(128, 64, 2), (64, 64, 0), *attention(64, 64), (64, 128, 2), (32, 128, 0), (32, 256, 2), (16, 256, 0), (16, 512, 2)]
+        + [(8, 512, 0), (8, 1024, 2), (4, 1024, 2), 1],
+    ),
+    "biggan_128": (  # table 4, ch = 96
+        [(4, 1536, 1), (8, 1536, 2), (16, 1536, 0), (16, 768, 2), (32, 768, 0), (32, 384, 2), (64, 384, 0), (64, 192, 2)]
+        + [*attention(64, 192), (128, 192, 0), (128, 96, 2), (128, 3, 1)],
+        [(128, 96, 2), (64, 96, 0), *attention(64, 96), (64, 192, 2), (32, 192, 0), (32, 384, 2), (16, 384, 0), (16, 768, 2)]
+        + [(8, 768, 0), (8, 1536, 2), (4, 1536, 2), 1],
+    ),
+    "biggan_256": (  # table 5, ch = 96
+        [(4, 1536, 1), (8, 1536, 2), (16, 1536, 0), (16, 768, 2), (32, 768, 2), (64, 768, 0), (64, 384, 2), (128, 384, 0), (128, 192, 2)]
+        + [*attention(128, 192), (256, 192, 0), (256, 96, 2), (256, 3, 1)],
+        [(256, 96, 2), (128, 96, 0), (128, 192, 2), (64, 192, 0), *attention(64, 192), (64, 384, 2), (32, 384, 0), (32, 768, 2)]
+        + [(16, 768, 2), (8, 768, 0), (8, 1536, 2), (4, 1536, 2), 1],
+    ),
+    "pggan_32": (  # code (Theano, CIFAR-10)
+        [(4, 128, 2), (8, 128, 2), (16, 128, 2), (32, 128, 2), (32, 3, 1)],
+        [(32, 128, 3), (16, 128, 2), (8, 128, 2), (4, 128, 0), (4, 129, 0), (4, 128, 1), (1, 128, 1), 1],
+    ),
+    "pggan_1024": (  # table 2
+        [(4, 512, 2), (8, 512, 2), (16, 512, 2), (32, 512, 2), (64, 512, 0), (64, 256, 2), (128, 256, 0), (128, 128, 2), (256, 128, 0)]
+        + [(256, 64, 2), (512, 64, 0), (512, 32, 2), (1024, 32, 0), (1024, 16, 2), (1024, 3, 1)],
+        [(1024, 16, 2), (1024, 32, 1), (512, 32, 1), (512, 64, 1), (256, 64, 1), (256, 128, 1), (128, 128, 1), (128, 256, 1)]
+        + [(64, 256, 1), (64, 512, 1), (32, 512, 2), (16, 512, 2), (8, 512, 2), (4, 512, 0), (4, 513, 0), (4, 512, 1), (1, 512, 1), 1],
+    ),
+    "r3gan_32": (  # code
+        [(4, 768, 1), *inverted(4, 768), (8, 768, 0), *inverted(8, 768), (16, 768, 0), *inverted(16, 768)]
+        + [(32, 768, 0), *inverted(32, 768), (32, 3, 1)],
+        [(32, 768, 1), *inverted(32, 768), (16, 768, 0), *inverted(16, 768), (8, 768, 0), *inverted(8, 768)]
+        + [(4, 768, 0), *inverted(4, 768), (1, 768, 0), 1],
+    ),
+    "r3gan_256": (  # code
+        [(4, 768, 1), *inverted(4, 768), (8, 768, 0), *inverted(8, 768), (16, 768, 0), *inverted(16, 768)]
+        + [(32, 768, 0), *inverted(32, 768), (32, 384, 1), (64, 384, 0), *inverted(64, 384), (64, 192, 1), (128, 192, 0)]
+        + [*inverted(128, 192), (128, 96, 1), (256, 96, 0), *inverted(256, 96), (256, 3, 1)],
+        [(256, 96, 1), *inverted(256, 96), (128, 96, 0), (128, 192, 1), *inverted(128, 192), (64, 192, 0), (64, 384, 1)]
+        + [*inverted(64, 384), (32, 384, 0), (32, 768, 1), *inverted(32, 768), (16, 768, 0), *inverted(16, 768)]
+        + [(8, 768, 0), *inverted(8, 768), (4, 768, 0), *inverted(4, 768), (1, 768, 0), 1],
+    ),
+    "pix2pix_256": (  # §6.1; code: each stage up is joined to its mirror image
+        [(128, 64, 1), (64, 128, 1), (32, 256, 1), (16, 512, 1), (8, 512, 1), (4, 512, 1), (2, 512, 1), (1, 512, 1)]
+        + [(2, 512, 1), (2, 1024, 0), (4, 512, 1), (4, 1024, 0), (8, 512, 1), (8, 1024, 0), (16, 512, 1), (16, 1024, 0)]
+        + [(32, 256, 1), (32, 512, 0), (64, 128, 1), (64, 256, 0), (128, 64, 1), (128, 128, 0), (256, 3, 1)],
+        PATCHGAN,
+    ),
+    "cyclegan_256": (translator(256, 9), translator(256, 9), PATCHGAN),  # appendix
+    "cyclegan_128": (translator(128, 6), translator(128, 6), [(64, 64, 1), (32, 128, 1), (16, 256, 1), (15, 512, 1), (14, 1, 1)]),
+    "srresnet_96": (SRRESNET,),  # figure 4
+    "srgan_96": (
+        SRRESNET,
+        [(96, 64, 1), (48, 64, 1), (48, 128, 1), (24, 128, 1), (24, 256, 1), (12, 256, 1), (12, 512, 1), (6, 512, 1), 1024, 1],
+    ),
+}
+
+
+def way(outputs):
+    """(layer, shape of what it gives) from input to output: back by the largest of a layer's inputs, then by the longest way."""
+    known = {}
+
+    def to(x):
+        if id(x) not in known:
+            layer, call, _ = x._keras_history
+            ways = [to(before) for before in layer._inbound_nodes[call].input_tensors]
+            best = max(ways, key=lambda steps: (math.prod(steps[-1][1]), len(steps)), default=[])
+            known[id(x)] = [*best, (layer, x.shape[1:])]
+        return known[id(x)]
+
+    return max(map(to, keras.tree.flatten(outputs)), key=len)
+
+
+def stages(outputs):
+    """What a network does on its way, from its first layer with a kernel on; padding aside."""
+    rows = []
+    for layer, shape in way(outputs):
+        kernels = int(any(len(weight.shape) in (2, 4) for weight in getattr(layer, "weights", ())))
+        kernels *= not isinstance(layer, keras.layers.DepthwiseConv2D)  # a gain a channel, or a sum over places
+        last = rows[-1] if rows else None
+        if isinstance(layer, keras.layers.Softmax):
+            rows.append("softmax")
+        elif len(shape) == 1 and kernels:
+            rows.append(shape[0])
+        elif len(shape) == 3 and (rows or kernels) and "Pad" not in type(layer).__name__:
+            side, _, channels = shape
+            if isinstance(last, int):
+                kernels += 1
+                rows.pop()
+            elif isinstance(last, tuple) and last[:2] == (side, channels):
+                kernels += last[2]
+                rows.pop()
+            rows.append((side, channels, kernels))
+    return rows
+
+
+def networks(game):
+    """Those of a game, and in the place of a generator that is made of two networks, both."""
+    for network in filter(None, (game.generator, game.discriminator)):
+        yield from [layer for layer in network.layers if isinstance(layer, keras.Model)] or [network]
+
+
+def at(network, side):
+    """Its outputs; those of images of `side` where it takes any."""
+    if None not in keras.tree.flatten([x.shape[1:] for x in network.inputs]):
+        return network.outputs
+    return network.call({x.name: keras.Input((side, side, x.shape[-1])) for x in network.inputs})
+
+
+@pytest.fixture
+def single(blank, monkeypatch):
+    """Networks have no averaged copy, which takes as long as they do."""
+    monkeypatch.setattr(keras.models, "clone_model", lambda network: network)
+    monkeypatch.setattr(keras.Model, "get_weights", lambda network: [])
+    monkeypatch.setattr(keras.Model, "set_weights", lambda network, weights: None)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_stages_are_the_papers(single, name):
+    game = zoo.create(name, **({"content_loss": "mse"} if name == "srgan_96" else {}))  # no weights of VGG are at hand
+    found = list(networks(game))
+    assert len(found) == len(STAGES[name])
+    for network, wanted in zip(found, STAGES[name]):
+        assert stages(at(network, wanted[0][0] if isinstance(wanted[0], tuple) else None)) == wanted
+    if hasattr(game, "generators"):
+        grown(game, *STAGES[name])
+
+
+def grown(game, generator, critic):
+    """Each stage of a network that grows is the stages of the last one up to its size, and a layer from or to colours."""
+    assert len(game.generators) == len(game.critics) == math.log2(generator[-1][0]) - 1
+    for i, (one, other) in enumerate(zip(game.generators, game.critics)):
+        side = 4 * 2**i
+        assert one.output_shape == other.get_layer("image").output.shape == (None, side, side, 3)
+        assert stages(one.outputs) == [*(row for row in generator[:-1] if row[0] <= side), (side, 3, 1)]
+        (side, channels, convolutions), *others = (row for row in critic if row == 1 or row[0] <= side)
+        assert stages(other.outputs) == [(side, channels, convolutions + (other is not game.critics[-1])), *others]
+
+
+def test_every_papers_network_has_its_table():
+    papers = {name for name in zoo.names() if registry.entry(name).config.image_shape} - {"srgan", "srresnet"}
+    assert papers - set(STAGES) == {"drgan_96", "drgan_multi_96", "drgan_tpami_96"}  # test_drgan.py has theirs
