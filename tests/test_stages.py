@@ -29,6 +29,7 @@ PATCHGAN = [(128, 64, 1), (64, 128, 1), (32, 256, 1), (31, 512, 1), (30, 1, 1)]
 
 
 def translator(side, blocks):
+    """CycleGAN's, whose blocks stand at a quarter of the image's side."""
     around = [(side, 64, 1), (side // 2, 128, 1)]
     return [*around, (side // 4, 256, 1 + 2 * blocks), *reversed(around), (side, 3, 1)]
 
@@ -179,11 +180,11 @@ def networks(game):
         yield from [layer for layer in network.layers if isinstance(layer, keras.Model)] or [network]
 
 
-def at(network, side):
-    """Its outputs; those of images of `side` where it takes any."""
+def at(network, first):
+    """Its outputs; of images of the side of its first stage where it takes any."""
     if None not in keras.tree.flatten([x.shape[1:] for x in network.inputs]):
         return network.outputs
-    return network.call({x.name: keras.Input((side, side, x.shape[-1])) for x in network.inputs})
+    return network.call({x.name: keras.Input((first[0], first[0], x.shape[-1])) for x in network.inputs})
 
 
 @pytest.fixture
@@ -200,7 +201,7 @@ def test_stages_are_the_papers(single, name):
     found = list(networks(game))
     assert len(found) == len(STAGES[name])
     for network, wanted in zip(found, STAGES[name]):
-        assert stages(at(network, wanted[0][0] if isinstance(wanted[0], tuple) else None)) == wanted
+        assert stages(at(network, wanted[0])) == wanted
     if hasattr(game, "generators"):
         grown(game, *STAGES[name])
 
