@@ -175,7 +175,10 @@ def inside(tmp_path, monkeypatch):
 
 @pytest.fixture
 def blank(monkeypatch):
-    """Weights start at 0: networks that are counted or refused need not draw them, which takes half a minute of the largest."""
+    """Weights start at 0 and there is no averaged copy: of networks that are counted or refused the largest take a minute of them."""
+    monkeypatch.setattr(keras.models, "clone_model", lambda network: network)
+    monkeypatch.setattr(keras.Model, "get_weights", lambda network: [])
+    monkeypatch.setattr(keras.Model, "set_weights", lambda network, weights: None)
     for kind in (keras.initializers.Orthogonal, keras.initializers.RandomNormal, keras.initializers.VarianceScaling):
         drawing = next(base for base in kind.__mro__ if "__call__" in vars(base))
         monkeypatch.setattr(drawing, "__call__", lambda self, shape, dtype=None, **kwargs: tf.zeros(shape, dtype or "float32"))

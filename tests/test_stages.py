@@ -187,16 +187,8 @@ def at(network, first):
     return network.call({x.name: keras.Input((first[0], first[0], x.shape[-1])) for x in network.inputs})
 
 
-@pytest.fixture
-def single(blank, monkeypatch):
-    """Networks have no averaged copy, which takes as long as they do."""
-    monkeypatch.setattr(keras.models, "clone_model", lambda network: network)
-    monkeypatch.setattr(keras.Model, "get_weights", lambda network: [])
-    monkeypatch.setattr(keras.Model, "set_weights", lambda network, weights: None)
-
-
 @pytest.mark.parametrize("name", STAGES)
-def test_stages_are_the_papers(single, name):
+def test_stages_are_the_papers(blank, name):
     game = zoo.create(name, **({"content_loss": "mse"} if name == "srgan_96" else {}))  # no weights of VGG are at hand
     found = list(networks(game))
     assert len(found) == len(STAGES[name])
