@@ -176,7 +176,7 @@ def inside(tmp_path, monkeypatch):
 @pytest.fixture
 def blank(monkeypatch):
     """Weights start at 0 and there is no averaged copy: of networks that are counted or refused the largest take a minute of them."""
-    monkeypatch.setattr(keras.models, "clone_model", lambda network: network)
+    monkeypatch.setattr(keras.models, "clone_model", lambda network: keras.Sequential())
     monkeypatch.setattr(keras.Model, "get_weights", lambda network: [])
     monkeypatch.setattr(keras.Model, "set_weights", lambda network, weights: None)
     for kind in (keras.initializers.Orthogonal, keras.initializers.RandomNormal, keras.initializers.VarianceScaling):
