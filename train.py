@@ -92,7 +92,10 @@ def parse(argv):
         raise UserError(f"which model? python train.py --model NAME, with one of: {', '.join(registry.names())}")
     kind = options_for(type(default["config"]))
     prog = f"train.py --model {default['model']}" if "model" in default else "train.py"
-    options = command.parse(kind, argv, prog, __doc__, kind(**default))
+    try:
+        options = command.parse(kind, argv, prog, __doc__, kind(**default))
+    except UserError as error:
+        raise UserError(f"{error}{_others(argv, default['config'])}") from None
     if run and options.run_dir:
         raise UserError("--resume goes on in its own folder; leave --run-dir out")
     if options.steps_per_execution < 1:
@@ -323,6 +326,17 @@ def report(run, model, version, rounds):
         print(f"use it         python -m zoo {results.tool(model.exports())} {folder} PICTURE OUT.png")
     print(f"serve it       docker run -p 8501:8501 -v {mount} -e MODEL_NAME={name} tensorflow/serving")
     print(f"go on with it  {run.resume_command} --steps {2 * rounds}")
+
+
+def _others(argv, config):
+    """Of options that this model does not have, which models do."""
+    said = ""
+    for word in argv:
+        name = word.partition("=")[0].removeprefix("--").replace("-", "_")
+        have = [other for other in registry.names() if name in vars(registry.entry(other).config)]
+        if word.startswith("--") and have and name not in vars(config):
+            said += f"; --{name.replace('_', '-')} is an option of {', '.join(have)}"
+    return said
 
 
 def _value(argv, option):

@@ -362,7 +362,7 @@ def test_a_run_is_played_whole_in_parts_that_share_a_trace(name, steps, every):
         (["--model", "gan", "--data", "cifar10:9.9.9"], ["TFDS cannot open 'cifar10:9.9.9'", "9.9.9"]),
         (["--model", "gan", "--image-shape", "8", "8"], ["--image-shape '8' '8': takes {INT INT INT}", "train.py --model gan --help"]),
         (["--model", "infogan", "--latent-dim", "12"], ["--latent-dim 12", "12"]),
-        (["--model", "gan", "--labels", "100"], ["--labels"]),
+        (["--model", "gan", "--labels", "100"], ["--labels", "--labels is an option of sgan, sgan_32, sgan_mnist"]),
         (["--resume", "nowhere"], ["nowhere is no run"]),
         (["--resume"], ["which run?"]),
     ],
