@@ -6,10 +6,10 @@ SAGAN made large: classes share one embedding e(y), and each block of G is condi
     generator       minimises  -E D(G(z, y), y) + 1e-4 sum_W |W^T W * (1 - I)|_F^2            (eq. 3)
 
 Batch norm has a gain of 1 + linear(e(y), z_i). Samples are those of the averaged generator, with batch statistics of many passes
-(§ "standing statistics", appendix B); the truncation trick draws z again where it lies beyond a threshold (§3.1). `biggan_128` and
-`biggan_256` are tables 4 and 5; their batch of 2048 is taken in parts (--accumulation), and batch norm sees one part. Generated images
-take the classes of the real ones of the batch. As the authors' code: D's first block goes
-straight to `width` channels, only z's first part enters the dense layer, epsilons are 1e-5 (batch norm) and 1e-6 (spectral norm).
+(§ "standing statistics", appendix B) of untruncated noise; the truncation trick draws z again where it lies beyond a threshold (§3.1).
+`biggan_128` and `biggan_256` are tables 4 and 5; their batch of 2048 is taken in parts (--accumulation), and batch norm sees one part.
+Generated images take the classes of the real ones of the batch. As the authors' code: D's first block goes straight to `width` channels,
+only z's first part enters the dense layer, epsilons are 1e-5 (batch norm) and 1e-6 (spectral norm, Adam).
 """
 
 import dataclasses
@@ -93,6 +93,7 @@ IMAGENET = {
     "generator_learning_rate": 5e-5,
     "discriminator_learning_rate": 2e-4,
     "beta_1": 0.0,
+    "epsilon": 1e-6,
     "averaging": 0.9999,
     "steps": 140_000,
     "every": 1000,
