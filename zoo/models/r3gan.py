@@ -43,33 +43,24 @@ class Config(game.Config):
 
 @keras.saving.register_keras_serializable("zoo")
 class Resample(keras.layers.Layer):
-    """Twice or half as large, by the filter [1, 3, 3, 1] (code, InterpolativeUpsampler and -Downsampler)."""
+    """Twice or half as large, by the filter [1, 3, 3, 1] (code, InterpolativeUpsampler and -Downsampler).
+
+    [1, 3, 3, 1] is [1, 1] three times: means of two by the pooling kernel, faster than a depthwise convolution or sums of slices.
+    """
 
     def __init__(self, up, **kwargs):
         super().__init__(**kwargs)
         self.up = up
 
     def call(self, x):
-        for axis in (1, 2):
-            x = self._along(x, axis)
+        if self.up:
+            x, odd = tf.repeat(tf.repeat(x, 2, 1), 2, 2), (0, 0)
+        else:
+            odd = (x.shape[1] % 2, x.shape[2] % 2)
+        x = tf.pad(x, [[0, 0], [1, 1 + odd[0]], [1, 1 + odd[1]], [0, 0]])
+        for stride in (1, 1) if self.up else (1, 1, 2):
+            x = tf.nn.avg_pool2d(x, 2, stride, "VALID")
         return x
-
-    def _along(self, x, axis):
-        size = x.shape[axis]
-        odd = 0 if self.up else size % 2
-        x = tf.pad(x, [[0, 0], *([1, 1 + odd] if i == axis else [0, 0] for i in (1, 2)), [0, 0]])
-
-        def part(start, stop, step=1):
-            at = slice(start, stop, step)
-            return x[:, at] if axis == 1 else x[:, :, at]
-
-        if not self.up:
-            size += odd
-            return (part(0, size, 2) + 3 * part(1, size + 1, 2) + 3 * part(2, size + 2, 2) + part(3, size + 3, 2)) / 8
-        before, here, after = part(0, size), part(1, size + 1), part(2, size + 2)
-        shape = [-1 if side is None else side for side in here.shape]
-        shape[axis] *= 2
-        return tf.reshape(tf.stack([(before + 3 * here) / 4, (3 * here + after) / 4], axis + 1), shape)
 
     def get_config(self):
         return {**super().get_config(), "up": self.up}
@@ -168,8 +159,8 @@ def build_discriminator(config):
         beta_1=0.0,
         beta_2=0.99,
         epsilon=1e-8,
-        steps=1100,
-        every=275,
+        steps=1500,
+        every=300,
     ),
     r3gan_32=Config(
         image_shape=(32, 32, 3),
