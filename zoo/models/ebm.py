@@ -80,8 +80,8 @@ def build_discriminator(config):
         discriminator_learning_rate=1e-3,
         beta_1=0.0,
         averaging=0.99,
-        steps=650,
-        every=130,
+        steps=800,
+        every=400,
     ),
     ebm_32=Config(
         image_shape=(32, 32, 3),
