@@ -112,8 +112,10 @@ def main(argv=None):
     whole = source  # what the extractor learns from, however few the model may see
     if options.examples is not None:
         source = source.few(options.examples, config.seed)
-    if source.num_classes and config.num_classes < source.num_classes:
+    if source.num_classes and config.num_classes != source.num_classes:
         raise UserError(f"--num-classes {config.num_classes}: {source.name} has {source.num_classes}; leave it out")
+
+    fits(config, source)
 
     if not run:
         runs.Run.free(options.run_dir)
@@ -233,6 +235,16 @@ def recorded(options, best, config, source, policy, replicas, compiled):
 
 def absolute(path):
     return os.path.abspath(os.path.expanduser(path))
+
+
+def fits(config, source):
+    """Refuses a round that the data do not fill, before the networks are built."""
+    steps, parts, have = config.discriminator_steps, config.accumulation, source.sizes["train"]
+    if config.batch_size * steps > have:
+        most = have // steps // parts * parts
+        use = f"--batch-size {most} is the most" if most else f"it needs {steps * parts} of them at least"
+        taken = f"{config.batch_size * steps} images ({steps} times --batch-size {config.batch_size})"
+        raise UserError(f"a round takes {taken} and {source.name} has {have} to train on; {use}")
 
 
 def plan(entry, model, source, precision, folder):

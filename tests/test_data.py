@@ -289,7 +289,7 @@ def test_few_images_of_a_source_are_balanced_and_a_function_of_the_seed():
     without = dataclasses.replace(digits, class_names=None, examples=lambda split: digits.examples(split), _held={})
     assert without.few(7).arrays("train")["image"].shape == (7, *digits.image_shape)
     for count in (0, 1438):
-        with pytest.raises(UserError, match=f"--examples {count}: digits has 1437 training images; give a number from 1"):
+        with pytest.raises(UserError, match=f"--examples {count}: digits has 1437 training images; give at least 1"):
             digits.few(count)
 
 

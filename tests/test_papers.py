@@ -74,6 +74,21 @@ def test_a_label_that_there_is_not_is_refused():
         tiny("biggan").sample([1], label=[3])
 
 
+@pytest.mark.parametrize("name", ["acgan", "sngan_projection"])  # a label is joined to the noise, or looked up
+def test_labels_and_seeds_are_as_many_also_when_served(name):
+    game = tiny(name)
+    with pytest.raises(UserError, match="seed has shape"):
+        game.sample(seed=7, label=[1])
+    with pytest.raises(UserError, match="2 seeds and label of shape .1.: there must be one for each seed"):
+        game.sample(seed=[7, 8], label=[1])
+    sample, specs = game.exports()["sample"]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="label: there must be one for each seed"):
+        tf.function(sample, input_signature=specs)(tf.constant([7, 8], tf.int64), tf.constant([1], tf.int64))
+    default, specs = game.exports()["serving_default"]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="label: there must be one for each latent"):
+        tf.function(default, input_signature=specs)(tf.zeros([2, game.config.latent_dim]), tf.constant([1], tf.int64))
+
+
 # -- spectral norm, conditional norm, attention ------------------------------------------------------------------------
 
 

@@ -275,7 +275,7 @@ def test_a_picture_is_translated_as_the_model_is_served(run, inside, capsys):
             tool.main(["translate", str(run), *words])
     for signature, given, said in (
         ("to_z", {}, "no signature 'to_z'; there is: serving_default, to_y, "),
-        ("to_y", {"picture": picture}, "to_y takes image, and was given picture"),
+        ("to_y", {"picture": picture}, "to_y takes image: image is missing, picture is not taken"),
         ("to_y", {"image": picture / 255}, r"image has shape \[13, 18, 3\]; to_y takes \[None, None, None, 3\]"),
     ):
         with pytest.raises(UserError, match=said):

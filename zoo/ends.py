@@ -24,11 +24,22 @@ def decoded(texts, channels):
 
 
 def require(holds, otherwise):
-    """Raises UserError with the text `otherwise` where not `holds`; as part of a graph: InvalidArgumentError, for who asks a server."""
+    """Raises UserError with the text `otherwise` where not `holds`; as part of a graph: InvalidArgumentError, for who asks a server.
+
+    Returns that part of the graph, which comes first only before what is made to wait for it.
+    """
     if tf.is_symbolic_tensor(holds):
-        tf.debugging.Assert(holds, [otherwise])
-    elif not holds:
+        return tf.debugging.Assert(holds, [otherwise])
+    if not holds:
         raise UserError(otherwise)
+    return None
+
+
+def row_each(values, like, name, of):
+    """`values`, once it is known that there are as many as rows of `like`. name: of one of them; of: what a row is."""
+    known = require(tf.equal(tf.size(values), tf.shape(like)[0]), f"{name}: there must be one for each {of}")
+    with tf.control_dependencies([] if known is None else [known]):
+        return tf.identity(values)
 
 
 def within(values, count, name, those):
@@ -41,19 +52,23 @@ def asked(game, seed, truncation, conditions):
     if not game.draws:
         raise UserError(f"this model makes images of other images: serve(NAME, ...), with one of {', '.join(game.exports())}")
     seed = tf.convert_to_tensor(seed, tf.int64)
+    if seed.shape.rank != 1:
+        raise UserError(f"seed has shape {list(seed.shape)}; give one number for each image, in a list: [7]")
     conditions = {name: tf.convert_to_tensor(value, tf.int64) for name, value in conditions.items()}
     if missing := [name for name in game.conditions if name not in conditions]:
         raise UserError(f"{missing[0]} is missing; this model needs one for each seed")
     if unasked := [name for name in conditions if name not in game.conditions]:
         raise UserError(f"{unasked[0]}: this model does not ask for it; leave it out")
     game.known(conditions)
-    if tf.executing_eagerly() and (unlike := [name for name, value in conditions.items() if value.shape != seed.shape]):
-        raise UserError(f"{len(seed)} seeds and {unlike[0]} of shape {list(conditions[unlike[0]].shape)}: there must be one for each seed")
+    for name, value in conditions.items():
+        if value.shape.rank != 1 or tf.executing_eagerly() and value.shape != seed.shape:
+            raise UserError(f"{len(seed)} seeds and {name} of shape {list(value.shape)}: there must be one for each seed")
+        conditions[name] = row_each(value, seed, name, "seed")
     if truncation is not None and not game.truncates:
         raise UserError("this model was not made for truncation; leave it out")
     if truncation is not None:
         truncation = tf.convert_to_tensor(truncation, tf.float32)
-        require(tf.reduce_all(truncation > 0), "truncation must be more than 0; 0.5 is strong, 2 weak, none is without it")
+        require(tf.reduce_all(truncation > 0), "truncation must be more than 0; 0.5 is strong, 2 weak, 10 as good as none")
         truncation = tf.broadcast_to(truncation, tf.shape(seed))
     return seed, truncation, conditions
 
@@ -64,7 +79,9 @@ def answer(offered, signature, inputs):
         raise UserError(f"there is no signature '{signature}'; there is: {', '.join(offered)}")
     function, specs = offered[signature]
     if set(inputs) != (names := {spec.name for spec in specs}):
-        raise UserError(f"{signature} takes {', '.join(sorted(names))}, and was given {', '.join(sorted(inputs)) or 'nothing'}")
+        wrong = [f"{name} is missing" for name in sorted(names - set(inputs))]
+        wrong += [f"{name} is not taken" for name in sorted(set(inputs) - names)]
+        raise UserError(f"{signature} takes {', '.join(sorted(names))}: {', '.join(wrong)}")
     given = [tf.convert_to_tensor(inputs[spec.name], spec.dtype) for spec in specs]
     for value, spec in zip(given, specs):
         if not spec.shape.is_compatible_with(value.shape):
@@ -80,6 +97,7 @@ def drawing(game):
 
     def serving_default(latent, *values):
         known = game.known(dict(zip(game.conditions, values)))
+        known = {name: row_each(value, latent, name, "latent") for name, value in known.items()}
         return {"image": to_unit(game.draw(game.averaged, latent, **known))}
 
     def sample(*values):

@@ -205,8 +205,10 @@ def _read(folder):
         record = json.loads((folder / "config.json").read_text())
         record["model"], record["config"], _settings(record)
     except FileNotFoundError:
-        there = sorted(str(p.parent) for p in folder.parent.glob("*/config.json"))[-5:] if folder.parent.is_dir() else []
-        raise UserError(f"{folder} is no run: it has no config.json{'. Runs there: ' + ', '.join(there) if there else ''}") from None
+        there = sorted(folder.parent.glob("*/config.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+        said = f". Runs there: {', '.join(str(path.parent) for path in there[:5])}" if there else ""
+        said += f" and {len(there) - 5} older ones" if len(there) > 5 else ""
+        raise UserError(f"{folder} is no run: it has no config.json{said}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder}/config.json cannot be read as a run's record ({type(error).__name__}: {error})") from None
     return record

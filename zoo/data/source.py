@@ -227,7 +227,7 @@ class Source:
         have = len(pool[self.keys[0]])
         if not 1 <= count <= have:
             held = "" if have == self.sizes["train"] else " that can be held in memory"
-            raise UserError(f"{option} {count}: {self.name} has {have} training images{held}; give a number from 1 to that")
+            raise UserError(f"{option} {count}: {self.name} has {have} training images{held}; give at least 1 and at most that")
         rows = self.balanced(pool["label"], count, seed) if "label" in pool else slice(count)
         return {key: value[rows] for key, value in pool.items()}
 

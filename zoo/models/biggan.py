@@ -86,7 +86,6 @@ def build_discriminator(config):
 
 
 IMAGENET = {
-    "num_classes": 1000,
     "batch_size": 2048,
     "accumulation": 8,
     "discriminator_steps": 2,

@@ -71,7 +71,6 @@ def build_discriminator(config):
     ),
     sagan_128=Config(
         image_shape=(128, 128, 3),
-        num_classes=1000,
         latent_dim=128,
         batch_size=256,
         generator_learning_rate=1e-4,
