@@ -115,8 +115,6 @@ def main(argv=None):
     if source.num_classes and config.num_classes != source.num_classes:
         raise UserError(f"--num-classes {config.num_classes}: {source.name} has {source.num_classes}; leave it out")
 
-    fits(config, source)
-
     if not run:
         runs.Run.free(options.run_dir)
     best = options.best or ("frechet" if entry.model.draws else entry.model.measures[0])
@@ -141,7 +139,8 @@ def main(argv=None):
         if options.init and not restored:
             begin(model, options.init)
     fed = model.prepare(source)
-    batches = fed.batches(config.batch_size * config.discriminator_steps)  # refuses one larger than the data
+    fits(config, fed)
+    batches = fed.batches(config.batch_size * config.discriminator_steps)
     how = scale.describe(policy, compiled, replicas)
     if options.dry_run:
         plan(entry, model, source, how, "none: a dry run")
@@ -238,7 +237,7 @@ def absolute(path):
 
 
 def fits(config, source):
-    """Refuses a round that the data do not fill, before the networks are built."""
+    """Refuses a round that the data, as the model sees them, do not fill."""
     steps, parts, have = config.discriminator_steps, config.accumulation, source.sizes["train"]
     if config.batch_size * steps > have:
         most = have // steps // parts * parts
