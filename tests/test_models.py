@@ -193,6 +193,13 @@ def test_the_export_run_by_the_cpp_loader_equals_the_live_model(played, name, tm
             else:
                 assert got[signature][key].dtype in (np.float32, np.int64)
                 np.testing.assert_allclose(got[signature][key], value, atol=1e-5, rtol=1e-5)
+    for signature, inputs in feeds.items():
+        for key in {"image", "images"} & set(inputs):
+            for wrong in (inputs[key] * 255, inputs[key] * 2 - 1):
+                with pytest.raises(UserError, match=f"{key}: values are from 0 to 1"):
+                    game.serve(signature, **{**inputs, key: wrong})
+                with pytest.raises(tf.errors.InvalidArgumentError, match=f"{key}: values are from 0 to 1"):
+                    loaded[signature](**{k: tf.constant(v) for k, v in {**inputs, key: wrong}.items()})
 
 
 def cpp(version, feeds, tmp_path):

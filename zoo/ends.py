@@ -10,6 +10,12 @@ def to_unit(images):
     return tf.clip_by_value((tf.cast(images, tf.float32) + 1) / 2, 0, 1)
 
 
+def from_unit(images, name="image"):
+    """[0, 1] -> [-1, 1]. Requires of values that they are there. name: of what is given."""
+    require(tf.reduce_all((images > -0.01) & (images < 1.01)), f"{name}: values are from 0 to 1 here; divide those of 0 to 255 by 255")
+    return images * 2 - 1
+
+
 def encoded(images):
     """Images in [0, 1] as PNG bytes, one a row."""
     pixels = tf.image.convert_image_dtype(images, tf.uint8, saturate=True)
@@ -123,7 +129,7 @@ def translating(name, function, shape, *more):
     """Signatures `name` and `name_png` of a function of images in [-1, 1], of `shape`, to such; more: specs of what else it takes."""
 
     def image(image, *others):
-        return {"image": to_unit(function(image * 2 - 1, *others))}
+        return {"image": to_unit(function(from_unit(image), *others))}
 
     def png(image_bytes, *others):
         return {"image_bytes": encoded(image(tf.ensure_shape(decoded(image_bytes, shape[-1]), [None, *shape]), *others)["image"])}

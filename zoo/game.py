@@ -91,7 +91,7 @@ class Game(keras.Model):
 
     def discriminate(self, image, **conditions):
         """What the discriminator says of images in [0, 1]: `realness` logits [n], and whatever other heads it has."""
-        said = self.discriminator({"image": image * 2 - 1, **conditions}, training=False)
+        said = self.discriminator({"image": ends.from_unit(image), **conditions}, training=False)
         return said if isinstance(said, dict) else {"realness": said}
 
     def scores(self, held, classify):

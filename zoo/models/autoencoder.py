@@ -79,7 +79,7 @@ class Autoencoder(game.Game):
         image = [tf.TensorSpec([None, *self.config.image_shape], tf.float32, "image")]
 
         def encode(image):
-            return {"latent": self.averaged.get_layer("encoder")({"image": image * 2 - 1}, training=False)}
+            return {"latent": self.averaged.get_layer("encoder")({"image": ends.from_unit(image)}, training=False)}
 
         again = ends.translating("reconstruct", lambda image: self.averaged({"image": image}, training=False), self.config.image_shape)
         return {**super().exports(), "encode": (encode, image), **again}

@@ -316,10 +316,10 @@ class DRGAN(game.Game):
         turning = ends.translating("rotate", self.rotate, shape, pose)
 
         def features(image):
-            return {"features": self.features(image * 2 - 1)}
+            return {"features": self.features(ends.from_unit(image))}
 
         def fuse(images):
-            return {"features": fused(*self.encoded(self.averaged, images * 2 - 1))}
+            return {"features": fused(*self.encoded(self.averaged, ends.from_unit(images, "images")))}
 
         return {"serving_default": turning["rotate"], **turning, "features": (features, [image]), "fuse": (fuse, [images])}
 

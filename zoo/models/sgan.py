@@ -20,7 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo import game, layers, losses
+from zoo import ends, game, layers, losses
 from zoo.errors import UserError
 from zoo.registry import register
 
@@ -203,7 +203,7 @@ class SGAN(game.Game):
         return {"g_features": tf.reduce_mean(tf.square(means))}
 
     def discriminate(self, image, **conditions):
-        classes = self.discriminator({"image": image * 2 - 1}, training=False)["classes"]
+        classes = self.discriminator({"image": ends.from_unit(image)}, training=False)["classes"]
         return {"realness": tf.reduce_logsumexp(classes, axis=-1), "class_probabilities": tf.nn.softmax(classes)}
 
     def exports(self):

@@ -127,7 +127,7 @@ class VAE(game.Game):
         image = [tf.TensorSpec([None, *self.config.image_shape], tf.float32, "image")]
 
         def encode(image):
-            return self.averaged.get_layer("encoder")({"image": image * 2 - 1}, training=False)
+            return self.averaged.get_layer("encoder")({"image": ends.from_unit(image)}, training=False)
 
         again = ends.translating("reconstruct", self.reconstructed, self.config.image_shape)
         return {**super().exports(), "encode": (encode, image), **again}
