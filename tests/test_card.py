@@ -17,9 +17,14 @@ PAPER = "ACGAN (Odena, Olah, Shlens 2016, arXiv:1610.09585)"
 LINE = "The discriminator also names the class"
 
 
+def offered(*asked):
+    """Signatures of a model whose `sample` takes a seed and these."""
+    return {"classify": ["image float32 [n, 28, 28, 1]"], "sample": ["seed int64 [n]", *(f"{name} float32 [n]" for name in asked)]}
+
+
 def written(run, by_class=False):
     """The card's text."""
-    path = card.write(run, PAPER, LINE, ("seed", "label") if by_class else ("seed",))
+    path = card.write(run, PAPER, LINE, offered(*["label"] * by_class))
     assert path == run.folder / "README.md"
     return path.read_text()
 
@@ -222,7 +227,7 @@ def test_what_it_says_to_type_is_understood(run, monkeypatch):
     assert resume == ["python", "train.py", "--resume", "runs/acgan-mnist-0001", "--steps", "1200"]
     assert 'zoo.load("runs/acgan-mnist-0001", checkpoint="best")' in python and "label=[0, 1, 2]" in python
     compile(python, "card", "exec")
-    card.write(run, PAPER, LINE, ("seed", "label", "truncation"))
+    card.write(run, PAPER, LINE, offered("label", "truncation"))
     assert '"instances": [{"seed": 7, "label": 0, "truncation": 2.0}]' in (run.folder / "README.md").read_text()
 
 
@@ -233,6 +238,8 @@ def test_what_there_is_not_is_not_offered(tmp_path):
     lines = [shlex.split(line, comments=True) for line in blocks(use, "sh")[0].splitlines()]
     assert lines[1] == ["python", "-m", "zoo", "export", str(run.folder)]
     compile(blocks(use, "python")[0], "card", "exec")
+    (signatures,) = tables(use)
+    assert signatures[1:] == [["`classify`", "`image float32 [n, 28, 28, 1]`"], ["`sample`", "`seed int64 [n]`"]]
     assert str(run.folder) in blocks(use, "python")[0]
 
 

@@ -37,28 +37,27 @@ def renew(run, entry, game):
     """Writes the card of a `Run` of a model: its registry entry and the model itself."""
     offers = {name: [f"{spec.name} {spec.dtype.name} {_shape(spec)}" for spec in specs] for name, (_, specs) in game.exports().items()}
     shown = (type(game).preview.__doc__ or "").partition("\n")[0]
-    asked = [text.split()[0] for text in offers.get("sample", ())]
-    return write(run, entry.paper, entry.line, asked, None if game.draws else offers, shown)
+    return write(run, entry.paper, entry.line, offers, shown)
 
 
-def write(run, paper, line, asked=("seed",), offers=None, shown=""):
+def write(run, paper, line, offers, shown=""):
     """Writes the card of a `Run` and its curve.png; returns the card's path.
 
-    paper: system, authors, year, arXiv id; line: what the model is, one line (both as its registry entry has them). asked: names of the
-    inputs of its signature `sample`. offers: of a model that makes images of images, signature -> its inputs, each with its type and
-    shape. shown: what its grids show, one line.
+    paper: system, authors, year, arXiv id; line: what the model is, one line (both as its registry entry has them). offers: what it
+    serves, signature -> its inputs, each as name, type and shape. shown: what its grids show, one line.
     """
-    measured, by_class = results.measured(run), "label" in asked
+    measured, draws = results.measured(run), "sample" in offers  # what makes images of images has no such signature
+    asked = [text.split()[0] for text in offers.get("sample", ())]
     parts = [
-        _title(run, paper, line, by_class, "was trained with" if offers else "makes"),
+        _title(run, paper, line, "label" in asked, "makes" if draws else "was trained with"),
         _samples(run, shown),
         _scores(measured),
         _curve(run, measured),
         _made(run),
         _data(run),
         _trouble(run),
-        _limits(run, measured, offers),
-        _use(run, asked, offers),
+        _limits(run, measured, draws),
+        _use(run, asked, draws, offers),
         _versions(run),
     ]
     path = run.folder / "README.md"
@@ -224,11 +223,11 @@ def _trouble(run):
     return "## What went wrong\n\n" + ("\n".join([*lines[:WARNINGS], *more]) or "Nothing was warned of while it trained.")
 
 
-def _limits(run, measured, offers):
+def _limits(run, measured, draws):
     evaluate = f"python -m zoo evaluate {shlex.quote(str(run.folder))}"
     size = _size(run.record["config"]["image_shape"])
     text = [f"It makes images of {size} and no others, of what its data show, with their gaps and their slant."]
-    if offers:
+    if not draws:
         text = ["It changes images such as its data show, with their gaps and their slant; what it adds is likely, not known to be true."]
         seen = " and ".join(dict.fromkeys(_measured(json.loads(protocol)) for protocol in measured))
         text.append(f"The scores are means over {seen}." if measured else f"Nothing was measured; to measure: `{evaluate}`.")
@@ -251,7 +250,7 @@ def _limits(run, measured, offers):
     return f"## Limits and misuse\n\n{' '.join(text)}\n\n{MISUSE}"
 
 
-def _use(run, asked, offers):
+def _use(run, asked, draws, offers):
     by_class = "label" in asked
     folder, name, config = str(run.folder), run.record["model"], run.record["config"]
     quoted, best = shlex.quote(folder), run.best
@@ -263,7 +262,7 @@ def _use(run, asked, offers):
 
 model = zoo.load({json.dumps(folder)}{', checkpoint="best"' if best else ""})
 images = model.sample({arguments})  # float32 [3, {", ".join(map(str, config["image_shape"]))}] in [0, 1]"""
-    if offers:
+    if not draws:
         first = next(name for name in offers if f"{name}_png" in offers)
         given = ", ".join(f"{text.split()[0]}=..." for text in offers[first])
         python = f"""import zoo
@@ -272,7 +271,7 @@ model = zoo.load({json.dumps(folder)}{', checkpoint="best"' if best else ""})
 image = model.serve("{first}", {given})["image"]  # float32 in [0, 1]"""
     steps = max([config["steps"], *(row["round"] for row in run.looks)])
     shell = [f"{sample}  # a grid{'; --label 0 for one class' * by_class}"]
-    if offers:
+    if not draws:
         shell = [f"python -m zoo {results.tool(offers)} {quoted} picture.png out.png{' --checkpoint best' * bool(best)}"]
     versions = results.versions(run.export_folder)
     if versions:
@@ -281,7 +280,7 @@ image = model.serve("{first}", {given})["image"]  # float32 in [0, 1]"""
         row = {name: value for name, value in {"seed": 7, "label": 0, "truncation": 2.0}.items() if name in asked}
         request = json.dumps({"signature_name": "sample", "instances": [row]})
         shell.append(f"docker run -p 8501:8501 -v {mount} -e MODEL_NAME={name} tensorflow/serving  # serves version {versions[-1]}")
-        shell += [] if offers else [f"curl -d '{request}' http://localhost:8501/v1/models/{name}:predict"]
+        shell += [f"curl -d '{request}' http://localhost:8501/v1/models/{name}:predict"] * draws
     else:
         shell.append(f"python -m zoo export {quoted}  # a SavedModel for TensorFlow Serving")
     shell.append(f"{run.resume_command} --steps {2 * steps}  # trains on")
@@ -289,14 +288,13 @@ image = model.serve("{first}", {given})["image"]  # float32 in [0, 1]"""
 
 
 def _signatures(offers):
-    """A table of what is served by a model that makes images of images."""
-    if not offers:
-        return ""
+    """A table of what is served."""
     domains = " x is the domain of trainA, y that of trainB." if "to_y" in offers else ""
     rows = ["| signature | inputs |", "|---|---|"]
     rows += [f"| `{name}` | {', '.join(f'`{text}`' for text in inputs)} |" for name, inputs in offers.items()]
     table = "\n".join(rows)
-    return f"\n\nSignatures, also of the SavedModel; images are in [0, 1], bytes are those of PNG files.{domains}\n\n{table}"
+    said = "Signatures, of the SavedModel and of `model.serve(NAME, ...)`; images are in [0, 1], bytes are those of PNG files."
+    return f"\n\n{said}{domains}\n\n{table}"
 
 
 def _versions(run):

@@ -7,8 +7,7 @@ Residual networks with self-attention: each place looks at all others, x + gain 
 
 Spectral norm in both networks, the discriminator learning four times as fast (§3.2, 3.3); classes by conditional batch norm in G and
 by projection in D. `sagan_128` is the network for ImageNet. Differs from the paper's text, as the authors' code does: keys and values
-are pooled, values have half the channels. Attention stands at 64x64, the best row of table 1 (the code's default is
-32x32). Generated
+are pooled, values have half the channels. Attention stands at 64x64, the best row of table 1 (the code's default is 32x32). Generated
 images take the classes of the real ones of the batch.
 """
 
