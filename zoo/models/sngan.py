@@ -25,11 +25,17 @@ class Config(game.Config):
     discriminator_widths: tuple[int, ...] = (64, 128, 128, 256, 256, 512, 512)  # of its convolutions: 3x3, 4x4 of stride 2, ...
     slope: float = 0.1  # of its leaky rectifier (table 3)
 
+    def networks(self):
+        return build_generator(self), build_discriminator(self)
+
 
 @dataclasses.dataclass(frozen=True)
 class ResidualConfig(game.Config):
     generator_width: int = 256  # channels of all its blocks (table 4)
     discriminator_width: int = 128  # the same (table 4)
+
+    def networks(self):
+        return build_generator_residual(self), build_discriminator_residual(self)
 
 
 def build_generator(config):
@@ -84,17 +90,6 @@ def build_discriminator_residual(config):
         steps=50_000,
         every=1000,
     ),
-)
-class SNGAN(game.Game):
-    """Spectral norm in the discriminator, hinge loss."""
-
-    objective = losses.hinge
-
-    def __init__(self, config):
-        super().__init__(config, build_generator(config), build_discriminator(config))
-
-
-@register(
     sngan_32=ResidualConfig(
         image_shape=(32, 32, 3),
         latent_dim=128,
@@ -104,12 +99,12 @@ class SNGAN(game.Game):
         schedule="linear",
         steps=50_000,
         every=1000,
-    )
+    ),
 )
-class ResidualSNGAN(game.Game):
-    """The same game between the paper's residual networks."""
+class SNGAN(game.Game):
+    """Spectral norm in the discriminator, hinge loss."""
 
     objective = losses.hinge
 
     def __init__(self, config):
-        super().__init__(config, build_generator_residual(config), build_discriminator_residual(config))
+        super().__init__(config, *config.networks())
