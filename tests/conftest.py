@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import gc
 import os
 import tempfile
 
@@ -44,6 +45,12 @@ def pytest_collection_modifyitems(items):
         item.add_marker(pytest.mark.xdist_group(name if "played" in item.fixturenames and name else item.path.stem))
 
 
+def pytest_collection_finish():
+    """What the imports have made is never garbage: Keras collects at each new model, and would look through it every time."""
+    gc.collect()
+    gc.freeze()
+
+
 def settings(name):
     """A preset's settings at a size that tests can bear: 16x16 images in three classes, narrow networks."""
     config = registry.entry(name).config
@@ -65,10 +72,12 @@ def settings(name):
 
 
 def structure(name):
-    """What decides a preset's graph at that size: not its rates and weights, as long as they are not 0, nor its numbers of channels."""
+    """What decides a preset's graph at that size: not numbers of layers and channels, nor rates and weights, where they are not 0."""
     config = dataclasses.asdict(dataclasses.replace(registry.entry(name).config, **settings(name)))
     training = ("steps", "every", "image_shape", "optimizer", "schedule", "decay_end", "labels", "penalty", "target", "beta_1", "flip")
-    kept = {key: bool(value) if isinstance(value, float) else value for key, value in config.items() if key not in training}
+    sizes = ("kernel", "levels", "code_hidden", "turned", "output_bias")
+    plain = {float: bool, tuple: bool}
+    kept = {key: plain.get(type(value), lambda x: x)(value) for key, value in config.items() if key not in training + sizes}
     return registry.entry(name).model, type(registry.entry(name).config), repr(kept)
 
 
