@@ -229,11 +229,10 @@ vary little (recall). The class accuracy of `cgan` on MNIST was to be 99.5 %, an
 linear fall of the learning rates brought it to a Fréchet distance of 1.01, but to 99.14 %, and a longer average did not help.
 
 `autoencoder` is there to fail: its codes are not normal. `wgan` and `wgan_gp` spend most of the images on their critics, and give the
-generator a fifth and a third of `dcgan`'s updates. `infogan` lets its code decide nearly all, and the rest of the noise little (recall).
-`sgan` learns slowly: after 40,000 rounds with a hundred labels it is at 58, of 1,000 samples. `r3gan` improves to the end; penalties of a
-tenth and a hundredth of its own brought the embedded digits to 85 and 92 in the place of 76, after 900 rounds. `sngan_projection` loses
-variety after its best look. `sngan` starts late with one of three seeds: it is at 22.8, and still falls, where the others are at 9.5 and
-7.8.
+generator a fifth and a third of `dcgan`'s updates. `infogan`'s samples vary little (recall). `sgan` learns slowly: after 40,000 rounds with
+a hundred labels it is at 58, of 1,000 samples. `r3gan` improves to the end; penalties of a tenth and a hundredth of its own brought the
+embedded digits to 85 and 92 in the place of 76, after 900 rounds. `sngan_projection` loses variety after its best look on MNIST. `sngan`
+starts late with one of three seeds: it is at 22.8, and still falls, where the others are at 9.5 and 7.8.
 """
 
 

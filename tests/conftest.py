@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """What the imports have made is never garbage: Keras collects at each new model, and would look through it every time."""
+    """What the imports have made is never garbage: `clear_session` collects at each tiny model, and would look through it every time."""
     gc.collect()
     gc.freeze()
 
@@ -75,7 +75,7 @@ def structure(name):
     """What decides a preset's graph at that size: not numbers of layers and channels, nor rates and weights, where they are not 0."""
     config = dataclasses.asdict(dataclasses.replace(registry.entry(name).config, **settings(name)))
     training = ("steps", "every", "image_shape", "optimizer", "schedule", "decay_end", "labels", "penalty", "target", "beta_1", "flip")
-    sizes = ("kernel", "levels", "code_hidden", "turned", "output_bias")
+    sizes = ("levels", "code_hidden")
     plain = {float: bool, tuple: bool}
     kept = {key: plain.get(type(value), lambda x: x)(value) for key, value in config.items() if key not in training + sizes}
     return registry.entry(name).model, type(registry.entry(name).config), repr(kept)
@@ -158,6 +158,11 @@ class Played:
     def version(self):
         """Its export."""
         return export.write(self.game, os.path.join(tempfile.mkdtemp(), "model"))
+
+    @functools.cached_property
+    def signatures(self):
+        """Those of its export."""
+        return tf.saved_model.load(str(self.version)).signatures
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ LINE = "The discriminator also names the class"
 
 def offered(*asked):
     """Signatures of a model whose `sample` takes a seed and these."""
-    return {"classify": ["image float32 [n, 28, 28, 1]"], "sample": ["seed int64 [n]", *(f"{name} float32 [n]" for name in asked)]}
+    return {"classify": ["image float32 [n, 28, 28, 1]"], "sample": ["seed int64 [n]", *(f"{name} int64 [n]" for name in asked)]}
 
 
 def written(run, by_class=False):

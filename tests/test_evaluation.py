@@ -38,7 +38,7 @@ def digits():
 @pytest.fixture(scope="module")
 def classifier(digits):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(extractors, "train", functools.partial(extractors.train, epochs=18))
+        patch.setattr(extractors, "train", functools.partial(extractors.train, epochs=18))  # just above the fewest updates
         return extractors.open("classifier", digits)
 
 
@@ -582,3 +582,4 @@ def test_two_runs_are_compared(run, inside, capsys):
 def test_the_card_is_written_by_training(run):
     card = (run.folder / "README.md").read_text()
     assert "ACGAN (Odena" in card and f"samples/round-{12:06d}.png" in card and "recall" in card and (run.folder / "curve.png").exists()
+    assert "| `discriminate` | `image float32 [n, 32, 32, 1]` |" in card and "| `sample` | `seed int64 [n]`, `label int64 [n]` |" in card

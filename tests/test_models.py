@@ -58,6 +58,8 @@ def test_each_players_update_leaves_the_other_alone(name):
     game = tiny(name)
     batch = next(iter(source(game).batches(4)))
     fake = game.generate(batch)
+    made = tf.nest.flatten(fake)[0]
+    assert np.abs(made[0] - made[1]).max() > 1e-4, "each row has noise of its own"
 
     def trainable():
         return {player: [number(w) for w in network.trainable_weights] for player, network in game.players.items()}
@@ -75,15 +77,18 @@ def test_each_players_update_leaves_the_other_alone(name):
 
 @every_model
 def test_resumes_bit_exactly(played, name):
+    """From the checkpoint after two rounds, whatever was in the variables: all that a round depends on is kept. In the same process and
+    without a new trace, which takes most of the time; in others test_train.py resumes."""
     one = played(name)
-    keras.utils.set_random_seed(99)
-    again = tiny(name)
-    tf.train.Checkpoint(game=again).read(one.checkpoint).assert_existing_objects_matched()
-    assert int(again.round) == 2
-    play(again, 2, 2)
-    assert same(weights(again), weights(one.game))
-    for player, ours in again.optimizers.items():
-        assert same([number(v) for v in ours.variables], [number(v) for v in one.game.optimizers[player].variables])
+    state = [*one.game.weights, *(variable for optimizer in one.game.optimizers.values() for variable in optimizer.variables)]
+    ended = [number(variable) for variable in state]
+    for variable in state:
+        variable.assign(variable + keras.ops.ones_like(variable))
+    tf.train.Checkpoint(game=one.game).read(one.checkpoint).assert_existing_objects_matched()
+    assert one.game.played == 2
+    play(one.game, 2, 2)
+    for variable, value in zip(state, ended):
+        np.testing.assert_array_equal(number(variable), value, err_msg=variable.path)
 
 
 @every_model
@@ -133,9 +138,6 @@ def test_a_seed_gives_the_same_row_in_any_batch(played, name):
     np.testing.assert_allclose(whole[1:2], alone, atol=1e-6)
     latents = number(game.latents(seeds))
     assert np.abs(latents[0] - latents[1]).max() > 0.1
-    fresh = tiny(name)
-    made = tf.nest.flatten(fresh.generate(next(iter(source(fresh).batches(4)))))[0]
-    assert np.abs(made[0] - made[1]).max() > 1e-4
 
 
 @every_model
@@ -151,9 +153,7 @@ def test_the_label_reaches_the_generator(played, name):
 
 @every_model
 def test_the_export_run_by_the_cpp_loader_equals_the_live_model(played, name, tmp_path):
-    game = played(name).game
-    version = played(name).version
-    loaded = tf.saved_model.load(str(version)).signatures
+    game, version, loaded = played(name).game, played(name).version, played(name).signatures
     draw = np.random.RandomState(0)
     offered = {signature: {spec.name: spec for spec in specs} for signature, (_, specs) in game.exports().items()}
     given = {"seed": np.int64([3, 2**40, -1]), "label": np.int64([2, 0, 1]), "pose": np.int64([0, 1, 2])}
@@ -193,13 +193,27 @@ def test_the_export_run_by_the_cpp_loader_equals_the_live_model(played, name, tm
             else:
                 assert got[signature][key].dtype in (np.float32, np.int64)
                 np.testing.assert_allclose(got[signature][key], value, atol=1e-5, rtol=1e-5)
-    for signature, inputs in feeds.items():
-        for key in {"image", "images"} & set(inputs):
-            for wrong in (inputs[key] * 255, inputs[key] * 2 - 1):
-                with pytest.raises(UserError, match=f"{key}: values are from 0 to 1"):
-                    game.serve(signature, **{**inputs, key: wrong})
-                with pytest.raises(tf.errors.InvalidArgumentError, match=f"{key}: values are from 0 to 1"):
-                    loaded[signature](**{k: tf.constant(v) for k, v in {**inputs, key: wrong}.items()})
+
+
+@every_model
+def test_images_of_another_range_are_refused(played, name):
+    game, loaded = played(name).game, played(name).signatures
+    bounds = np.random.RandomState(0).randint(0, 2, 10**6).astype(np.float32)  # 0 and 1 themselves
+    for signature, (_, specs) in game.exports().items():
+        rest = {spec.name: tf.zeros([1], spec.dtype) for spec in specs if spec.shape.rank == 1}
+        for image in (spec for spec in specs if spec.shape.rank > 3):
+            shape = [side or 16 for side in (1, *image.shape[1:])]
+            assert game.serve(signature, **rest, **{image.name: bounds[: np.prod(shape)].reshape(shape)})
+            for value in (-0.02, 1.02, 255.0):
+                given = {**rest, image.name: tf.fill(shape, value)}
+                with pytest.raises(UserError, match=f"{image.name}: values are from 0 to 1"):
+                    game.serve(signature, **given)
+                with pytest.raises(tf.errors.InvalidArgumentError, match=f"{image.name}: values are from 0 to 1"):
+                    loaded[signature](**given)
+    if "discriminate" in game.exports():
+        labels = {i.name: tf.zeros([1], tf.int64) for i in game.discriminator.inputs if i.dtype == "int64"}
+        with pytest.raises(UserError, match="image: values are from 0 to 1"):
+            game.discriminate(np.full([1, *game.config.image_shape], 255, np.uint8), **labels)
 
 
 def cpp(version, feeds, tmp_path):
@@ -242,7 +256,7 @@ def test_the_export_holds_no_python_stateful_or_file_operation(played, name):
 @pytest.mark.parametrize("name", ["biggan", "drgan"])
 def test_a_server_refuses_what_there_is_not(played, name):
     game = played(name).game
-    signatures = tf.saved_model.load(str(played(name).version)).signatures
+    signatures = played(name).signatures
     if name == "drgan":
         served, row = signatures["rotate"], {"image": tf.zeros([1, *game.config.image_shape]), "pose": tf.constant([0], tf.int64)}
         wrong = {"pose": ([-1, game.config.num_poses], "there are poses 0 to")}
@@ -322,11 +336,11 @@ def test_acgan_is_its_tables(blank, name, widths, start, flat):
     assert strides == [2, 1, 2, 1, 2, 1]
 
 
-@pytest.mark.parametrize("side", [28, 64, 100])
+@pytest.mark.parametrize("side", [28, 100])
 @pytest.mark.parametrize("name", [n for n in zoo.names() if registry.entry(n).config.image_shape is None])
 def test_networks_fit_themselves_to_the_images(name, side):
     multiple = registry.entry(name).config.multiple
-    if name == "pggan" and side != 64 or side % multiple:
+    if name == "pggan" or side % multiple:
         with pytest.raises(UserError, match="--image-shape"):
             zoo.create(name, image_shape=(side, side, 3), num_classes=4)
         return

@@ -15,8 +15,14 @@ CLASSES = {(registry.entry(name).model, type(registry.entry(name).config)): name
 
 @pytest.fixture(scope="module")
 def strategy():
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # a quarter of the time here, and none is won back
-    yield scale.strategy("mirrored")
+    return scale.strategy("mirrored")
+
+
+@pytest.fixture
+def unoptimised():
+    """Graphs are played as they are traced: to optimise them takes a quarter of the time of a short training."""
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    yield
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
 
 
@@ -87,7 +93,7 @@ def test_noise_differs_by_replica_and_weights_do_not(strategy):
 
 
 @pytest.mark.parametrize("name", sorted(CLASSES.values()))
-def test_every_class_trains_on_two_replicas(strategy, name):
+def test_every_class_trains_on_two_replicas(strategy, unoptimised, name):
     keras.utils.set_random_seed(1)
     with strategy.scope():
         game = zoo.create(name, **settings(name))

@@ -37,16 +37,17 @@ def renew(run, entry, game):
     """Writes the card of a `Run` of a model: its registry entry and the model itself."""
     offers = {name: [f"{spec.name} {spec.dtype.name} {_shape(spec)}" for spec in specs] for name, (_, specs) in game.exports().items()}
     shown = (type(game).preview.__doc__ or "").partition("\n")[0]
-    return write(run, entry.paper, entry.line, offers, shown)
+    return write(run, entry.paper, entry.line, offers, game.draws, shown)
 
 
-def write(run, paper, line, offers, shown=""):
+def write(run, paper, line, offers, draws=True, shown=""):
     """Writes the card of a `Run` and its curve.png; returns the card's path.
 
     paper: system, authors, year, arXiv id; line: what the model is, one line (both as its registry entry has them). offers: what it
-    serves, signature -> its inputs, each as name, type and shape. shown: what its grids show, one line.
+    serves, signature -> its inputs, each as name, type and shape. draws: whether it makes images of noise, and not of other images. shown:
+    what its grids show, one line.
     """
-    measured, draws = results.measured(run), "sample" in offers  # what makes images of images has no such signature
+    measured = results.measured(run)
     asked = [text.split()[0] for text in offers.get("sample", ())]
     parts = [
         _title(run, paper, line, "label" in asked, "makes" if draws else "was trained with"),
@@ -293,7 +294,7 @@ def _signatures(offers):
     rows = ["| signature | inputs |", "|---|---|"]
     rows += [f"| `{name}` | {', '.join(f'`{text}`' for text in inputs)} |" for name, inputs in offers.items()]
     table = "\n".join(rows)
-    said = "Signatures, of the SavedModel and of `model.serve(NAME, ...)`; images are in [0, 1], bytes are those of PNG files."
+    said = "Signatures, of `model.serve(NAME, ...)` and of a SavedModel; images are in [0, 1], bytes are those of PNG files."
     return f"\n\n{said}{domains}\n\n{table}"
 
 

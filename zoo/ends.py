@@ -11,8 +11,10 @@ def to_unit(images):
 
 
 def from_unit(images, name="image"):
-    """[0, 1] -> [-1, 1]. Requires of values that they are there. name: of what is given."""
-    require(tf.reduce_all((images > -0.01) & (images < 1.01)), f"{name}: values are from 0 to 1 here; divide those of 0 to 255 by 255")
+    """[0, 1] -> [-1, 1], float32. name: of what is given. UserError: values are of another range, such as 0 to 255."""
+    images = tf.cast(images, tf.float32)
+    inside = tf.reduce_all((images > -0.01) & (images < 1.01))  # pictures that were resized may be a little beyond
+    require(inside, f"{name}: values are from 0 to 1 here, not from 0 to 255 or from -1 to 1")
     return images * 2 - 1
 
 

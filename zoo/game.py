@@ -90,7 +90,10 @@ class Game(keras.Model):
         return ends.drawing(self)
 
     def discriminate(self, image, **conditions):
-        """What the discriminator says of images in [0, 1]: `realness` logits [n], and whatever other heads it has."""
+        """What the discriminator says of images in [0, 1]: `realness` logits [n], and whatever other heads it has.
+
+        Raises UserError for images of another range.
+        """
         said = self.discriminator({"image": ends.from_unit(image), **conditions}, training=False)
         return said if isinstance(said, dict) else {"realness": said}
 
@@ -159,7 +162,7 @@ class Game(keras.Model):
     def serve(self, signature, **inputs):
         """What a server would answer: {name: tensor}. signature: one of `exports`; inputs: arrays, see there.
 
-        Raises UserError for a signature or an input that there is not, or that is missing or of another shape.
+        Raises UserError for a signature or an input that there is not, or that is missing, or of another shape or range.
         """
         return ends.answer(self.exports(), signature, inputs)
 
