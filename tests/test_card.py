@@ -243,6 +243,14 @@ def test_what_there_is_not_is_not_offered(tmp_path):
     assert str(run.folder) in blocks(use, "python")[0]
 
 
+def test_a_training_whose_rates_have_fallen_is_not_offered_to_go_on(run):
+    record = json.loads((run.folder / "config.json").read_text())
+    for settings, offered_on in (({}, False), ({"final_rate": 0.1}, True), ({"decay_end": 10**6}, True)):
+        record["config"] |= {"schedule": "linear", "final_rate": 0.0, "decay_end": 600, **settings}
+        (run.folder / "config.json").write_text(json.dumps(record))
+        assert ("--resume" in sections(written(Run(run.folder)))["Use"]) == offered_on
+
+
 def test_it_is_written_whole_and_again(run):
     first = written(run)
     assert written(run) == first

@@ -137,6 +137,7 @@ def test_a_seed_gives_the_same_row_in_any_batch(played, name):
     alone = game.sample(seeds[1:2], **{k: v[1:2] for k, v in conditions.items()})
     np.testing.assert_allclose(whole[1:2], alone, atol=1e-6)
     latents = number(game.latents(seeds))
+    np.testing.assert_array_equal(game.latents([7, 8, 9]), latents)
     assert np.abs(latents[0] - latents[1]).max() > 0.1
 
 

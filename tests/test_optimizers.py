@@ -5,9 +5,10 @@ import math
 import keras
 import pytest
 import tensorflow as tf
-from conftest import number, tiny
+from conftest import number, source, tiny
 
-from zoo import optimizers
+import train
+from zoo import optimizers, registry
 from zoo.errors import UserError
 
 BY_HAND = {
@@ -64,3 +65,10 @@ def test_a_fall_that_ends_before_it_begins_is_refused():
 def test_a_fall_of_one_round_is_a_step():
     rate = tiny("dcgan", schedule="linear", steps=100, steady=0.999).g_optimizer._learning_rate
     assert [round(float(rate(tf.constant(n))) / rate.rate, 3) for n in (0, 98, 99, 100, 101)] == [1, 1, 1, 0, 0]
+
+
+@pytest.mark.parametrize("settings, said", [({}, True), ({"final_rate": 0.1}, False), ({"decay_end": 9}, False), ({"steps": 4}, False)])
+def test_rounds_that_learn_nothing_are_warned_of(capsys, settings, said):
+    game = tiny("gan", **{"schedule": "linear", "decay_end": 4, "steps": 8, **settings})
+    train.plan(registry.entry("gan"), game, source(game), "float32", "runs/x")
+    assert ("from round 4 on the learning rates are 0" in capsys.readouterr().err) == said

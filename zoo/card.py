@@ -284,7 +284,9 @@ image = model.serve("{first}", {given})["image"]  # float32 in [0, 1]"""
         shell += [f"curl -d '{request}' http://localhost:8501/v1/models/{name}:predict"] * draws
     else:
         shell.append(f"python -m zoo export {quoted}  # a SavedModel for TensorFlow Serving")
-    shell.append(f"{run.resume_command} --steps {2 * steps}  # trains on")
+    falls = config.get("schedule", "constant") != "constant" and not config["final_rate"]
+    if not falls or steps < config["decay_end"]:  # else its learning rates are 0
+        shell.append(f"{run.resume_command} --steps {2 * steps}  # trains on")
     return f"## Use\n\n{_code('sh', chr(10).join(shell))}\n\n{_code('python', python)}{_signatures(offers)}"
 
 

@@ -142,7 +142,7 @@ class Game(keras.Model):
         truncation: [n], in standard deviations. Every value is moved into (-truncation, truncation) such that it is distributed as
         one that was drawn again until it fell there (Brock et al. 2018, §3.1), and stays near to what it was without.
         """
-        shape = [self.config.latent_dim]
+        shape, seed = [self.config.latent_dim], tf.convert_to_tensor(seed, tf.int64)
         drawn = tf.map_fn(lambda s: self.prior(shape, tf.stack([s, 0])), seed, fn_output_signature=tf.TensorSpec(shape, tf.float32))
         if truncation is None:
             return drawn

@@ -41,6 +41,11 @@ class Config:
 
     multiple: ClassVar[int] = 1  # what both sides of an image must be multiples of
 
+    @property
+    def learns_until(self):
+        """The round from which the learning rates are 0; None: they never are."""
+        return self.decay_end if self.schedule != "constant" and not self.final_rate else None
+
     def resolved(self, **decides):
         """A checked copy in which what the data decide (field -> value) is filled in, where it was left open; else as for the digits."""
         known = {**USUAL, **{name: value for name, value in decides.items() if value is not None}, "decay_end": self.steps}
