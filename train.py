@@ -2,7 +2,6 @@
 
 # ruff: noqa: I001
 import dataclasses
-import math
 import os
 import re
 import shlex
@@ -265,7 +264,7 @@ def plan(entry, model, source, precision, folder):
     if late:
         stages = f"{len(late)} of {len(model.milestones) + 1} stages begin after the last round"
         print(f"warning: {stages}; --steps {late[-1] + 1} is the least that plays them all", file=sys.stderr, flush=True)
-    if config.learns_until and config.steps > config.learns_until:
+    if config.steps > config.learns_until:
         fallen = f"from round {config.learns_until:,} on the learning rates are 0 (--schedule {config.schedule}), and nothing is learned"
         print(f"warning: {fallen}; a longer training is a new run, with --steps {config.steps}", file=sys.stderr, flush=True)
 
@@ -340,7 +339,7 @@ def report(run, model, version, rounds):
     else:
         print(f"use it         python -m zoo {results.tool(model.exports())} {folder} PICTURE OUT.png")
     print(f"serve it       docker run -p 8501:8501 -v {mount} -e MODEL_NAME={name} tensorflow/serving")
-    if rounds < (model.config.learns_until or math.inf):  # else nothing would be learned
+    if rounds < model.config.learns_until:  # else nothing would be learned
         print(f"go on with it  {run.resume_command} --steps {2 * rounds}")
 
 

@@ -37,15 +37,15 @@ def renew(run, entry, game):
     """Writes the card of a `Run` of a model: its registry entry and the model itself."""
     offers = {name: [f"{spec.name} {spec.dtype.name} {_shape(spec)}" for spec in specs] for name, (_, specs) in game.exports().items()}
     shown = (type(game).preview.__doc__ or "").partition("\n")[0]
-    return write(run, entry.paper, entry.line, offers, game.draws, shown)
+    return write(run, entry.paper, entry.line, offers, game.draws, shown, game.config.learns_until)
 
 
-def write(run, paper, line, offers, draws=True, shown=""):
+def write(run, paper, line, offers, draws=True, shown="", until=math.inf):
     """Writes the card of a `Run` and its curve.png; returns the card's path.
 
     paper: system, authors, year, arXiv id; line: what the model is, one line (both as its registry entry has them). offers: what it
     serves, signature -> its inputs, each as name, type and shape. draws: whether it makes images of noise, and not of other images. shown:
-    what its grids show, one line.
+    what its grids show, one line. until: the round from which more of them teach it nothing.
     """
     measured = results.measured(run)
     asked = [text.split()[0] for text in offers.get("sample", ())]
@@ -58,7 +58,7 @@ def write(run, paper, line, offers, draws=True, shown=""):
         _data(run),
         _trouble(run),
         _limits(run, measured, draws),
-        _use(run, asked, draws, offers),
+        _use(run, asked, draws, offers, until),
         _versions(run),
     ]
     path = run.folder / "README.md"
@@ -251,7 +251,7 @@ def _limits(run, measured, draws):
     return f"## Limits and misuse\n\n{' '.join(text)}\n\n{MISUSE}"
 
 
-def _use(run, asked, draws, offers):
+def _use(run, asked, draws, offers, until):
     by_class = "label" in asked
     folder, name, config = str(run.folder), run.record["model"], run.record["config"]
     quoted, best = shlex.quote(folder), run.best
@@ -284,8 +284,7 @@ image = model.serve("{first}", {given})["image"]  # float32 in [0, 1]"""
         shell += [f"curl -d '{request}' http://localhost:8501/v1/models/{name}:predict"] * draws
     else:
         shell.append(f"python -m zoo export {quoted}  # a SavedModel for TensorFlow Serving")
-    falls = config.get("schedule", "constant") != "constant" and not config["final_rate"]
-    if not falls or steps < config["decay_end"]:  # else its learning rates are 0
+    if steps < until:
         shell.append(f"{run.resume_command} --steps {2 * steps}  # trains on")
     return f"## Use\n\n{_code('sh', chr(10).join(shell))}\n\n{_code('python', python)}{_signatures(offers)}"
 

@@ -43,8 +43,8 @@ class Config:
 
     @property
     def learns_until(self):
-        """The round from which the learning rates are 0; None: they never are."""
-        return self.decay_end if self.schedule != "constant" and not self.final_rate else None
+        """The round from which the learning rates are 0; infinite where they never are."""
+        return self.decay_end if self.schedule != "constant" and not self.final_rate else math.inf
 
     def resolved(self, **decides):
         """A checked copy in which what the data decide (field -> value) is filled in, where it was left open; else as for the digits."""
