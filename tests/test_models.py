@@ -272,6 +272,19 @@ def test_a_server_refuses_what_there_is_not(played, name):
                 served(**{**row, key: tf.constant([value], row[key].dtype)})
 
 
+def test_a_server_refuses_other_sizes_and_one_label_for_two_images(played, tmp_path):
+    game, version, signatures = (getattr(played("sngan_projection"), name) for name in ("game", "version", "signatures"))
+    height, width, channels = game.config.image_shape
+    image, label = np.full([2, height, width, channels], 0.5, np.float32), np.int64([0, 1])
+    assert cpp(version, {"discriminate": {"image": image, "label": label}}, tmp_path)
+    with pytest.raises(AssertionError, match="not compatible with expected shape"):
+        cpp(version, {"discriminate": {"image": image[:, :, : width - 2], "label": label}}, tmp_path)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="label: there must be one for each image"):
+        signatures["discriminate"](image=tf.constant(image), label=tf.constant(label[:1]))
+    with pytest.raises(UserError, match="label: there must be one for each image"):
+        game.serve("discriminate", image=image, label=label[:1])
+
+
 COUNTS = {  # (generator, discriminator): weights that are trained
     "gan_mnist": (2_503_984, 1_231_441),
     "cgan_mnist": (2_413_984, 1_224_351),

@@ -103,10 +103,11 @@ def drawing(game):
     drawn = [tf.TensorSpec([None], tf.int64, "seed"), *conditions]
     drawn += [tf.TensorSpec([None], tf.float32, "truncation")] if game.truncates else []
 
+    def known(names, values, like, of):
+        return {name: row_each(value, like, name, of) for name, value in game.known(dict(zip(names, values))).items()}
+
     def serving_default(latent, *values):
-        known = game.known(dict(zip(game.conditions, values)))
-        known = {name: row_each(value, latent, name, "latent") for name, value in known.items()}
-        return {"image": to_unit(game.draw(game.averaged, latent, **known))}
+        return {"image": to_unit(game.draw(game.averaged, latent, **known(game.conditions, values, latent, "latent")))}
 
     def sample(*values):
         return {"image": game.sample(**dict(zip([spec.name for spec in drawn], values)))}
@@ -121,7 +122,7 @@ def drawing(game):
     judged = [tf.TensorSpec([None], tf.int64, i.name) for i in game.discriminator.inputs if i.dtype == "int64"]
 
     def discriminate(image, *values):
-        return game.discriminate(image, **game.known(dict(zip([spec.name for spec in judged], values))))
+        return game.discriminate(image, **known([spec.name for spec in judged], values, image, "image"))
 
     image = tf.TensorSpec([None, *game.config.image_shape], tf.float32, "image")
     return {**offered, "discriminate": (discriminate, [image, *judged])}

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 from zoo import results
 
@@ -23,12 +24,21 @@ def write(game, folder):
         archive = keras.export.ExportArchive()
         archive.track(game)
         for name, (function, specs) in game.exports().items():
-            archive.add_endpoint(name, function, input_signature=specs)
+            archive.add_endpoint(name, _shaped(function, specs), input_signature=specs)
         archive.write_out(os.path.join(work, "model"), verbose=False)
         version = _place(os.path.join(work, "model"), folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return version
+
+
+def _shaped(function, specs):
+    """The same function for tensors of those shapes alone: a server feeds whatever it is sent, and most layers take other sizes."""
+
+    def served(*values):
+        return function(*(tf.ensure_shape(value, spec.shape, spec.name) for value, spec in zip(values, specs)))
+
+    return served
 
 
 def _place(model, folder):
