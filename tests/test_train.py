@@ -253,6 +253,7 @@ def test_a_longer_run_is_remembered_and_a_missing_export_made(whole, inside, cap
     shutil.copytree(whole, folder)
     assert train.main(["--resume", folder, "--steps", "9", "--every", "3"]) == 0
     assert f"python train.py --resume '{folder}' --steps 18" in capsys.readouterr().out
+    assert f"\npython train.py --resume '{folder}' --steps 9\n" in (Path(folder) / "README.md").read_text()
     assert json.loads(Path(folder, "config.json").read_text())["config"]["steps"] == 9
     assert int(zoo.load(folder).round) == 9 and int(zoo.load(folder, 6).round) == 6
     shutil.rmtree(Path(folder, "export", "gan"))
