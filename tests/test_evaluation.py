@@ -130,7 +130,7 @@ def test_the_graph_of_2015_gives_the_score_that_is_called_fid(tmp_path, digits):
         ("clasifier", ["no extractor 'clasifier'", "did you mean 'classifier'?"]),
         ("keras:ResNet51", ["no 'ResNet51'", "ResNet50"]),
         ("inception:nowhere.pb", ["nowhere.pb cannot be read", "inception-2015-12-05.tgz"]),
-        ("file:nowhere.keras", ["nowhere.keras cannot be read as an extractor"]),
+        ("file:nowhere.keras", ["nowhere.keras cannot be read as an extractor (there is no nowhere.keras in .)"]),
     ],
 )
 def test_bad_extractors(digits, name, parts):

@@ -350,6 +350,11 @@ def test_acgan_is_its_tables(blank, name, widths, start, flat):
     assert strides == [2, 1, 2, 1, 2, 1]
 
 
+def test_the_shape_of_images_has_three_numbers():
+    with pytest.raises(UserError, match="image_shape has 2 numbers; it is height, width, channels"):
+        zoo.create("gan", image_shape=(28, 28))
+
+
 @pytest.mark.parametrize("side", [28, 100])
 @pytest.mark.parametrize("name", [n for n in zoo.names() if registry.entry(n).config.image_shape is None])
 def test_networks_fit_themselves_to_the_images(name, side):

@@ -76,6 +76,8 @@ class Config:
         if self.batch_size % self.accumulation:
             raise UserError(f"--batch-size {self.batch_size} cannot be taken in {self.accumulation} parts; use a multiple of that number")
         if self.image_shape:
+            if len(self.image_shape) != 3:
+                raise UserError(f"image_shape has {len(self.image_shape)} numbers; it is height, width, channels")
             *sides, channels = self.image_shape
             size = "x".join(map(str, sides))
             if channels not in (1, 3):

@@ -171,6 +171,9 @@ def kept(path, source):
     """A network that `classifier` has trained and kept: PATH.keras, and PATH.json beside it. UserError where it is for other data."""
     path = Path(path).expanduser()
     try:
+        for part in (path, path.with_suffix(".json")):
+            if not part.exists():
+                raise ValueError(f"there is no {part.name} in {part.parent}")
         about = json.loads(path.with_suffix(".json").read_text())
         if missing := {"data", "classes", "seed"} - set(about):
             raise ValueError(f"{path.with_suffix('.json').name} lacks {', '.join(sorted(missing))}")
