@@ -47,7 +47,7 @@ def test_the_model_that_the_readme_adds_is_whole(example):
     assert "d_penalty" in history and np.isfinite([v for values in history.values() for v in values]).all()
     assert not same(before, weights(game.generator))
     assert game.preview(None)[0].shape == (64, 16, 16, 1)
-    assert f"\n{example} " in registry.table()
+    assert f"\n  {example} " in registry.table()
 
 
 def test_every_model_is_in_the_table():

@@ -147,7 +147,7 @@ def test_export_writes_the_next_version(run, capsys):
 def test_list_and_help(capsys):
     assert tool.main(["list"]) == 0
     listed = capsys.readouterr().out
-    assert all(f"\n{name} " in listed for name in zoo.names()) and "arXiv:1610.09585" in listed
+    assert all(f"\n  {name} " in listed for name in zoo.names()) and "arXiv:1610.09585" in listed
     for argv in (["--list"], ["--model", "acgan", "--help"], ["--help"]):
         with pytest.raises(SystemExit) as stop:
             train.main(argv)

@@ -3,7 +3,6 @@
 import dataclasses
 import inspect
 
-from zoo import results
 from zoo.errors import UserError, nearest
 
 
@@ -80,11 +79,15 @@ def settings(record):
 
 
 def table():
-    """The models as a table of text: name, what it needs of the data, image size, paper, one line."""
-    rows = []
+    """The models as text: each paper and what is made of it, below it the names with image size and what they need of the data."""
+    lines, paper, line = [f"  {'name':<21}{'images':<16}needs of the data"], "", ""
     for name in names():
         found = entry(name)
-        usual = f"multiples of {found.config.multiple}" if found.config.multiple > 1 else "any"
-        size = "x".join(map(str, found.config.image_shape)) if found.config.image_shape else usual
-        rows.append((name, ", ".join(found.model.batch_keys), size, found.paper, found.line))
-    return results.table(("name", "needs", "images", "paper", "what it is"), rows)
+        if found.paper != paper:
+            lines += ["", found.paper]
+        if found.line != line:
+            lines.append(found.line)
+        paper, line = found.paper, found.line
+        size = "x".join(map(str, found.config.image_shape)) if found.config.image_shape else found.config.sides
+        lines.append(f"  {name:<21}{size:<16}{', '.join(found.model.batch_keys)}")
+    return "\n".join(lines)

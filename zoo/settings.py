@@ -42,6 +42,11 @@ class Config:
     multiple: ClassVar[int] = 1  # what both sides of an image must be multiples of
 
     @property
+    def sides(self):
+        """What both sides of an image may be, in words."""
+        return f"multiples of {self.multiple}" if self.multiple > 1 else "any"
+
+    @property
     def learns_until(self):
         """The round from which the learning rates are 0; infinite where they never are."""
         return self.decay_end if self.schedule != "constant" and not self.final_rate else math.inf

@@ -34,6 +34,8 @@ class Config(game.Config):
     drift: float = 0.001  # weight of the squared logits of real images (appendix A.1)
     slope: float = 0.2  # of the leaky rectifier (table 2)
 
+    sides = "powers of 2"
+
     def check(self):
         super().check()
         if self.target <= 0:
