@@ -114,6 +114,8 @@ def main(argv=None):
         source = source.few(options.examples, config.seed)
     if source.num_classes and config.num_classes != source.num_classes:
         raise UserError(f"--num-classes {config.num_classes}: {source.name} has {source.num_classes}; leave it out")
+    fed = entry.model.prepare(config, source)
+    fits(config, fed)
 
     if not run:
         runs.Run.free(options.run_dir)
@@ -138,8 +140,6 @@ def main(argv=None):
         restored = run and run.checkpoints and run.restore(model)
         if options.init and not restored:
             begin(model, options.init)
-    fed = model.prepare(source)
-    fits(config, fed)
     batches = fed.batches(config.batch_size * config.discriminator_steps)
     how = scale.describe(policy, compiled, replicas)
     if options.dry_run:

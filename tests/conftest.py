@@ -118,7 +118,7 @@ def source(game, count=24):
         found = dataclasses.replace(made(keys, poses=config.num_poses), pose_names=tuple(map(str, range(config.num_poses))))
     else:
         found = made(keys)
-    return game.prepare(found)
+    return game.prepare(game.config, found)
 
 
 def play(game, start, rounds):

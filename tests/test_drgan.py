@@ -271,7 +271,7 @@ def digits():
 def test_nobody_is_trained_on_and_tested_on(digits):
     game = zoo.create("drgan", num_classes=200, widths=(4, 4, 4, 4, 4))
     assert game.config.held_out == 60 and game.config.identities == 140
-    seen = game.prepare(digits)
+    seen = game.prepare(game.config, digits)
     train, test = (seen.arrays(split) for split in ("train", "test"))
     assert set(train["label"]) == set(range(140)) and set(test["label"]) == set(range(140, 200))
     assert not {image.tobytes() for image in train["image"]} & {image.tobytes() for image in test["image"]}

@@ -131,7 +131,7 @@ def test_a_picture_that_is_smaller_is_refused_before_training(inside, capsys):
         train.main(["--model", "srresnet", "--data", f"folder:{inside}", "--steps", "2"])
     assert not (inside / "runs").exists()
     game = zoo.create("srresnet", image_shape=(28, 28, 3), blocks=1, width=1)
-    batch = next(iter(game.prepare(data.open(f"folder:{inside}", needs=("picture",))).batches(4)))
+    batch = next(iter(game.prepare(game.config, data.open(f"folder:{inside}", needs=("picture",))).batches(4)))
     assert batch["high"].shape == (4, 28, 28, 3)
 
 

@@ -146,7 +146,7 @@ class Measured:
         extractor, split = self.seen_by(source, game, options)
         if (examples := run.record["data"].get("examples")) and not self.data:
             source = source.few(examples, game.config.seed)
-        source = game.prepare(source)
+        source = game.prepare(game.config, source)
         return run, game, metrics.Evaluation(source, extractor, self.count, split, self.seed, self.live, self.truncation, progress)
 
     def check(self, game):

@@ -44,8 +44,9 @@ class Game(keras.Model):
 
     # -- what a model may override ------------------------------------------------------------------------------------
 
-    def prepare(self, source):
-        """The data as the model sees them: a `Source` made of one."""
+    @staticmethod
+    def prepare(config, source):
+        """The data as the model of a configuration sees them: a `Source` made of one."""
         return source
 
     def prior(self, shape, seed):

@@ -137,8 +137,9 @@ class CycleGAN(game.Game):
         self.kept_x, self.kept_y = (layers.Kept(config.pool, config.image_shape) for _ in "xy")
         self.pooled = self._counter("pooled")
 
-    def prepare(self, source):
-        return source.jittered(self.config.jitter, self.config.flip)
+    @staticmethod
+    def prepare(config, source):
+        return source.jittered(config.jitter, config.flip)
 
     def translated(self, network, to, images, training=False):
         """Images of the other domain as ones of the domain `to`."""

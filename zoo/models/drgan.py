@@ -213,9 +213,10 @@ class DRGAN(game.Game):
     def __init__(self, config):
         super().__init__(config, build_generator(config), build_discriminator(config))
 
-    def prepare(self, source):
-        source = source.split_by_label(self.config.held_out, self.config.seed).jittered(self.config.jitter, flip=False)
-        return source.together(self.config.images) if self.config.images > 1 else source
+    @staticmethod
+    def prepare(config, source):
+        source = source.split_by_label(config.held_out, config.seed).jittered(config.jitter, flip=False)
+        return source.together(config.images) if config.images > 1 else source
 
     def prior(self, shape, seed):
         return tf.random.stateless_uniform(shape, seed, -1, 1)

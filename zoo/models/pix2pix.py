@@ -107,8 +107,9 @@ class Pix2Pix(game.Game):
     def __init__(self, config):
         super().__init__(config, build_generator(config), build_discriminator(config))
 
-    def prepare(self, source):
-        return source.jittered(self.config.jitter, self.config.flip)
+    @staticmethod
+    def prepare(config, source):
+        return source.jittered(config.jitter, config.flip)
 
     def generate(self, batch):
         rows = tf.shape(batch["x"])[:1]

@@ -180,8 +180,9 @@ class SGAN(game.Game):
     def __init__(self, config):
         super().__init__(config, *config.networks())
 
-    def prepare(self, source):
-        return source.few_labels(self.config.labels, self.config.seed)
+    @staticmethod
+    def prepare(config, source):
+        return source.few_labels(config.labels, config.seed)
 
     def prior(self, shape, seed):
         return tf.random.stateless_uniform(shape, seed)

@@ -269,9 +269,10 @@ class SRResNet(game.Game):
     def __init__(self, config, discriminator=None):
         super().__init__(config, build_generator(config), discriminator)
 
-    def prepare(self, source):
+    @staticmethod
+    def prepare(config, source):
         """Raises UserError where a picture is smaller than a crop, as far as they are held in memory; later ones are mirrored."""
-        height, width, channels = self.config.image_shape
+        height, width, channels = config.image_shape
         for split in source.sizes:
             pictures = source.some(split, source.sizes[split])["picture"]
             small = [picture.shape for picture in pictures if picture.shape[0] < height or picture.shape[1] < width]
@@ -281,7 +282,7 @@ class SRResNet(game.Game):
                     f"pictures of {source.name} that are smaller than {height}x{width} in '{split}': {len(small)}, one of "
                     f"{least[0]}x{least[1]}; remove them" + f", or take smaller crops: --image-shape {side} {side} {channels}" * (side >= 8)
                 )
-        return source.cuts(math.sqrt(height * width), crops(self.config))
+        return source.cuts(math.sqrt(height * width), crops(config))
 
     def generate(self, batch):
         return self.generator({"low": batch["low"]}, training=True)
