@@ -358,6 +358,7 @@ def test_a_run_is_played_whole_in_parts_that_share_a_trace(name, steps, every):
         (["--model", "pggan", "--image-shape", "24", "24", "1"], ["24x24 pixels", "4x4 by doubling", "--image-shape 16 16 1"]),
         (["--model", "sgan", "--labels", "5"], ["--labels 5", "the 10 classes"]),
         (["--model", "sgan", "--labels", "9999"], ["--labels 9999", "digits has 1437 training images"]),
+        (["--model", "autoencoder", "--discriminator-steps", "2"], ["--discriminator-steps 2", "no discriminator"]),
         (["--model", "dcgan", "--accumulation", "5"], ["--batch-size 64", "5 parts"]),
         (["--model", "dcgan", "--steady", "1"], ["--steady 1", "less than 1"]),
         (["--model", "dcgan", "--augment", "colour"], ["colour", "color"]),

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from zoo import augment, ends, losses, optimizers
 from zoo.bookkeeping import Ledger, Randomness
+from zoo.errors import UserError
 from zoo.settings import Config
 
 __all__ = ["Config", "Game"]
@@ -30,6 +31,8 @@ class Game(keras.Model):
 
     def __init__(self, config, generator=None, discriminator=None):
         super().__init__()
+        if not discriminator and config.discriminator_steps > 1:
+            raise UserError(f"--discriminator-steps {config.discriminator_steps}: this model has no discriminator; leave it out")
         self.config, self.generator, self.discriminator = config, generator, discriminator
         source = generator or discriminator  # what samples come from
         self.averaged = keras.models.clone_model(source)
