@@ -114,8 +114,6 @@ def main(argv=None):
         source = source.few(options.examples, config.seed)
     if source.num_classes and config.num_classes != source.num_classes:
         raise UserError(f"--num-classes {config.num_classes}: {source.name} has {source.num_classes}; leave it out")
-    fed = entry.model.prepare(config, source)
-    fits(config, fed)
 
     if not run:
         runs.Run.free(options.run_dir)
@@ -132,6 +130,8 @@ def main(argv=None):
     record = recorded(options, best, config, source, policy, replicas, compiled)
     if run:
         run.check(record)
+    fed = entry.model.prepare(config, source)
+    fits(config, fed)
 
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():

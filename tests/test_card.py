@@ -1,16 +1,18 @@
 """The model card, of folders that are written here: nothing is trained."""
 
 import json
+import math
 import re
 import shlex
 
 import numpy as np
 import pytest
+from conftest import tiny
 from PIL import Image
 from test_compare import FRECHET, MORE, PROTOCOL, evaluated, falling, look, made
 
 from zoo import __main__ as tool
-from zoo import card, command, results
+from zoo import card, command, registry, results
 from zoo.runs import Run
 
 PAPER = "ACGAN (Odena, Olah, Shlens 2016, arXiv:1610.09585)"
@@ -22,9 +24,9 @@ def offered(*asked):
     return {"classify": ["image float32 [n, 28, 28, 1]"], "sample": ["seed int64 [n]", *(f"{name} int64 [n]" for name in asked)]}
 
 
-def written(run, by_class=False, **more):
+def written(run, by_class=False, until=math.inf):
     """The card's text."""
-    path = card.write(run, PAPER, LINE, offered(*["label"] * by_class), **more)
+    path = card.write(run, PAPER, LINE, offered(*["label"] * by_class), until)
     assert path == run.folder / "README.md"
     return path.read_text()
 
@@ -227,7 +229,7 @@ def test_what_it_says_to_type_is_understood(run, monkeypatch):
     assert resume == ["python", "train.py", "--resume", "runs/acgan-mnist-0001", "--steps", "1200"]
     assert 'zoo.load("runs/acgan-mnist-0001", checkpoint="best")' in python and "label=[0, 1, 2]" in python
     compile(python, "card", "exec")
-    card.write(run, PAPER, LINE, offered("label", "truncation"))
+    card.write(run, PAPER, LINE, offered("label", "truncation"), math.inf)
     assert '"instances": [{"seed": 7, "label": 0, "truncation": 2.0}]' in (run.folder / "README.md").read_text()
 
 
@@ -246,6 +248,13 @@ def test_what_there_is_not_is_not_offered(tmp_path):
 @pytest.mark.parametrize("until, offered_on", [(601, True), (600, False), (300, False)])
 def test_a_training_whose_rates_have_fallen_is_not_offered_to_go_on(run, until, offered_on):
     assert ("--resume" in sections(written(run, until=until))["Use"]) == offered_on
+
+
+@pytest.mark.parametrize("schedule, offered_on", [("constant", True), ("linear", False)])
+def test_it_is_renewed_of_the_model_itself(run, schedule, offered_on):
+    card.renew(run, registry.entry("gan"), tiny("gan", schedule=schedule, steps=600))
+    use = sections((run.folder / "README.md").read_text())["Use"]
+    assert ("--resume" in use) == offered_on and "| `discriminate` | `image float32 [n, 16, 16, 1]` |" in use
 
 
 def test_it_is_written_whole_and_again(run):

@@ -98,7 +98,11 @@ def test_the_step_is_traced_once(played, name):
 
 
 @every_model
-def test_several_discriminator_steps(name):
+def test_several_discriminator_steps(played, name):
+    if not played(name).game.discriminator:
+        with pytest.raises(UserError, match="--discriminator-steps 2: this model has no discriminator"):
+            tiny(name, discriminator_steps=2)
+        return
     game = tiny(name, discriminator_steps=2)
     logs = game.train_step(next(iter(source(game).batches(8))))
     assert np.isfinite([float(v) for v in logs.values()]).all()
@@ -285,6 +289,16 @@ def test_a_server_refuses_other_sizes_and_one_label_for_two_images(played, tmp_p
         game.serve("discriminate", image=image, label=label[:1])
 
 
+@pytest.mark.parametrize("name, signature, asked", [("pix2pix", "translate", "seed"), ("drgan", "rotate", "pose")])
+def test_what_is_asked_of_images_is_one_a_row(played, name, signature, asked):
+    game, row = played(name).game, {asked: np.int64([0])}
+    image = np.full([2, *game.config.image_shape], 0.5, np.float32)
+    with pytest.raises(UserError, match=f"{asked}: there must be one for each image"):
+        game.serve(signature, image=image, **row)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"{asked}: there must be one for each image"):
+        played(name).signatures[signature](image=tf.constant(image), **{asked: tf.constant(row[asked])})
+
+
 COUNTS = {  # (generator, discriminator): weights that are trained
     "gan_mnist": (2_503_984, 1_231_441),
     "cgan_mnist": (2_413_984, 1_224_351),
@@ -351,7 +365,7 @@ def test_acgan_is_its_tables(blank, name, widths, start, flat):
 
 
 def test_the_shape_of_images_has_three_numbers():
-    with pytest.raises(UserError, match="image_shape has 2 numbers; it is height, width, channels"):
+    with pytest.raises(UserError, match="image_shape has 2 numbers; it takes height, width, channels"):
         zoo.create("gan", image_shape=(28, 28))
 
 

@@ -253,13 +253,14 @@ def test_a_longer_run_is_remembered_and_a_missing_export_made(whole, inside, cap
     shutil.copytree(whole, folder)
     assert train.main(["--resume", folder, "--steps", "9", "--every", "3"]) == 0
     assert f"python train.py --resume '{folder}' --steps 18" in capsys.readouterr().out
-    assert f"\npython train.py --resume '{folder}' --steps 9\n" in (Path(folder) / "README.md").read_text()
+    assert f"\npython train.py --resume '{folder}' --steps 9 --every 3\n" in (Path(folder) / "README.md").read_text()
     assert json.loads(Path(folder, "config.json").read_text())["config"]["steps"] == 9
     assert int(zoo.load(folder).round) == 9 and int(zoo.load(folder, 6).round) == 6
     shutil.rmtree(Path(folder, "export", "gan"))
     Path(folder, "export", "gan").mkdir()  # as where the disk was full
     assert train.main(["--resume", folder]) == 0
     assert Path(folder, "export", "gan", "1").is_dir()
+    assert json.loads(Path(folder, "config.json").read_text())["command"].count("--resume") == 1
 
 
 def test_two_replicas_by_the_driver(inside):
@@ -427,6 +428,7 @@ def test_resume_with_other_settings_names_the_fields(run, inside, capsys):
     for part in ("latent_dim 100 -> 7", "seed 0 -> 5", "precision", "resume without them"):
         assert part in said
     assert "steps" not in said
+    assert "batch_size 16 -> 5000" in refused(capsys, ["--resume", str(run), "--batch-size", "5000"]), "and not that it is too large"
     assert "--steps 12" in refused(capsys, ["--resume", str(run)]), "nothing is left to play"
     assert files(run) == before
 

@@ -37,15 +37,15 @@ def renew(run, entry, game):
     """Writes the card of a `Run` of a model: its registry entry and the model itself."""
     offers = {name: [f"{spec.name} {spec.dtype.name} {_shape(spec)}" for spec in specs] for name, (_, specs) in game.exports().items()}
     shown = (type(game).preview.__doc__ or "").partition("\n")[0]
-    return write(run, entry.paper, entry.line, offers, game.draws, shown, game.config.learns_until)
+    return write(run, entry.paper, entry.line, offers, game.config.learns_until, game.draws, shown)
 
 
-def write(run, paper, line, offers, draws=True, shown="", until=math.inf):
+def write(run, paper, line, offers, until, draws=True, shown=""):
     """Writes the card of a `Run` and its curve.png; returns the card's path.
 
     paper: system, authors, year, arXiv id; line: what the model is, one line (both as its registry entry has them). offers: what it
-    serves, signature -> its inputs, each as name, type and shape. draws: whether it makes images of noise, and not of other images. shown:
-    what its grids show, one line. until: the round from which more of them teach it nothing.
+    serves, signature -> its inputs, each as name, type and shape. until: the round from which more of them teach it nothing. draws:
+    whether it makes images of noise, and not of other images. shown: what its grids show, one line.
     """
     measured = results.measured(run)
     asked = [text.split()[0] for text in offers.get("sample", ())]

@@ -129,9 +129,10 @@ def drawing(game):
 
 
 def translating(name, function, shape, *more):
-    """Signatures `name` and `name_png` of a function of images in [-1, 1], of `shape`, to such; more: specs of what else it takes."""
+    """Signatures `name` and `name_png` of a function of images in [-1, 1], of `shape`, to such; more: specs of what it takes a row."""
 
     def image(image, *others):
+        others = [row_each(value, image, spec.name, "image") for value, spec in zip(others, more)]
         return {"image": to_unit(function(from_unit(image), *others))}
 
     def png(image_bytes, *others):

@@ -33,9 +33,9 @@ def write(game, folder):
 
 
 def _shaped(function, specs):
-    """The same function for tensors of those shapes alone: a server feeds whatever it is sent, and most layers take other sizes."""
+    """The same function for tensors of those shapes alone."""
 
-    def served(*values):
+    def served(*values):  # a server feeds whatever it is sent, and most layers take other sizes
         return function(*(tf.ensure_shape(value, spec.shape, spec.name) for value, spec in zip(values, specs)))
 
     return served

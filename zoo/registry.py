@@ -80,14 +80,15 @@ def settings(record):
 
 def table():
     """The models as text: each paper and what is made of it, below it the names with image size and what they need of the data."""
-    lines, paper, line = [f"  {'name':<21}{'images':<16}needs of the data"], "", ""
+    width = max(map(len, _entries))
+    lines, paper, line = [f"  {'name':{width}}  {'images':14}  needs of the data"], "", ""
     for name in names():
         found = entry(name)
         if found.paper != paper:
             lines += ["", found.paper]
-        if found.line != line:
+        if (found.paper, found.line) != (paper, line):
             lines.append(found.line)
         paper, line = found.paper, found.line
         size = "x".join(map(str, found.config.image_shape)) if found.config.image_shape else found.config.sides
-        lines.append(f"  {name:<21}{size:<16}{', '.join(found.model.batch_keys)}")
+        lines.append(f"  {name:{width}}  {size:14}  {', '.join(found.model.batch_keys)}")
     return "\n".join(lines)

@@ -66,9 +66,10 @@ class Run:
 
     def lengthen(self, config, done):
         """Remembers the run's new length and how it came by it, and drops what was measured after round `done`, from which it goes on."""
-        if config.steps != self.record["config"]["steps"]:
-            self.record["command"] += f"\n{self.resume_command} --steps {config.steps}"
-        self.record["config"].update(steps=config.steps, every=config.every)
+        before = self.record["config"]
+        if (config.steps, config.every) != (before["steps"], before["every"]):
+            self.record["command"] += f"\n{self.resume_command} --steps {config.steps} --every {config.every}"
+        before.update(steps=config.steps, every=config.every)
         _write(self.folder / "config.json", json.dumps(self.record, indent=2) + "\n")
         path = self.folder / "metrics.jsonl"
         if path.exists():

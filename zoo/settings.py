@@ -82,7 +82,7 @@ class Config:
             raise UserError(f"--batch-size {self.batch_size} cannot be taken in {self.accumulation} parts; use a multiple of that number")
         if self.image_shape:
             if len(self.image_shape) != 3:
-                raise UserError(f"image_shape has {len(self.image_shape)} numbers; it is height, width, channels")
+                raise UserError(f"image_shape has {len(self.image_shape)} numbers; it takes height, width, channels, as (28, 28, 1)")
             *sides, channels = self.image_shape
             size = "x".join(map(str, sides))
             if channels not in (1, 3):

@@ -34,7 +34,7 @@ class Config(game.Config):
     drift: float = 0.001  # weight of the squared logits of real images (appendix A.1)
     slope: float = 0.2  # of the leaky rectifier (table 2)
 
-    sides = "powers of 2"
+    sides = "powers of 2"  # as `check` asks, in words
 
     def check(self):
         super().check()
