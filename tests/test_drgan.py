@@ -393,6 +393,8 @@ def test_a_picture_is_turned_from_the_command_line(inside, monkeypatch):
     Image.fromarray(picture).save("in.png")
     assert tool.main(["translate", "run", "in.png", "all.png"]) == 0
     assert tool.main(["translate", "run", "in.png", "two.png", "--pose", "2", "0"]) == 0
+    assert tool.main(["translate", "run", "in.png", "many.png", "--pose", *"0" * 13]) == 0
+    assert Image.open("many.png").size == (12 * (side + gap) - gap, 2 * side + gap)
     turns, two = np.asarray(Image.open("all.png")), np.asarray(Image.open("two.png"))
     assert turns.shape == (side, poses * (side + gap) - gap) and two.shape == (side, 2 * side + gap)
     assert np.abs(two[:, :side] - two[:, side + gap :].astype(int)).max() > 20

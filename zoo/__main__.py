@@ -18,6 +18,7 @@ from zoo.errors import UserError
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 BATCH = 100  # images that are made at once
 SMALLEST = 8  # sides of a picture that is changed, in pixels
+COLUMNS = 12  # of a grid of poses
 
 
 @dataclasses.dataclass(frozen=True)
@@ -372,7 +373,7 @@ class Translate(Picture):
     by: str | None = None
     """the signature, where a model has several: to_y, to_x (default: the first)"""
     pose: tuple[str, ...] | None = None
-    """the poses that are asked for, side by side, by name, or by number where they have none (default: all of them); for drgan"""
+    """the poses that are asked for, twelve a row, by name, or by number where they have none (default: all of them); for drgan"""
     seed: int | None = None
     """of the noise, for pix2pix (default: 0)"""
 
@@ -398,7 +399,7 @@ class Translate(Picture):
             size += f", cut to its middle and resized to {pixels.shape[1]}x{pixels.shape[0]}"
         given = tf.repeat(tf.cast(pixels, tf.float32)[None] / 255, len(asked["pose"]), axis=0)
         made = game.serve(way, image=given, **{name: asked[name] for name in wanted})["image"].numpy()
-        self.write(callbacks.grid(made, len(made)), f"{self.picture} ({size}) by {way}")
+        self.write(callbacks.grid(made, min(len(made), COLUMNS)), f"{self.picture} ({size}) by {way}")
 
     def poses(self, game):
         """Numbers of the poses that are asked for."""
