@@ -268,6 +268,11 @@ def test_a_server_refuses_what_there_is_not(played, name):
     else:
         served, row = signatures["sample"], {"seed": tf.constant([1], tf.int64), "label": tf.constant([2], tf.int64), "truncation": [0.5]}
         wrong = {"label": ([-1, 3], "there are classes 0 to 2"), "truncation": ([0.0, -1.0], "must be more than 0")}
+        with pytest.raises(UserError, match="truncation: there must be one for each seed"):
+            game.sample([1, 2, 3], label=[0, 1, 2], truncation=[0.5, 1.0])
+        np.testing.assert_array_equal(
+            game.sample([1, 2], label=[0, 1], truncation=0.5), game.sample([1, 2], label=[0, 1], truncation=[0.5, 0.5])
+        )
     row = {key: tf.convert_to_tensor(value) for key, value in row.items()}
     assert served(**row)["image"].shape[0] == 1
     for key, (values, said) in wrong.items():

@@ -77,7 +77,8 @@ def asked(game, seed, truncation, conditions):
     if truncation is not None:
         truncation = tf.convert_to_tensor(truncation, tf.float32)
         require(tf.reduce_all(truncation > 0), "truncation must be more than 0; 0.5 is strong, 2 weak, 10 as good as none")
-        truncation = tf.broadcast_to(truncation, tf.shape(seed))
+        one = truncation.shape.rank == 0
+        truncation = tf.fill(tf.shape(seed), truncation) if one else row_each(truncation, seed, "truncation", "seed")
     return seed, truncation, conditions
 
 
