@@ -25,9 +25,20 @@ class Config(game.Config):
     width: int = 64  # channels at the largest size, doubled at each smaller one (code, DIM)
     kernel: int = 5  # side of the kernels (code)
     slope: float = 0.2  # of the leaky rectifier (code)
-    penalty: float = 10.0  # weight of the gradient penalty (§4, lambda)
-    residual: bool = False  # residual networks of one width, four blocks in the critic (appendix F)
     generator_norm: bool = True  # batch norm in the generator; none in the code for MNIST
+    penalty: float = 10.0  # weight of the gradient penalty (§4, lambda)
+
+    def networks(self):
+        return build_generator(self), build_critic(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class ResidualConfig(game.Config):
+    width: int = 128  # channels of all blocks (appendix F, table 3)
+    penalty: float = 10.0  # weight of the gradient penalty (§4, lambda)
+
+    def networks(self):
+        return build_generator_residual(self), build_critic_residual(self)
 
 
 def relu(x):
@@ -40,20 +51,26 @@ def same(x):
 
 def build_generator(config):
     latent = keras.Input((config.latent_dim,), name="latent")
-    if config.residual:
-        x = layers.residual_generator(latent, config.image_shape, config.width, layers.plain_norm_relu)
-    else:
-        after = layers.norm_relu if config.generator_norm else relu
-        x = layers.deconvolutions(latent, config.image_shape, config.width, config.kernel, after, use_bias=True)
+    after = layers.norm_relu if config.generator_norm else relu
+    x = layers.deconvolutions(latent, config.image_shape, config.width, config.kernel, after, use_bias=True)
     return keras.Model({"latent": latent}, layers.image_output(x), name="generator")
 
 
 def build_critic(config):
     image = keras.Input(config.image_shape, name="image")
-    if config.residual:
-        x = keras.layers.GlobalAveragePooling2D()(relu(layers.residual_features(image, config.width, layers.glorot_conv)))
-    else:
-        x = layers.convolutions(image, config.width, config.kernel, config.slope, same, use_bias=True)
+    x = layers.convolutions(image, config.width, config.kernel, config.slope, same, use_bias=True)
+    return keras.Model({"image": image}, layers.logits(x), name="discriminator")
+
+
+def build_generator_residual(config):
+    latent = keras.Input((config.latent_dim,), name="latent")
+    x = layers.residual_generator(latent, config.image_shape, config.width, layers.plain_norm_relu)
+    return keras.Model({"latent": latent}, layers.image_output(x), name="generator")
+
+
+def build_critic_residual(config):
+    image = keras.Input(config.image_shape, name="image")
+    x = keras.layers.GlobalAveragePooling2D()(relu(layers.residual_features(image, config.width, layers.glorot_conv)))
     return keras.Model({"image": image}, layers.logits(x), name="discriminator")
 
 
@@ -79,11 +96,9 @@ def build_critic(config):
         steps=200_000,
         every=1000,
     ),
-    wgan_gp_32=Config(
+    wgan_gp_32=ResidualConfig(
         image_shape=(32, 32, 3),
         latent_dim=128,
-        width=128,
-        residual=True,
         discriminator_steps=5,
         beta_1=0.0,
         beta_2=0.9,
@@ -98,7 +113,7 @@ class WGANGP(game.Game):
     objective = losses.wasserstein
 
     def __init__(self, config):
-        super().__init__(config, build_generator(config), build_critic(config))
+        super().__init__(config, *config.networks())
 
     def discriminator_loss(self, batch, fake):
         mix = losses.mix(fake, self.randomness.next())
