@@ -239,6 +239,8 @@ def absolute(path):
 def fits(config, source):
     """Refuses a round that the data, as the model sees them, do not fill."""
     steps, parts, have = config.discriminator_steps, config.accumulation, source.sizes["train"]
+    if have < 2:
+        raise UserError(f"{source.name} has {have} image to train on; at least 2 are needed, and some hundreds to learn from")
     if config.batch_size * steps > have:
         most = have // steps // parts * parts
         use = f"--batch-size {most} is the most" if most else f"it needs {steps * parts} of them at least"

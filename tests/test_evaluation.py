@@ -557,6 +557,8 @@ def test_the_analyses_are_printed_and_drawn(run, inside, capsys, monkeypatch):
     assert {path.name for path in (folder / "analysis").iterdir()} == {f"{name}.{kind}" for name in names for kind in ("png", "txt")}
     kept = [(folder / "analysis" / f"{name}.txt").read_text() for name in names]
     assert all(text in said and "(round 12); extractor classifier-digits" in text and "fake images 100" in text for text in kept)
+    with pytest.raises(UserError, match="--sizes 5000: digits has 1437 to learn from"):
+        tool.main(["usefulness", str(folder), "--count", "100", "--sizes", "50", "5000"])
     assert (
         tool.main(["usefulness", str(folder), "--count", "100", "--sizes", "50", "--repeats", "1", "--updates", "40", "--out", "plots"])
         == 0

@@ -100,7 +100,7 @@ def test_the_step_is_traced_once(played, name):
 @every_model
 def test_several_discriminator_steps(played, name):
     if not played(name).game.discriminator:
-        with pytest.raises(UserError, match="--discriminator-steps 2: this model has no discriminator"):
+        with pytest.raises(UserError, match="--discriminator-steps: this model has no discriminator"):
             tiny(name, discriminator_steps=2)
         return
     game = tiny(name, discriminator_steps=2)
@@ -215,6 +215,12 @@ def test_images_of_another_range_are_refused(played, name):
                     game.serve(signature, **given)
                 with pytest.raises(tf.errors.InvalidArgumentError, match=f"{image.name}: values are from 0 to 1"):
                     loaded[signature](**given)
+    if game.draws:
+        given = {"latent": tf.fill([1, game.config.latent_dim], np.nan), **{name: tf.zeros([1], tf.int64) for name in game.conditions}}
+        with pytest.raises(UserError, match="latent: values must be finite"):
+            game.serve("serving_default", **given)
+        with pytest.raises(tf.errors.InvalidArgumentError, match="latent: values must be finite"):
+            loaded["serving_default"](**given)
     if "discriminate" in game.exports():
         labels = {i.name: tf.zeros([1], tf.int64) for i in game.discriminator.inputs if i.dtype == "int64"}
         with pytest.raises(UserError, match="image: values are from 0 to 1"):
@@ -367,6 +373,19 @@ def test_acgan_is_its_tables(blank, name, widths, start, flat):
     assert counted(game) == (generator, discriminator)
     strides = [layer.strides[0] for layer in game.discriminator.layers if isinstance(layer, keras.layers.Conv2D)]
     assert strides == [2, 1, 2, 1, 2, 1]
+
+
+@pytest.mark.parametrize(
+    "name, settings, said",
+    [
+        ("gan", {"schedule": "quadratic"}, "--schedule quadratic: there is constant, linear, cosine"),
+        ("gan", {"augment": ("color", "colour")}, "--augment colour: there is color, translation, cutout"),
+        ("gan", {"objective": "minmax"}, "--objective minmax: there is non_saturating, minimax"),
+    ],
+)
+def test_settings_in_python_are_checked_as_on_the_command_line(name, settings, said):
+    with pytest.raises(UserError, match=said):
+        zoo.create(name, **settings)
 
 
 def test_the_shape_of_images_has_three_numbers():

@@ -359,7 +359,10 @@ def test_a_run_is_played_whole_in_parts_that_share_a_trace(name, steps, every):
         (["--model", "pggan", "--image-shape", "24", "24", "1"], ["24x24 pixels", "4x4 by doubling", "--image-shape 16 16 1"]),
         (["--model", "sgan", "--labels", "5"], ["--labels 5", "the 10 classes"]),
         (["--model", "sgan", "--labels", "9999"], ["--labels 9999", "digits has 1437 training images"]),
-        (["--model", "autoencoder", "--discriminator-steps", "2"], ["--discriminator-steps 2", "no discriminator"]),
+        (["--model", "autoencoder", "--discriminator-steps", "2"], ["--discriminator-steps", "no discriminator"]),
+        (["--model", "vae", "--augment", "color"], ["--augment", "no discriminator"]),
+        (["--model", "gan", "--steady", "0.5"], ["--steady", "--schedule linear or cosine"]),
+        (["--model", "gan", "--schedule", "linear", "--final-rate", "2"], ["--final-rate 2", "at most 1"]),
         (["--model", "dcgan", "--accumulation", "5"], ["--batch-size 64", "5 parts"]),
         (["--model", "dcgan", "--steady", "1"], ["--steady 1", "less than 1"]),
         (["--model", "dcgan", "--augment", "colour"], ["colour", "color"]),
@@ -404,9 +407,15 @@ def test_a_data_set_without_labels(inside, capsys):
         Image.new("L", (16, 16)).save(inside / f"{i}.png")
     before = files()
     said = refused(capsys, ["--model", "acgan", "--data", f"folder:{inside}"])
-    for part in ("needs label", "has only image", "one folder a class", "--list"):
+    for part in ("needs label", "has only image", "one folder a class", "zoo list"):
         assert part in said
     assert files() == before
+
+
+def test_one_picture_is_too_few(inside, capsys):
+    Image.new("L", (16, 16)).save(inside / "alone.png")
+    said = refused(capsys, ["--model", "gan", "--data", f"folder:{inside}", "--batch-size", "1"])
+    assert "has 1 image to train on; at least 2 are needed" in said and files() == ["alone.png"]
 
 
 def test_an_empty_folder(inside, capsys):

@@ -5,9 +5,10 @@ from zoo import scale as _scale  # (first: it imports TensorFlow without its sta
 from zoo import models as _models  # noqa: F401  (importing registers them)
 from zoo import registry as _registry
 from zoo import runs as _runs
+from zoo.errors import UserError
 from zoo.registry import create, names, register
 
-__all__ = ["create", "load", "names", "register"]
+__all__ = ["UserError", "create", "load", "names", "register"]
 
 
 def load(run, checkpoint="last"):

@@ -63,10 +63,10 @@ def asked(game, seed, truncation, conditions):
     if seed.shape.rank != 1:
         raise UserError(f"seed has shape {list(seed.shape)}; give one number for each image, in a list: [7]")
     conditions = {name: tf.convert_to_tensor(value, tf.int64) for name, value in conditions.items()}
+    if unasked := [name for name in conditions if name not in game.conditions]:
+        raise UserError(f"{unasked[0]}: this model does not ask for it; it asks for seed{''.join(f' and {n}' for n in game.conditions)}")
     if missing := [name for name in game.conditions if name not in conditions]:
         raise UserError(f"{missing[0]} is missing; this model needs one for each seed")
-    if unasked := [name for name in conditions if name not in game.conditions]:
-        raise UserError(f"{unasked[0]}: this model does not ask for it; leave it out")
     game.known(conditions)
     for name, value in conditions.items():
         if value.shape.rank != 1 or tf.executing_eagerly() and value.shape != seed.shape:
@@ -108,6 +108,7 @@ def drawing(game):
         return {name: row_each(value, like, name, of) for name, value in game.known(dict(zip(names, values))).items()}
 
     def serving_default(latent, *values):
+        require(tf.reduce_all(tf.math.is_finite(latent)), "latent: values must be finite")
         return {"image": to_unit(game.draw(game.averaged, latent, **known(game.conditions, values, latent, "latent")))}
 
     def sample(*values):

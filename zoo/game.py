@@ -31,8 +31,9 @@ class Game(keras.Model):
 
     def __init__(self, config, generator=None, discriminator=None):
         super().__init__()
-        if not discriminator and config.discriminator_steps > 1:
-            raise UserError(f"--discriminator-steps {config.discriminator_steps}: this model has no discriminator; leave it out")
+        for option, idle in (("--discriminator-steps", config.discriminator_steps > 1), ("--augment", config.augment)):
+            if idle and not discriminator:
+                raise UserError(f"{option}: this model has no discriminator; leave it out")
         self.config, self.generator, self.discriminator = config, generator, discriminator
         source = generator or discriminator  # what samples come from
         self.averaged = keras.models.clone_model(source)

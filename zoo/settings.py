@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args, get_origin, get_type_hints
 
 from zoo.errors import UserError
 
@@ -61,10 +61,15 @@ class Config:
 
     def check(self):
         """Raises UserError for a number that makes no sense, whatever the data."""
+        hints = get_type_hints(type(self))
         for field in dataclasses.fields(self):
             value, option = getattr(self, field.name), f"--{field.name.replace('_', '-')}"
             numbers = value if isinstance(value, tuple) else (value,)
             said = f"{option} {' '.join(map(str, numbers))}"
+            hint = hints[field.name]
+            choices = [choice for part in (hint, *get_args(hint)) if get_origin(part) is Literal for choice in get_args(part)]
+            if choices and (wrong := [str(one) for one in numbers if one not in choices]):
+                raise UserError(f"{option} {wrong[0]}: there is {', '.join(choices)}")
             if not numbers and field.default != ():
                 raise UserError(f"{option} has no value; give at least one")
             if field.name in FROM_ZERO:
@@ -78,6 +83,10 @@ class Config:
                 raise UserError(f"{said}: must be less than 1")
             elif field.name.endswith(("learning_rate", "learning_rate_decay")) and value == 0:
                 raise UserError(f"{said}: must be more than 0")
+        if self.final_rate > 1:
+            raise UserError(f"--final-rate {self.final_rate:g}: must be at most 1")
+        if self.schedule == "constant" and (self.steady or self.final_rate):
+            raise UserError("--steady and --final-rate are of learning rates that fall: --schedule linear or cosine")
         if self.batch_size % self.accumulation:
             raise UserError(f"--batch-size {self.batch_size} cannot be taken in {self.accumulation} parts; use a multiple of that number")
         if self.image_shape:

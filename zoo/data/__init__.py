@@ -66,7 +66,7 @@ def _check(source, needs):
         have = " and ".join(source.keys)
         raise UserError(
             f"the model needs {' and '.join(missing)}, and {source.name} has only {have}; use {OFFER[missing[-1]]}, or a model that needs "
-            f"only {have}: --list shows them"
+            f"only {have}: python -m zoo list shows them"
         )
     return source
 

@@ -501,7 +501,9 @@ def _class_names(analysis, evaluation, game):
     """The names of the classes. UserError where model or data have none, or others, or images of another size."""
     source = evaluation.source
     if "label" not in game.conditions:
-        raise UserError(f"{analysis} compares classes, and this model has none; use a model that makes images by class: --list shows them")
+        raise UserError(
+            f"{analysis} compares classes, and this model has none; use a model that makes images by class: python -m zoo list shows them"
+        )
     if source.class_names is None:
         raise UserError(f"{analysis} compares classes, and {source.name} has no labels; {_LABELLED}")
     if game.config.num_classes != source.num_classes:

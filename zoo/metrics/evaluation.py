@@ -328,7 +328,7 @@ def _lacks(evaluation, name, by_class):
     """Why a metric is not to be had, or None."""
     extractor = evaluation.extractor
     if name == "fid" and extractor.distance != "fid":
-        return f"only the Inception graph's Fréchet distance is called fid; with {extractor.name} it is: --metrics frechet"
+        return f"only the Inception graph's Fréchet distance is called fid; with {extractor.name} it is frechet"
     if name in ("class_accuracy", "ms_ssim") and not by_class:
         return f"{name} needs a model with classes, and this one has none"
     if name == "class_accuracy" and not extractor.classes:
