@@ -270,7 +270,8 @@ class Usefulness(Measured):
         if wrong := [size for size in self.sizes or () if size < 1]:
             raise UserError(f"--sizes {wrong[0]}: at least 1")
         run, game, evaluation = self.open()
-        if wrong := [size for size in self.sizes or () if size > (most := evaluation.source.sizes["train"])]:
+        most = evaluation.source.sizes["train"]
+        if wrong := [size for size in self.sizes or () if size > most]:
             raise UserError(f"--sizes {wrong[0]}: {evaluation.source.name} has {most} to learn from")
         self.told(run, game, evaluation, metrics.analyses.gan_train_test(evaluation, game, updates=self.updates))
         found = metrics.analyses.augmentation(evaluation, game, self.sizes, repeats=self.repeats, updates=self.updates)

@@ -64,7 +64,7 @@ def asked(game, seed, truncation, conditions):
         raise UserError(f"seed has shape {list(seed.shape)}; give one number for each image, in a list: [7]")
     conditions = {name: tf.convert_to_tensor(value, tf.int64) for name, value in conditions.items()}
     if unasked := [name for name in conditions if name not in game.conditions]:
-        raise UserError(f"{unasked[0]}: this model does not ask for it; it asks for seed{''.join(f' and {n}' for n in game.conditions)}")
+        raise UserError(f"{unasked[0]}: this model does not ask for it; it asks for {' and '.join(['seed', *game.conditions])}")
     if missing := [name for name in game.conditions if name not in conditions]:
         raise UserError(f"{missing[0]} is missing; this model needs one for each seed")
     game.known(conditions)
@@ -77,8 +77,7 @@ def asked(game, seed, truncation, conditions):
     if truncation is not None:
         truncation = tf.convert_to_tensor(truncation, tf.float32)
         require(tf.reduce_all(truncation > 0), "truncation must be more than 0; 0.5 is strong, 2 weak, 10 as good as none")
-        one = truncation.shape.rank == 0
-        truncation = tf.fill(tf.shape(seed), truncation) if one else row_each(truncation, seed, "truncation", "seed")
+        truncation = row_each(truncation, seed, "truncation", "seed") if truncation.shape.rank else tf.fill(tf.shape(seed), truncation)
     return seed, truncation, conditions
 
 

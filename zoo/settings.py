@@ -61,14 +61,12 @@ class Config:
 
     def check(self):
         """Raises UserError for a number that makes no sense, whatever the data."""
-        hints = get_type_hints(type(self))
+        listed = {name: _choices(kind) for name, kind in get_type_hints(type(self)).items()}
         for field in dataclasses.fields(self):
             value, option = getattr(self, field.name), f"--{field.name.replace('_', '-')}"
             numbers = value if isinstance(value, tuple) else (value,)
             said = f"{option} {' '.join(map(str, numbers))}"
-            hint = hints[field.name]
-            choices = [choice for part in (hint, *get_args(hint)) if get_origin(part) is Literal for choice in get_args(part)]
-            if choices and (wrong := [str(one) for one in numbers if one not in choices]):
+            if (choices := listed[field.name]) and (wrong := [one for one in numbers if one not in choices]):
                 raise UserError(f"{option} {wrong[0]}: there is {', '.join(choices)}")
             if not numbers and field.default != ():
                 raise UserError(f"{option} has no value; give at least one")
@@ -90,16 +88,24 @@ class Config:
         if self.batch_size % self.accumulation:
             raise UserError(f"--batch-size {self.batch_size} cannot be taken in {self.accumulation} parts; use a multiple of that number")
         if self.image_shape:
-            if len(self.image_shape) != 3:
-                raise UserError(f"image_shape has {len(self.image_shape)} numbers; it takes height, width, channels, as (28, 28, 1)")
-            *sides, channels = self.image_shape
-            size = "x".join(map(str, sides))
-            if channels not in (1, 3):
-                raise UserError(f"images of {channels} channels are out of reach; --image-shape HEIGHT WIDTH CHANNELS takes 1 or 3")
-            if min(sides) < SMALLEST or max(sides) > LARGEST:
-                resize = f"--image-shape 32 32 {channels} resizes them"
-                raise UserError(f"images of {size} pixels are out of reach; sides of {SMALLEST} to {LARGEST} pixels are not: {resize}")
-            if any(side % self.multiple for side in sides):
-                fitting = [max(round(side / self.multiple), 1) * self.multiple for side in sides]
-                resize = f"--image-shape {' '.join(map(str, (*fitting, channels)))} resizes them"
-                raise UserError(f"images of {size} pixels: both sides must be multiples of {self.multiple}; {resize}")
+            self._check_shape()
+
+    def _check_shape(self):
+        if len(self.image_shape) != 3:
+            raise UserError(f"image_shape has {len(self.image_shape)} numbers; it takes height, width, channels, as (28, 28, 1)")
+        *sides, channels = self.image_shape
+        size = "x".join(map(str, sides))
+        if channels not in (1, 3):
+            raise UserError(f"images of {channels} channels are out of reach; --image-shape HEIGHT WIDTH CHANNELS takes 1 or 3")
+        if min(sides) < SMALLEST or max(sides) > LARGEST:
+            resize = f"--image-shape 32 32 {channels} resizes them"
+            raise UserError(f"images of {size} pixels are out of reach; sides of {SMALLEST} to {LARGEST} pixels are not: {resize}")
+        if any(side % self.multiple for side in sides):
+            fitting = [max(round(side / self.multiple), 1) * self.multiple for side in sides]
+            resize = f"--image-shape {' '.join(map(str, (*fitting, channels)))} resizes them"
+            raise UserError(f"images of {size} pixels: both sides must be multiples of {self.multiple}; {resize}")
+
+
+def _choices(kind):
+    """The words that a field of this type, or of tuples of it, may be; none where the type does not list them."""
+    return [word for part in (kind, *get_args(kind)) if get_origin(part) is Literal for word in get_args(part)]
