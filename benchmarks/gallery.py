@@ -1,10 +1,12 @@
-"""The gallery: trains each model that runs anywhere on the embedded digits, and writes docs/gallery.md with a picture of each.
+"""Trains each model that runs anywhere on its embedded data, and writes docs/gallery.md with the sample grid of each.
 
     python benchmarks/gallery.py                    # all that are missing, or whose preset has changed
-    python benchmarks/gallery.py --models pggan     # one again
+    python benchmarks/gallery.py --models pggan     # one of them again
 
-A model's seconds are those of the whole command, from start to export.
+The seconds of a model are those of the whole command, from start to export.
 """
+
+from __future__ import annotations
 
 import dataclasses
 import json
@@ -13,17 +15,35 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from quality import machine, preset
+from provenance import describe_machine, preset_digest
 from tqdm import tqdm
 
-from zoo import command, registry, results, runs
+from zoo import registry
+from zoo.cli import parsing
 from zoo.errors import UserError
+from zoo.files import write_text
+from zoo.runs import Run, format_score, latest_grid
+from zoo.training import runtime
 
 TOP = Path(__file__).parents[1]
-ORDER = ("autoencoder", "vae", "ebm", "gan", "dcgan", "cgan", "acgan", "sgan", "infogan", "lsgan", "wgan", "wgan_gp", "sngan")
-ORDER += (
+ORDER = (  # that of the usual lecture on the subject
+    "autoencoder",
+    "vae",
+    "ebm",
+    "gan",
+    "dcgan",
+    "cgan",
+    "acgan",
+    "sgan",
+    "infogan",
+    "lsgan",
+    "wgan",
+    "wgan_gp",
+    "sngan",
     "sngan_projection",
     "sagan",
     "pggan",
@@ -34,84 +54,90 @@ ORDER += (
     "srresnet",
     "srgan",
     "drgan",
-)  # the story that lectures tell
-PAGE = """# Gallery
+)
+INTRODUCTION = """# Gallery
 
-Each model as `python train.py --model NAME` leaves it, on its embedded data, with nothing chosen: the last preview of seed 0. Made by
-`python benchmarks/gallery.py`. Models with classes show one class a row, the same noise down each column; what makes images of images
-shows held-out ones, and below each what was made of it. What some of them do on data of one's own: [real.md](real.md).
+Each model as `python train.py --model NAME` trains it on its built-in data: the last sample grid of seed 0, uncurated. Made by
+`python benchmarks/gallery.py`. Class-conditional models show one class per row, with the same latent vector in each column; image-to-image
+models show held-out images with the model's outputs below them. Results on other data: [real.md](real.md).
 
-Scores are those of a run's last look: of 1,000 samples against the 360 digits that were not trained on, as the classifier of the digits
-sees them (about 98 % right), or what a model measures of itself on held-out images. They say what to expect of the command; models are
-compared by [one table](../benchmarks/results.md).
+Scores are those of the run's last evaluation: of 1,000 samples against the 360 held-out digits, with the digits' classifier (about 98 %
+accuracy) as the feature extractor, or of the model's own metrics on held-out images. They show what to expect of the command;
+[one table](../benchmarks/results.md) compares the models under one protocol.
 """
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
     models: tuple[str, ...] = ORDER
-    """which models; the others' rows stay"""
+    """models to train; the rows of others are kept"""
     rows: Path = TOP / "docs" / "gallery.jsonl"
-    """a line a picture; the page is made of it, beside it as .md"""
+    """file with a line for each model; the page is generated from it, next to it as .md"""
 
 
-def main(argv=None):
-    options = command.parse(Options, sys.argv[1:] if argv is None else argv, "gallery.py", __doc__)
-    asked_all = options.models == ORDER
+def main(argv: Sequence[str] | None = None) -> int:
+    options = parsing.parse(Options, sys.argv[1:] if argv is None else argv, "gallery.py", __doc__)
+    runtime.configure()
+    only_outdated = options.models == ORDER
     for name in tqdm(options.models, "models", disable=None):
-        row = read(options).get(name)
-        if not (asked_all and row and row["preset"] == preset(name)):
-            keep(options, made(options, name))
-    keep(options)
+        row = read_rows(options).get(name)
+        if not (only_outdated and row and row["preset"] == preset_digest(name)):
+            update(options, train(options, name))
+    update(options)
     return 0
 
 
-def made(options, name):
-    """Trains one model; its row. The picture goes beside the page."""
-    words = ["train.py", "--model", name]
+def train(options: Options, name: str) -> dict[str, Any]:
+    """Trains a model, copies its sample grid to the folder of the page, and returns its row."""
+    command = ["train.py", "--model", name]
     with tempfile.TemporaryDirectory() as folder:
-        began = time.monotonic()
-        done = subprocess.run([sys.executable, *words, "--run-dir", f"{folder}/run"], cwd=TOP)
-        if done.returncode:
-            raise UserError(f"`python {' '.join(words)}` ended with status {done.returncode}")
-        seconds = time.monotonic() - began
+        start = time.monotonic()
+        status = subprocess.run([sys.executable, *command, "--run-dir", f"{folder}/run"], cwd=TOP).returncode
+        if status:
+            raise UserError(f"`python {' '.join(command)}` ended with status {status}")
+        seconds = time.monotonic() - start
+        run = Run(f"{folder}/run")
         pictures = options.rows.with_suffix("")
         pictures.mkdir(parents=True, exist_ok=True)
-        shutil.copy(results.last_grid(runs.Run(f"{folder}/run")), pictures / f"{name}.png")
-        look = json.loads(Path(folder, "run", "metrics.jsonl").read_text().splitlines()[-1])
+        if grid := latest_grid(run):
+            shutil.copy(grid, pictures / f"{name}.png")
+        evaluation = run.evaluations()[-1]
     return {
         "model": name,
-        "preset": preset(name),
+        "preset": preset_digest(name),
         "seconds": round(seconds),
-        "rounds": look["round"],
-        "scores": look["scores"],
-        "protocol": look["protocol"],
-        "machine": machine(),
+        "steps": evaluation["step"],
+        "scores": evaluation["scores"],
+        "protocol": evaluation["protocol"],
+        "machine": describe_machine(),
     }
 
 
-def read(options):
-    lines = options.rows.read_text().splitlines() if options.rows.exists() else []
+def read_rows(options: Options) -> dict[str, dict[str, Any]]:
+    """The rows by model."""
+    lines = options.rows.read_text(encoding="utf-8").splitlines() if options.rows.exists() else []
     return {row["model"]: row for row in map(json.loads, lines)}
 
 
-def keep(options, *rows):
-    """Writes the rows, the new ones in the place of those before, and the page."""
-    found = {**read(options), **{row["model"]: row for row in rows}}
-    found = {name: found[name] for name in sorted(found, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))}
-    results.replace(options.rows, lambda work: work.write_text("".join(f"{json.dumps(row)}\n" for row in found.values())))
-    text = [PAGE, *(section(row) for row in found.values())]
-    results.replace(options.rows.with_suffix(".md"), lambda work: work.write_text("\n".join(text)))
+def update(options: Options, *rows: dict[str, Any]) -> None:
+    """Writes the file of rows, in which new rows replace those of the same models, and the page."""
+    by_model = {**read_rows(options), **{row["model"]: row for row in rows}}
+    ordered = [by_model[name] for name in sorted(by_model, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))]
+    write_text(options.rows, "".join(f"{json.dumps(row)}\n" for row in ordered))
+    write_text(options.rows.with_suffix(".md"), "\n".join([INTRODUCTION, *map(format_section, ordered)]))
 
 
-def section(row):
-    entry, scores = registry.entry(row["model"]), [f"{results.base(name)} {results.digits(value)}" for name, value in row["scores"].items()]
+def format_section(row: dict[str, Any]) -> str:
+    """The section about a model."""
+    name, entry = row["model"], registry.get_entry(row["model"])
+    scores = ", ".join(f"{score} {format_score(value)}" for score, value in row["scores"].items())
+    subject = "1,000 samples" if entry.model.generates_from_noise else "held-out images"
     return (
-        f"## {row['model']}\n\n{entry.paper}. {entry.line}.\n\n![{row['model']}](gallery/{row['model']}.png)\n\n"
-        f"`python train.py --model {row['model']}`: {row['rounds']:,} rounds, {row['seconds']} seconds ({row['machine']}). "
-        f"{'Of 1,000 samples' if entry.model.draws else 'Of held-out images'}: {', '.join(scores)}.\n"
+        f"## {name}\n\n{entry.paper}. {entry.summary}.\n\n![{name}](gallery/{name}.png)\n\n"
+        f"`python train.py --model {name}`: {row['steps']:,} steps, {row['seconds']} seconds ({row['machine']}). "
+        f"On {subject}: {scores}.\n"
     )
 
 
 if __name__ == "__main__":
-    command.run(main, "gallery.py")
+    parsing.run(main, "gallery.py")

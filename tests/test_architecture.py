@@ -1,58 +1,60 @@
-"""The house: imports point down only (design: floors), and a module without a floor has no place."""
+"""The architecture: imports point down only, never sideways, and a package that is missing from the table fails."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FLOORS = {
-    "train": 3,
-    "zoo": 3,
-    "zoo.__main__": 3,
-    "zoo.models": 2,
-    "zoo.game": 1,
+LAYERS = {
+    "zoo.errors": -1,  # every layer may raise them
     "zoo.registry": 0,
-    "zoo.losses": 0,
-    "zoo.augment": 0,
-    "zoo.optimizers": 0,
-    "zoo.settings": 0,
-    "zoo.bookkeeping": 0,
-    "zoo.layers": 0,
-    "zoo.data": 0,
-    "zoo.metrics": 0,
-    "zoo.compare": 0,
-    "zoo.card": 0,
-    "zoo.callbacks": 0,
-    "zoo.watch": 0,
-    "zoo.summaries": 0,
-    "zoo.runs": 0,
-    "zoo.ends": 0,
-    "zoo.export": 0,
-    "zoo.scale": 0,
-    "zoo.command": 0,
-    "zoo.results": -1,  # what a run has measured: the card and the comparison read it
-    "zoo.errors": -1,  # what a user's mistake is: every floor may say so
+    "zoo.files": 0,
+    "zoo.types": 0,
+    "zoo.metrics": 1,
+    "zoo.data": 1,
+    "zoo.runs": 1,
+    "zoo.core": 2,
+    "zoo.models": 3,
+    "zoo.training": 4,
+    "zoo.serving": 4,
+    "zoo.reports": 4,
+    "zoo.cli": 5,
+    "zoo.testing": 5,
+    "zoo.__main__": 6,
+    "zoo": 6,
+    "train": 6,
 }
-ARROWS = set()  # (importer, imported) between two modules of floor 0 that share a type
-MODEL_MAY_USE = {"zoo.game", "zoo.ends", "zoo.losses", "zoo.layers", "zoo.registry", "zoo.errors"}
+MODELS_MAY_USE = ("zoo.core", "zoo.metrics", "zoo.registry", "zoo.errors")
+MAX_LINES, MAX_FUNCTION = 350, 50
 
 
 def modules():
-    for path in [ROOT / "train.py", *(ROOT / "zoo").rglob("*.py")]:
+    for path in [ROOT / "train.py", *sorted((ROOT / "zoo").rglob("*.py"))]:
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
         yield name.removesuffix(".__init__"), path
 
 
-def room(name):
-    """The room that a module belongs to: `zoo.data.folder` lives in `zoo.data`."""
-    return next((r for r in sorted(FLOORS, key=len, reverse=True) if name == r or (r != "zoo" and name.startswith(f"{r}."))), None)
+def package(name):
+    """The entry of the table that a module belongs to: `zoo.data.folder` is part of `zoo.data`."""
+    return next((p for p in sorted(LAYERS, key=len, reverse=True) if name == p or (p != "zoo" and name.startswith(f"{p}."))), None)
 
 
-def imported(path):
-    """Modules of the zoo that a file imports, `from zoo import x` being `zoo.x` where that is a module."""
+def imports(path):
+    """Modules of the zoo that a file imports, at any depth; those for type checkers only are left out."""
     known = {name for name, _ in modules()}
-    for node in ast.walk(ast.parse(path.read_text())):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing_only = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and getattr(block.test, "id", "") == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.split(".")[0] in ("zoo", "train"))
         elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in ("zoo", "train"):
@@ -64,28 +66,59 @@ def imported(path):
 
 @pytest.mark.parametrize("name, path", list(modules()))
 def test_imports_point_down(name, path):
-    home = room(name)
-    assert home, f"{name} has no floor: give it one in {__file__}"
-    for other in imported(path):
-        target = room(other)
-        assert target, f"{name} imports {other}, which has no floor"
-        if target == home and home != "zoo.models":
-            continue
-        if name.startswith("zoo.models."):
-            assert other in MODEL_MAY_USE, f"a model may not import {other}"
-        else:
-            lower = FLOORS[target] < FLOORS[home] or FLOORS[home] == 3
-            assert lower or (name, other) in ARROWS, f"{name} (floor {FLOORS[home]}) imports {other} (floor {FLOORS[target]})"
+    home = package(name)
+    assert home, f"{name} has no layer: add its package to {__file__}"
+    for other in imports(path):
+        target = package(other)
+        assert target, f"{name} imports {other}, which has no layer"
+        if name.startswith("zoo.models.") and other != "zoo.models":
+            assert other.startswith(MODELS_MAY_USE), f"a model may not import {other}"
+        elif target != home and target != "zoo":  # `import zoo` is lazy: it imports nothing
+            assert LAYERS[target] < LAYERS[home], f"{name} (layer {LAYERS[home]}) imports {other} (layer {LAYERS[target]})"
+
+
+@pytest.mark.parametrize("name, path", list(modules()))
+def test_files_and_functions_are_short(name, path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= MAX_LINES
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            assert node.end_lineno - node.lineno < MAX_FUNCTION, f"{name}.{node.name} has {node.end_lineno - node.lineno + 1} lines"
 
 
 def test_the_step_exists_once():
-    homes = [name for name, path in modules() if "GradientTape" in path.read_text() or ".apply(" in path.read_text()]
-    assert sorted(homes) == ["zoo.game", "zoo.losses"]  # the step's tape, and the one of the penalties
+    texts = {name: path.read_text(encoding="utf-8") for name, path in modules() if not name.startswith("zoo.testing")}
+    homes = [name for name, text in texts.items() if "GradientTape()" in text or ".apply([" in text]
+    assert sorted(homes) == ["zoo.core.losses", "zoo.core.step"]  # the tape of the gradient penalties, and that of the step
 
 
-def test_the_driver_names_no_model():
+def test_no_model_is_named_outside_its_file():
     import zoo
 
-    text = (ROOT / "train.py").read_text()
-    words = {node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    assert not words & set(zoo.names())
+    names = set(zoo.list_models())
+    for name, path in modules():
+        if name.startswith("zoo.models"):
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+        assert not words & names, f"{name} names {', '.join(words & names)}"
+
+
+def test_the_contract_of_a_game_is_small():
+    import keras
+
+    from zoo.core import Game
+
+    members = [name for name in vars(Game) if not name.startswith("_") and not hasattr(keras.Model, name)]
+    assert len(members) <= 29, members
+
+
+def test_importing_the_package_has_no_side_effects():
+    """Neither TensorFlow nor anything heavy is imported, and the environment, the file descriptors and the loggers stay as they are."""
+    code = (
+        "import os, sys, logging; before = dict(os.environ), os.fstat(2), logging.root.handlers[:]; import zoo; dir(zoo); "
+        "assert (dict(os.environ), os.fstat(2), logging.root.handlers[:]) == before; "
+        "heavy = {'tensorflow', 'keras', 'numpy', 'tensorflow_datasets', 'matplotlib', 'sklearn', 'scipy', 'PIL'} & set(sys.modules); "
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -1,6 +1,6 @@
-"""The gallery: a picture of each model that runs anywhere, and a page that is made of its rows."""
+"""The gallery: a sample grid of each model that runs anywhere, and a page that is generated from its rows."""
 
-import importlib.util
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -18,26 +18,24 @@ ROOT = Path(__file__).parents[1]
 def gallery():
     sys.path.insert(0, str(ROOT / "benchmarks"))
     try:
-        spec = importlib.util.spec_from_file_location("gallery", ROOT / "benchmarks" / "gallery.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        return importlib.import_module("gallery")
     finally:
         sys.path.remove(str(ROOT / "benchmarks"))
-    return module
 
 
-def test_every_model_that_runs_anywhere_has_its_picture_made_with_its_preset(gallery):
-    assert set(gallery.ORDER) >= {name for name in zoo.names() if registry.entry(name).config.image_shape is None}
-    rows = [json.loads(line) for line in (ROOT / "docs" / "gallery.jsonl").read_text().splitlines()]
+def test_every_model_that_runs_anywhere_has_a_picture_made_with_its_current_preset(gallery):
+    assert set(gallery.ORDER) >= {name for name in zoo.list_models() if registry.get_entry(name).config.image_shape is None}
+    rows = [json.loads(line) for line in (ROOT / "docs" / "gallery.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [row["model"] for row in rows] == list(gallery.ORDER)
     for row in rows:
-        assert row["preset"] == gallery.preset(row["model"]), f"python benchmarks/gallery.py --models {row['model']}"
+        assert row["preset"] == gallery.preset_digest(row["model"]), f"python benchmarks/gallery.py --models {row['model']}"
         with Image.open(ROOT / "docs" / "gallery" / f"{row['model']}.png") as picture:
             assert min(picture.size) > 200
 
 
-def test_the_committed_page_is_made_of_the_committed_rows(gallery, tmp_path):
+def test_the_committed_page_is_generated_from_the_committed_rows(gallery, tmp_path):
     options = gallery.Options(rows=tmp_path / "gallery.jsonl")
-    options.rows.write_text((ROOT / "docs" / "gallery.jsonl").read_text())
-    gallery.keep(options)
-    assert options.rows.with_suffix(".md").read_text() == (ROOT / "docs" / "gallery.md").read_text()
+    options.rows.write_text((ROOT / "docs" / "gallery.jsonl").read_text(encoding="utf-8"), encoding="utf-8")
+    gallery.update(options)
+    page = options.rows.with_suffix(".md").read_text(encoding="utf-8")
+    assert page == (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")

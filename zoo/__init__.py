@@ -1,23 +1,45 @@
-"""A zoo of generative adversarial networks for TensorFlow and Keras: `names`, `create`, `load`, `register`."""
+"""The GAN zoo: reference implementations of generative adversarial networks for TensorFlow and Keras 3.
 
-# ruff: noqa: I001
-from zoo import scale as _scale  # (first: it imports TensorFlow without its start-up noise)
-from zoo import models as _models  # noqa: F401  (importing registers them)
-from zoo import registry as _registry
-from zoo import runs as _runs
-from zoo.errors import UserError
-from zoo.registry import create, names, register
+Importing the package has no side effects and imports neither TensorFlow nor Keras; each name below is loaded when it is used.
+"""
 
-__all__ = ["UserError", "create", "load", "names", "register"]
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.2.0"
+__all__ = ["Run", "UserError", "create", "list_models", "load", "register", "testing", "train"]
+
+if TYPE_CHECKING:
+    from zoo import testing
+    from zoo.cli.train import train
+    from zoo.errors import UserError
+    from zoo.registry import create, list_models, register
+    from zoo.runs.folder import Run
+    from zoo.runs.loading import load_model as load
+
+_LOCATIONS = {  # public name -> (module, attribute; None: the module itself)
+    "Run": ("zoo.runs.folder", "Run"),
+    "UserError": ("zoo.errors", "UserError"),
+    "create": ("zoo.registry", "create"),
+    "list_models": ("zoo.registry", "list_models"),
+    "load": ("zoo.runs.loading", "load_model"),
+    "register": ("zoo.registry", "register"),
+    "testing": ("zoo.testing", None),
+    "train": ("zoo.cli.train", "train"),
+}
 
 
-def load(run, checkpoint="last"):
-    """The model of a run's folder as it was at a checkpoint (`last`, `best` or a round), in float32. Needs no data set.
+def __getattr__(name: str) -> Any:
+    if name not in _LOCATIONS:
+        raise AttributeError(f"module 'zoo' has no attribute '{name}'")
+    module, attribute = _LOCATIONS[name]
+    loaded = importlib.import_module(module)
+    value = getattr(loaded, attribute) if attribute else loaded
+    globals()[name] = value
+    return value
 
-    Raises UserError where the folder is no run or has no such checkpoint.
-    """
-    run = run if isinstance(run, _runs.Run) else _runs.Run(run)
-    with _scale.policy("float32"):
-        game = create(run.record["model"], **_registry.settings(run.record["config"]))
-    run.restore(game, checkpoint)
-    return game
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LOCATIONS})

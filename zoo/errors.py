@@ -1,13 +1,24 @@
-"""A user's mistake, said in one line."""
+"""The error that tells a user what to change."""
+
+from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """What was wrong, what there is, and what to type; the command line prints it alone and exits with status 2."""
+    """A mistake in what the user asked for; the command line prints its message on one line and exits with status 2."""
 
 
-def nearest(name, offer):
-    """`"; did you mean 'acgan'?"`, or a full stop where no name of `offer` is near."""
-    found = difflib.get_close_matches(name, list(offer), n=1)
-    return f"; did you mean '{found[0]}'?" if found else "."
+def suggest(name: str, available: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name.
+
+    Args:
+        name: What the user typed.
+        available: The names that exist.
+
+    Returns:
+        `"; did you mean 'acgan'?"` if one of the available names is close, otherwise `"."`.
+    """
+    matches = difflib.get_close_matches(name, list(available), n=1)
+    return f"; did you mean '{matches[0]}'?" if matches else "."

@@ -1,94 +1,167 @@
-"""Names of models. The only place where a string becomes a model."""
+"""Model names: the only place where a string becomes a model.
+
+A name is known once the module that registers it has been imported: the models of this package, those of installed packages (entry
+points of the group `zoo.models`), and files that a user names as `path/to/file.py:NAME`.
+"""
+
+from __future__ import annotations
 
 import dataclasses
+import fnmatch
+import importlib
+import importlib.metadata
+import importlib.util
 import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
 
-from zoo.errors import UserError, nearest
+from zoo.errors import UserError, suggest
+
+BUILT_IN = "zoo.models"  # the package whose import registers this library's models
+ENTRY_POINTS = "zoo.models"  # the group in which installed packages name the modules that register theirs
+
+Model = TypeVar("Model", bound=type)
 
 
 @dataclasses.dataclass(frozen=True)
-class Entry:
-    """A registered name: the class that plays and the configuration it starts from."""
+class ModelEntry:
+    """A registered name: the model class and the configuration that the name stands for."""
 
     name: str
-    model: type
-    config: object
+    model: Any
+    config: Any
 
     @property
-    def paper(self):
-        """First line of the model file: system, authors, year, arXiv id."""
-        return inspect.getdoc(inspect.getmodule(self.model)).splitlines()[0].rstrip(".")
+    def paper(self) -> str:
+        """The first line of the model file: system, authors, year, arXiv id."""
+        return _first_line(inspect.getmodule(self.model)) or self.model.__name__
 
     @property
-    def line(self):
-        """First line of the class: what it does."""
-        return inspect.getdoc(self.model).splitlines()[0].rstrip(".")
+    def summary(self) -> str:
+        """The first line of the class: what the model does."""
+        return _first_line(self.model)
 
-    def configured(self, **overrides):
-        """The configuration with some fields replaced. Raises UserError, naming the nearest, for a field that there is not."""
+    def configure(self, **overrides: Any) -> Any:
+        """The configuration with some fields replaced.
+
+        Raises:
+            UserError: For an unknown field, suggesting the nearest one.
+        """
         fields = {field.name for field in dataclasses.fields(self.config)}
         for name in overrides:
             if name not in fields:
-                raise UserError(f"{self.name} has no setting '{name}'{nearest(name, fields)} It has: {', '.join(sorted(fields))}")
-        return dataclasses.replace(self.config, **overrides)
+                raise UserError(f"{self.name} has no setting '{name}'{suggest(name, fields)} Available: {', '.join(sorted(fields))}.")
+        return self.config.override(**overrides)
 
-    def create(self, **overrides):
-        """The model. What the data usually decide (`image_shape`, `num_classes`) falls back to the embedded digits'."""
-        return self.model(self.configured(**overrides).resolved())
-
-
-_entries = {}
+    def create(self, **overrides: Any) -> Any:
+        """The untrained model; settings that the data usually decide (`image_shape`, `num_classes`) default to the embedded digits'."""
+        return self.model(self.configure(**overrides).resolve())
 
 
-def register(**presets):
-    """Class decorator: each keyword is a model's name, its value the configuration that the name stands for.
+_entries: dict[str, ModelEntry] = {}
+_loaded_files: dict[Path, str] = {}  # model files of users -> the names of their modules
 
-    Raises ValueError for a name that is taken.
+
+def register(**presets: Any) -> Callable[[Model], Model]:
+    """Class decorator that registers a model under one name for each preset.
+
+    Args:
+        **presets: Model name -> the configuration that the name stands for.
+
+    Raises:
+        ValueError: If a name is taken by another class.
     """
 
-    def decorate(model):
+    def decorate(model: Model) -> Model:
         for name, config in presets.items():
             if name in _entries:
                 raise ValueError(f"the model name '{name}' is taken by {_entries[name].model.__module__}")
-            _entries[name] = Entry(name, model, config)
+            _entries[name] = ModelEntry(name, model, config)
         return model
 
     return decorate
 
 
-def names():
-    """All registered names, sorted."""
-    return sorted(_entries)
+def list_models(pattern: str = "*") -> list[str]:
+    """All registered names that match a shell-style pattern, sorted: `list_models("*gan_32")`."""
+    _import_models()
+    return sorted(fnmatch.filter(_entries, pattern))
 
 
-def entry(name):
-    """The `Entry` of a name. Raises UserError, naming the nearest, for an unknown one."""
+def get_entry(name: str) -> ModelEntry:
+    """The `ModelEntry` of a name.
+
+    Raises:
+        UserError: For an unknown name, suggesting the nearest one.
+    """
     if name not in _entries:
-        raise UserError(f"there is no model '{name}'{nearest(name, names())} There is: {', '.join(names())}")
+        _import_models()
+    if name not in _entries:
+        raise UserError(f"unknown model '{name}'{suggest(name, _entries)} Available: {', '.join(sorted(_entries))}.")
     return _entries[name]
 
 
-def create(name, **overrides):
-    """A model by name; overrides replace fields of its configuration: `create("acgan", latent_dim=64)`."""
-    return entry(name).create(**overrides)
+def resolve(spec: str) -> ModelEntry:
+    """The `ModelEntry` of a name, or of `path/to/file.py:NAME`, whose file is executed and must register NAME.
+
+    Raises:
+        UserError: For an unknown name, and for a file that is missing, fails to run or does not register NAME.
+    """
+    path, colon, name = spec.rpartition(":")
+    if not colon or not path.endswith(".py"):
+        if spec.endswith(".py"):
+            raise UserError(f"--model {spec}: which model of that file? Type --model {spec}:NAME, with the name that it registers")
+        return get_entry(spec)
+    _import_models()
+    module = _execute(Path(path).expanduser().resolve())
+    if name not in _entries or _entries[name].model.__module__ != module:
+        raise UserError(f"{path} registers no model '{name}'; its class needs @zoo.register({name}=Config())")
+    return _entries[name]
 
 
-def settings(record):
-    """A configuration's fields as they come out of JSON, with lists as the tuples they were."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in record.items()}
+def create(name: str, **overrides: Any) -> Any:
+    """An untrained model by name; overrides replace fields of its configuration: `create("acgan", latent_dim=64)`.
+
+    Raises:
+        UserError: For an unknown name, and for settings that do not exist or make no sense.
+    """
+    return resolve(name).create(**overrides)
 
 
-def table():
-    """The models as text: each paper and what is made of it, below it the names with image size and what they need of the data."""
-    width = max(map(len, _entries))
-    lines, paper, line = [f"  {'name':{width}}  {'images':14}  needs of the data"], "", ""
-    for name in names():
-        found = entry(name)
-        if found.paper != paper:
-            lines += ["", found.paper]
-        if (found.paper, found.line) != (paper, line):
-            lines.append(found.line)
-        paper, line = found.paper, found.line
-        size = "x".join(map(str, found.config.image_shape)) if found.config.image_shape else found.config.sides
-        lines.append(f"  {name:{width}}  {size:14}  {', '.join(found.model.batch_keys)}")
-    return "\n".join(lines)
+def _import_models() -> None:
+    importlib.import_module(BUILT_IN)
+    for entry_point in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        if entry_point.module not in sys.modules:
+            try:
+                entry_point.load()
+            except (ImportError, AttributeError, ValueError) as error:  # a broken plug-in must not take the others with it
+                print(f"warning: the models of {entry_point.value} could not be loaded ({error})", file=sys.stderr)
+
+
+def _execute(path: Path) -> str:
+    """Runs a model file as a module, once; returns the module's name."""
+    if path in _loaded_files:
+        return _loaded_files[path]
+    if not path.is_file():
+        raise UserError(f"--model {path}: no such file")
+    module_name = f"zoo_user_models.{path.stem}"
+    if module_name in sys.modules:  # another file of the same name
+        module_name += f"_{len(_loaded_files)}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    assert spec and spec.loader, path  # a .py file has a loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses and Keras look classes up there
+    try:
+        spec.loader.exec_module(module)
+    except (ImportError, SyntaxError, ValueError) as error:
+        del sys.modules[spec.name]
+        raise UserError(f"{path} cannot be loaded as a model file ({type(error).__name__}: {error})") from error
+    _loaded_files[path] = module_name
+    return module_name
+
+
+def _first_line(subject: Any) -> str:
+    lines = (inspect.getdoc(subject) or "").splitlines()
+    return lines[0].rstrip(".") if lines else ""

@@ -1,68 +1,89 @@
-"""scikit-learn's 1,797 real handwritten digits (UCI, Alpaydin & Kaynak 1998) as TFDS data sets that need no download."""
+"""scikit-learn's 1,797 handwritten digits (UCI, Alpaydin & Kaynak 1998) as TFDS data sets that need no download."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
-from sklearn.datasets import load_digits
 
-SIDE, MARGIN = 32, 4
-TRAIN = 1437  # four fifths
-IDENTITIES, ANGLES = 200, tuple(range(-60, 61, 15))  # of `TurnedDigits`; degrees, as the nine cameras of Multi-PIE
+SIDE, MARGIN = 32, 4  # pixels
+TRAIN = 1437  # digits in the train split: four fifths
+IDENTITIES = 200  # of `TurnedDigits`
+ANGLES = tuple(range(-60, 61, 15))  # degrees, as the nine cameras of Multi-PIE
 
 
-def enlarged(start=0, stop=None):
-    """(number, uint8 image [32, 32, 1], label) of each digit: 8x8 enlarged to 24x24 (bicubic) amid 32x32."""
-    digits = load_digits()
+def load_digits(start: int = 0, stop: int | None = None) -> Iterator[tuple[int, np.ndarray, int]]:
+    """Yields number, uint8 image [32, 32, 1] and label of digits: 8x8 pixels enlarged to 24x24 (bicubic), with a black margin."""
+    import sklearn.datasets
+
+    digits = sklearn.datasets.load_digits()
     for i in range(len(digits.images))[start:stop]:
         small = Image.fromarray(np.uint8(np.rint(digits.images[i] * (255 / 16))))
         large = np.asarray(small.resize((SIDE - 2 * MARGIN,) * 2, Image.Resampling.BICUBIC))
         yield i, np.pad(large, MARGIN)[..., None], int(digits.target[i])
 
 
-def described(builder, pictures=("image",), classes=10, features=None, **more):
-    """What is known of a data set that is made of them: its pictures and `label`, and more features."""
+def dataset_info(
+    builder: tfds.core.DatasetBuilder,
+    image_keys: Sequence[str] = ("image",),
+    num_classes: int = 10,
+    features: dict[str, Any] | None = None,
+    **fields: Any,
+) -> tfds.core.DatasetInfo:
+    """Metadata of a data set made of these digits.
+
+    Args:
+        builder: The builder of the data set.
+        image_keys: Features that are images; `label` is another feature.
+        num_classes: Number of labels.
+        features: More features.
+        fields: More fields of `tfds.core.DatasetInfo`.
+    """
     image = tfds.features.Image(shape=(SIDE, SIDE, 1))
-    known = {**dict.fromkeys(pictures, image), "label": tfds.features.ClassLabel(num_classes=classes), **(features or {})}
+    label = tfds.features.ClassLabel(num_classes=num_classes)
     return tfds.core.DatasetInfo(
         builder=builder,
         description=builder.__doc__,
-        features=tfds.features.FeaturesDict(known),
+        features=tfds.features.FeaturesDict({**dict.fromkeys(image_keys, image), "label": label, **(features or {})}),
         homepage="https://archive.ics.uci.edu/dataset/80",
         license="CC BY 4.0",
-        **more,
+        **fields,
     )
 
 
 class Digits(tfds.core.GeneratorBasedBuilder):
-    """Grey digits of 8x8 pixels, enlarged to 24x24 (bicubic) amid 32x32; the first 1,437 to train on, the last 360 to test on."""
+    """Grayscale digits of 8x8 pixels, enlarged to 24x24 (bicubic) with a margin to 32x32; 1,437 for training, the last 360 for testing."""
 
     VERSION = tfds.core.Version("1.0.0")
 
-    def _info(self):
-        return described(self, supervised_keys=("image", "label"))
+    def _info(self) -> tfds.core.DatasetInfo:
+        return dataset_info(self, supervised_keys=("image", "label"))
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         return {"train": self._generate_examples(0, TRAIN), "test": self._generate_examples(TRAIN, None)}
 
-    def _generate_examples(self, start, stop):
-        for i, image, label in enlarged(start, stop):
+    def _generate_examples(self, start: int, stop: int | None) -> Iterator[tuple[int, dict[str, Any]]]:
+        for i, image, label in load_digits(start, stop):
             yield i, {"image": image, "label": label}
 
 
 class TurnedDigits(tfds.core.GeneratorBasedBuilder):
-    """Two hundred single digits (the label), each turned to nine angles from -60 to 60 degrees (the pose)."""
+    """Two hundred single digits (the label), each rotated to nine angles from -60 to 60 degrees (the pose)."""
 
     VERSION = tfds.core.Version("1.0.0")
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         pose = tfds.features.ClassLabel(names=[f"{angle}" for angle in ANGLES])
-        return described(self, classes=IDENTITIES, features={"pose": pose})
+        return dataset_info(self, num_classes=IDENTITIES, features={"pose": pose})
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         return {"train": self._generate_examples()}
 
-    def _generate_examples(self):
-        for i, image, _ in enlarged(0, IDENTITIES):
+    def _generate_examples(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        for i, image, _ in load_digits(0, IDENTITIES):
             for pose, angle in enumerate(ANGLES):
-                turned = Image.fromarray(image[..., 0]).rotate(angle, Image.Resampling.BICUBIC)
-                yield f"{i}-{pose}", {"image": np.asarray(turned)[..., None], "label": i, "pose": pose}
+                rotated = Image.fromarray(image[..., 0]).rotate(angle, Image.Resampling.BICUBIC)
+                yield f"{i}-{pose}", {"image": np.asarray(rotated)[..., None], "label": i, "pose": pose}

@@ -1,42 +1,50 @@
-"""Digits and their outlines as TFDS data sets that need no download: two domains in which every image has a known counterpart."""
+"""Digits and their outlines as TFDS data sets that need no download: two domains in which the counterpart of every image is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from scipy import ndimage
 
 from zoo.data import digits
 
-FINER = 4  # times as many pixels a side on which the edge is drawn
+SUPERSAMPLING = 4  # the edge is drawn at this many times the resolution
 
 
-def outline(image):
-    """The edge of what is brighter than half in a uint8 image [h, w, 1], one pixel wide."""
-    bright = ndimage.zoom(image[..., 0].astype(np.float32), FINER, order=1, grid_mode=True, mode="nearest") > 128
-    edge = bright ^ ndimage.binary_erosion(bright, iterations=FINER)
+def draw_outline(image: np.ndarray) -> np.ndarray:
+    """Draws the edge of what is brighter than half in a uint8 image [h, w, 1], one pixel wide."""
+    from scipy import ndimage
+
+    bright = ndimage.zoom(image[..., 0].astype(np.float32), SUPERSAMPLING, order=1, grid_mode=True, mode="nearest") > 128
+    edge = bright ^ ndimage.binary_erosion(bright, iterations=SUPERSAMPLING)
     height, width = image.shape[:2]
-    return np.uint8(255 * edge.reshape(height, FINER, width, FINER).mean((1, 3)))[..., None]
+    return np.asarray(255 * edge.reshape(height, SUPERSAMPLING, width, SUPERSAMPLING).mean((1, 3)), np.uint8)[..., None]
 
 
 class Outlines(tfds.core.GeneratorBasedBuilder):
-    """Outlines (A) and digits (B): to train on, those of other digits; to test on, of the same ones in the same order."""
+    """Outlines (A) and digits (B): in training of different digits, in testing of the same ones in the same order."""
 
     VERSION = tfds.core.Version("1.0.0")
 
-    def _info(self):
-        return digits.described(self, disable_shuffling=True)  # TFDS would give each split an order of its own
+    def _info(self) -> tfds.core.DatasetInfo:
+        return digits.dataset_info(self, disable_shuffling=True)  # TFDS would give each split an order of its own
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         half = digits.TRAIN // 2
         return {
-            "trainA": self._generate_examples(0, half, outline),
+            "trainA": self._generate_examples(0, half, draw_outline),
             "trainB": self._generate_examples(half, digits.TRAIN),
-            "testA": self._generate_examples(digits.TRAIN, None, outline),
+            "testA": self._generate_examples(digits.TRAIN, None, draw_outline),
             "testB": self._generate_examples(digits.TRAIN, None),
         }
 
-    def _generate_examples(self, start, stop, drawn=lambda image: image):
-        for i, image, label in digits.enlarged(start, stop):
-            yield i, {"image": drawn(image), "label": label}
+    def _generate_examples(
+        self, start: int, stop: int | None, draw: Callable[[np.ndarray], np.ndarray] | None = None
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        for i, image, label in digits.load_digits(start, stop):
+            yield i, {"image": draw(image) if draw else image, "label": label}
 
 
 class OutlinePairs(tfds.core.GeneratorBasedBuilder):
@@ -44,12 +52,12 @@ class OutlinePairs(tfds.core.GeneratorBasedBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
 
-    def _info(self):
-        return digits.described(self, ("x", "y"), disable_shuffling=True)
+    def _info(self) -> tfds.core.DatasetInfo:
+        return digits.dataset_info(self, ("x", "y"), disable_shuffling=True)
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         return {"train": self._generate_examples(0, digits.TRAIN), "test": self._generate_examples(digits.TRAIN, None)}
 
-    def _generate_examples(self, start, stop):
-        for i, image, label in digits.enlarged(start, stop):
-            yield i, {"x": outline(image), "y": image, "label": label}
+    def _generate_examples(self, start: int, stop: int | None) -> Iterator[tuple[int, dict[str, Any]]]:
+        for i, image, label in digits.load_digits(start, stop):
+            yield i, {"x": draw_outline(image), "y": image, "label": label}

@@ -1,18 +1,22 @@
 """scikit-learn's two photographs (a temple, a flower) as a TFDS data set that needs no download."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import tensorflow_datasets as tfds
-from sklearn.datasets import load_sample_images
 
-TEST = slice(100, 260)  # columns to test on: the left halves of the temple and the flower; the right ones are trained on
+TEST = slice(100, 260)  # columns of the test split, in the left halves of the temple and the flower; the others are the train split
 
 
 class Photographs(tfds.core.GeneratorBasedBuilder):
-    """Two colour photographs of 427x640 pixels: a quarter of each, of 160 columns, to test on, what is left and right of it to train on."""
+    """Two color photographs of 427x640 pixels: 160 columns of each, a quarter, for testing; those left and right of them for training."""
 
     VERSION = tfds.core.Version("1.0.0")
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
             description=self.__doc__,
@@ -21,11 +25,13 @@ class Photographs(tfds.core.GeneratorBasedBuilder):
             license="CC BY 2.0 (danielbuechele; vultilion)",
         )
 
-    def _split_generators(self, dl_manager):
-        beside = slice(0, TEST.start), slice(TEST.stop, None)
-        return {"train": self._generate_examples(*beside), "test": self._generate_examples(TEST)}
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
+        train = slice(0, TEST.start), slice(TEST.stop, None)
+        return {"train": self._generate_examples(*train), "test": self._generate_examples(TEST)}
 
-    def _generate_examples(self, *parts):
+    def _generate_examples(self, *parts: slice) -> Iterator[tuple[str, dict[str, Any]]]:
+        from sklearn.datasets import load_sample_images
+
         for i, image in enumerate(load_sample_images().images):
             for columns in parts:
                 yield f"{i}-{columns.start}", {"image": np.ascontiguousarray(image[:, columns])}

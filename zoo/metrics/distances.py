@@ -1,175 +1,265 @@
 """Distances between two sets of features, real and generated.
 
-Features: [images, width], whatever made them (pixels, a classifier's last layer); all arithmetic is in float64. A number is comparable with
-another only where extractor, real images and numbers of images are the same.
+Features are arrays [images, width], whatever computed them (pixels, the last layer of a classifier); all arithmetic is in float64. Two
+values compare only if the feature extractor, the real images and the number of images are the same.
 """
+
+from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import rel_entr
-from sklearn.metrics import pairwise_distances_argmin_min, pairwise_distances_chunked
-from sklearn.neighbors import NearestNeighbors
+import numpy.typing as npt
 
 from zoo.errors import UserError
 
-
-def usable(statistic, kind, rows, least=1):
-    """Raises UserError where there are fewer than `least` rows, or where some hold NaN or infinity; a row is an image."""
-    if len(rows) < least:
-        raise UserError(f"{statistic} needs at least {least} {kind} images; there are {len(rows)}.")
-    bad = np.count_nonzero(~np.isfinite(rows).all(axis=tuple(range(1, rows.ndim))))
-    if bad:
-        raise UserError(f"{statistic}: {bad} of {len(rows)} {kind} images have values that are NaN or infinite.")
+Array = npt.NDArray[np.float64]
 
 
-def _checked(statistic, least, **sets):
-    """The sets as float64 [n, width]; raises UserError where one is not usable, or where their widths differ."""
-    sets = {kind: np.asarray(rows, np.float64) for kind, rows in sets.items()}
-    for kind, rows in sets.items():
+def check_rows(statistic: str, kind: str, rows: np.ndarray, minimum: int = 1) -> None:
+    """Checks that a set of images has enough rows, all of them finite.
+
+    Args:
+        statistic: Name of the statistic, for the message.
+        kind: What the images are ("real", "generated"), for the message.
+        rows: Array whose first axis counts the images.
+        minimum: Smallest number of rows that the statistic accepts.
+
+    Raises:
+        UserError: There are fewer than `minimum` rows, or some contain NaN or infinity.
+    """
+    if len(rows) < minimum:
+        raise UserError(f"{statistic} needs at least {minimum} {kind} images; there are {len(rows)}.")
+    invalid = np.count_nonzero(~np.isfinite(rows).all(axis=tuple(range(1, rows.ndim))))
+    if invalid:
+        raise UserError(f"{statistic}: {invalid} of {len(rows)} {kind} images have values that are NaN or infinite.")
+
+
+def _check_features(statistic: str, minimum: int, **sets: npt.ArrayLike) -> list[Array]:
+    """Returns the sets as float64 [n, width], or raises UserError if one is invalid or their widths differ."""
+    features = {kind: np.asarray(rows, np.float64) for kind, rows in sets.items()}
+    for kind, rows in features.items():
         if rows.ndim != 2:
             raise UserError(f"{statistic} takes features [images, width]; those of the {kind} images have shape {list(rows.shape)}.")
-        usable(statistic, kind, rows, least)
-    _same_width(statistic, **{kind: rows.shape[1] for kind, rows in sets.items()})
-    return sets.values()
+        check_rows(statistic, kind, rows, minimum)
+    _check_widths(statistic, **{kind: rows.shape[1] for kind, rows in features.items()})
+    return list(features.values())
 
 
-def _same_width(statistic, **widths):
+def _check_widths(statistic: str, **widths: int) -> None:
     if len(set(widths.values())) > 1:
-        found = ", ".join(f"{width} ({kind})" for kind, width in widths.items())
-        raise UserError(f"{statistic}: the features differ in width: {found}; take all of them from the same extractor.")
+        listed = ", ".join(f"{width} ({kind})" for kind, width in widths.items())
+        raise UserError(f"{statistic}: the features differ in width: {listed}; take all of them from the same extractor.")
 
 
 class Gaussian(NamedTuple):
-    """Mean [d], and a root [min(n, d), d] of the covariance C: root^T root = C."""
+    """Mean [d] of a set of features, and a root [min(n, d), d] of their covariance C: root^T root = C."""
 
-    mean: np.ndarray
-    root: np.ndarray
-
-
-def gaussian(features, kind="real"):
-    """What `frechet` needs of features [n, d], n >= 2, to be kept where one side stays the same. UserError as in `frechet`."""
-    (features,) = _checked("The Fréchet distance", 2, **{kind: features})
-    mean = features.mean(axis=0)
-    root = (features - mean) / np.sqrt(len(features) - 1)
-    return Gaussian(mean, np.linalg.qr(root, mode="r") if len(root) > root.shape[1] else root)
+    mean: Array
+    root: Array
 
 
-def frechet(real, fake):
-    """Fréchet distance, >= 0, of the Gaussians fitted to two sets: |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2).
+def fit_gaussian(features: npt.ArrayLike, kind: str = "real") -> Gaussian:
+    """Fits the Gaussian that `frechet` compares, to be reused where one of the two sets stays the same.
 
-    real, fake: features [n, d], n >= 2, or their `gaussian`. Covariances are unbiased (divided by n - 1), as in the published FID; the
-    distance itself is biased: it falls as n grows. Exact for any n: tr (C1 C2)^1/2 is the sum of the singular values of root1 root2^T, so
-    that no covariance need be inverted or shifted. Defined where all images are the same.
-    UserError: fewer than two images, NaN or infinity, different widths.
-    Heusel et al. 2017 (arXiv:1706.08500), eq. 6. Checked against scipy.linalg.sqrtm and hand-computed cases of low rank.
+    Args:
+        features: [n, d], n >= 2.
+        kind: What the images are, for error messages.
+
+    Raises:
+        UserError: As in `frechet`.
     """
-    real, fake = (side if isinstance(side, Gaussian) else gaussian(side, kind) for side, kind in [(real, "real"), (fake, "generated")])
-    _same_width("The Fréchet distance", real=len(real.mean), generated=len(fake.mean))
-    common = np.linalg.svd(real.root @ fake.root.T, compute_uv=False).sum()
-    spread = np.square(real.root).sum() + np.square(fake.root).sum() - 2 * common
-    return float(np.square(real.mean - fake.mean).sum() + max(spread, 0))
+    (rows,) = _check_features("The Fréchet distance", 2, **{kind: features})
+    mean = rows.mean(axis=0)
+    root = (rows - mean) / np.sqrt(len(rows) - 1)
+    if len(root) > root.shape[1]:
+        root = np.asarray(np.linalg.qr(root, mode="r"))
+    return Gaussian(mean, root)
 
 
-def _kernel(first, second):
+def frechet(real: Gaussian | npt.ArrayLike, fake: Gaussian | npt.ArrayLike) -> float:
+    """Fréchet distance of the Gaussians fitted to two sets of features: |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2).
+
+    Covariances are unbiased (divided by n - 1), as in the published FID; the distance itself is biased: it falls as n grows. It is exact
+    for any n: tr (C1 C2)^1/2 is the sum of the singular values of root1 root2^T, so no covariance is inverted or shifted. It is defined
+    if all images are the same. Heusel et al. 2017 (arXiv:1706.08500), eq. 6. Checked against scipy.linalg.sqrtm and against cases of low
+    rank computed by hand.
+
+    Args:
+        real: Features [n, d], n >= 2, or their `fit_gaussian`.
+        fake: The same of generated images.
+
+    Returns:
+        The distance, >= 0.
+
+    Raises:
+        UserError: There are fewer than two images, NaN or infinity, or the widths differ.
+    """
+    first = real if isinstance(real, Gaussian) else fit_gaussian(real, "real")
+    second = fake if isinstance(fake, Gaussian) else fit_gaussian(fake, "generated")
+    _check_widths("The Fréchet distance", real=len(first.mean), generated=len(second.mean))
+    overlap = np.linalg.svd(first.root @ second.root.T, compute_uv=False).sum()
+    trace = np.square(first.root).sum() + np.square(second.root).sum() - 2 * overlap
+    return float(np.square(first.mean - second.mean).sum() + max(trace, 0))
+
+
+def _polynomial_kernel(first: Array, second: Array) -> Array:
     return (first @ second.T / first.shape[1] + 1) ** 3
 
 
-def _squared_discrepancy(first, second):
+def _squared_mmd(first: Array, second: Array) -> float:
     """Unbiased estimate of the squared maximum mean discrepancy of two sets of the same size."""
     size = len(first)
-    within = sum(kernel.sum() - np.trace(kernel) for kernel in (_kernel(first, first), _kernel(second, second)))
-    return within / (size * (size - 1)) - 2 * _kernel(first, second).mean()
+    within = sum(kernel.sum() - np.trace(kernel) for kernel in (_polynomial_kernel(first, first), _polynomial_kernel(second, second)))
+    return within / (size * (size - 1)) - 2 * _polynomial_kernel(first, second).mean()
 
 
-def kid(real, fake, subsets=100, size=1000, seed=0):
-    """Kernel distance of features [n, d]: (mean over random subsets, standard error of that mean); multiply by 1000 to print.
+def kid(real: npt.ArrayLike, fake: npt.ArrayLike, subsets: int = 100, size: int = 1000, seed: int = 0) -> tuple[float, float]:
+    """Kernel inception distance of two sets of features; usually printed times 1000.
 
-    Each of `subsets` (>= 2) draws min(size, n_real, n_fake) images of either side without replacement. The kernel is (x.y / d + 1)^3. The
-    estimate is unbiased: it may be negative, and does not depend on n. Standard error = standard deviation over subsets (ddof 1) /
-    sqrt(subsets): how much the draw of subsets moves the mean, not how much other images would; 0 where a subset holds all images.
-    UserError: fewer than two images or subsets, NaN or infinity, different widths.
-    Bińkowski et al. 2018 (arXiv:1801.01401), §4. Checked against sklearn.metrics.pairwise.polynomial_kernel.
+    The kernel is (x.y / d + 1)^3. The estimate is unbiased: it may be negative, and does not depend on n. Bińkowski et al. 2018
+    (arXiv:1801.01401), §4. Checked against sklearn.metrics.pairwise.polynomial_kernel.
+
+    Args:
+        real: Features [n, d].
+        fake: The same of generated images.
+        subsets: Number of random subsets, >= 2.
+        size: Images per subset, drawn without replacement; at most the smaller set.
+        seed: Seed of the subsets.
+
+    Returns:
+        The mean over the subsets, and the standard error of that mean: standard deviation over subsets (ddof 1) / sqrt(subsets). The error
+        measures how much the choice of subsets moves the mean, not how much other images would; it is 0 if a subset contains all images.
+
+    Raises:
+        UserError: There are fewer than two images or subsets, NaN or infinity, or the widths differ.
     """
-    real, fake = _checked("KID", 2, real=real, generated=fake)
+    first, second = _check_features("KID", 2, real=real, generated=fake)
     if subsets < 2:
         raise UserError(f"KID's standard error needs at least 2 subsets; there are {subsets}.")
-    size, draw = min(size, len(real), len(fake)), np.random.default_rng(seed)
+    size, generator = min(size, len(first), len(second)), np.random.default_rng(seed)
     if size < 2:
         raise UserError(f"KID needs subsets of at least 2 images; size is {size}.")
-    found = [_squared_discrepancy(*(side[draw.choice(len(side), size, replace=False)] for side in (real, fake))) for _ in range(subsets)]
-    return float(np.mean(found)), float(np.std(found, ddof=1) / np.sqrt(subsets))
+    estimates = [
+        _squared_mmd(*(rows[generator.choice(len(rows), size, replace=False)] for rows in (first, second))) for _ in range(subsets)
+    ]
+    return float(np.mean(estimates)), float(np.std(estimates, ddof=1) / np.sqrt(subsets))
 
 
-def inception_score(probabilities, splits=10):
-    """exp(mean KL(p(y|x) || p(y))): (mean, standard deviation (ddof 0)) over splits, in [1, classes].
+def inception_score(probabilities: npt.ArrayLike, splits: int = 10) -> tuple[float, float]:
+    """Inception score: exp(mean KL(p(y|x) || p(y))), in [1, classes].
 
-    probabilities: [n, classes], rows that sum to 1. The splits are consecutive blocks, as published: shuffle images sorted by class first.
-    UserError: fewer than two images a split, NaN or infinity, rows that are no probabilities.
-    Salimans et al. 2016 (arXiv:1606.03498), §4. Checked against the difference of entropies, H(y) - H(y|x).
+    The splits are consecutive blocks, as published: shuffle images that are sorted by class first. Salimans et al. 2016
+    (arXiv:1606.03498), §4. Checked against the difference of entropies, H(y) - H(y|x).
+
+    Args:
+        probabilities: [n, classes], rows that sum to 1.
+        splits: Number of blocks, each with a score of its own.
+
+    Returns:
+        Mean and standard deviation (ddof 0) over the splits.
+
+    Raises:
+        UserError: There are fewer than two images per split, NaN or infinity, or rows that are not probabilities.
     """
-    (probabilities,) = _checked("The inception score", 2 * splits, generated=probabilities)
-    if probabilities.min() < 0 or np.abs(probabilities.sum(axis=1) - 1).max() > 1e-3:
+    from scipy.special import rel_entr
+
+    (rows,) = _check_features("The inception score", 2 * splits, generated=probabilities)
+    if rows.min() < 0 or np.abs(rows.sum(axis=1) - 1).max() > 1e-3:
         raise UserError("The inception score takes probabilities; these rows do not sum to 1, or some are negative (logits?).")
-    scores = [np.exp(rel_entr(part, part.mean(axis=0)).sum(axis=1).mean()) for part in np.array_split(probabilities, splits)]
+    scores = [np.exp(rel_entr(part, part.mean(axis=0)).sum(axis=1).mean()) for part in np.array_split(rows, splits)]
     return float(np.mean(scores)), float(np.std(scores))
 
 
-def _radii(features, k):
-    """Each row's distance to its k-th nearest other row, a little shortened: a tie is outside, whatever the rounding."""
+def _neighbor_radii(features: Array, k: int) -> Array:
+    """Distance of each row to its k-th nearest other row, shortened slightly so that ties are outside despite rounding."""
+    from sklearn.neighbors import NearestNeighbors
+
     distances, _ = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(features).kneighbors()
     return distances[:, -1] * (1 - 1e-9)
 
 
-def manifold(real, fake, k=5):
-    """Precision, recall, density and coverage of features [n, d], in [0, 1] but for density (>= 0).
+def prdc(real: npt.ArrayLike, fake: npt.ArrayLike, k: int = 5) -> dict[str, float]:
+    """Precision, recall, density and coverage of two sets of features.
 
-    An image's ball reaches to its k-th nearest neighbour of its own side (border excluded). Precision: fakes in some real's ball; recall:
-    reals in some fake's ball; density: real balls a fake is in, over k; coverage: real balls with a fake in them. All fakes the same is
-    a result (recall 0); all reals the same leaves no ball.
-    UserError: k images or fewer, NaN or infinity, different widths, all real images the same.
+    The ball of an image extends to its k-th nearest neighbor in its own set (border excluded). Precision: generated images in the ball of
+    some real image; recall: real images in the ball of some generated image; density: real balls that contain a generated image, divided
+    by k; coverage: real balls with at least one generated image. If all generated images are the same, recall is 0.
     Kynkäänniemi et al. 2019 (arXiv:1904.06991), §2; Naeem et al. 2020 (arXiv:2002.09797), §3. Checked against the package prdc.
+
+    Args:
+        real: Features [n, d].
+        fake: The same of generated images.
+        k: Number of neighbors that determines the balls.
+
+    Returns:
+        `precision`, `recall` and `coverage` in [0, 1], and `density` >= 0.
+
+    Raises:
+        UserError: There are k images or fewer, NaN or infinity, different widths, or all real images are the same.
     """
-    real, fake = _checked("Precision/recall", k + 1, real=real, generated=fake)
-    if (real == real[0]).all():
-        raise UserError(f"Precision/recall needs neighbourhoods: all {len(real)} real images have the same features.")
-    real_radii, fake_radii = _radii(real, k), _radii(fake, k)
-    around, recalled, covered, row = np.zeros(len(fake)), 0, 0, 0
-    for distances in pairwise_distances_chunked(real, fake, working_memory=64):  # rows: reals; 64 MiB at a time
+    from sklearn.metrics import pairwise_distances_chunked
+
+    first, second = _check_features("Precision/recall", k + 1, real=real, generated=fake)
+    if (first == first[0]).all():
+        raise UserError(f"Precision/recall needs neighborhoods: all {len(first)} real images have the same features.")
+    real_radii, fake_radii = _neighbor_radii(first, k), _neighbor_radii(second, k)
+    balls, recalled, covered, row = np.zeros(len(second)), 0, 0, 0
+    for distances in pairwise_distances_chunked(first, second, working_memory=64):  # rows are real images; 64 MiB at a time
         inside = distances < real_radii[row : row + len(distances), None]
         row += len(distances)
-        around += inside.sum(axis=0)
+        balls += inside.sum(axis=0)
         covered += inside.any(axis=1).sum()
         recalled += (distances < fake_radii).any(axis=1).sum()
     return {
-        "precision": float((around > 0).mean()),
-        "recall": float(recalled / len(real)),
-        "density": float(around.mean() / k),
-        "coverage": float(covered / len(real)),
+        "precision": float((balls > 0).mean()),
+        "recall": float(recalled / len(first)),
+        "density": float(balls.mean() / k),
+        "coverage": float(covered / len(first)),
     }
 
 
-def nearest(queries, references):
-    """Each query's Euclidean distance to its nearest reference, float64 [n], and that reference's index, int64 [n].
+def nearest_neighbors(queries: npt.ArrayLike, references: npt.ArrayLike) -> tuple[Array, npt.NDArray[np.int64]]:
+    """The nearest reference of each query by Euclidean distance. Checked against scipy.spatial.cKDTree.
 
-    queries [n, d], references [m, d]. UserError: no images, NaN or infinity, different widths. Checked against scipy.spatial.cKDTree.
+    Args:
+        queries: [n, d].
+        references: [m, d].
+
+    Returns:
+        The distances, float64 [n], and the indices of the references, int64 [n].
+
+    Raises:
+        UserError: There are no images, NaN or infinity, or the widths differ.
     """
-    queries, references = _checked("The nearest neighbour", 1, query=queries, reference=references)
-    indices, _ = pairwise_distances_argmin_min(queries, references)
-    # Once more: sklearn takes the distance from x.x - 2 x.y + y.y, which leaves about 1e-7 between copies.
-    return np.linalg.norm(queries - references[indices], axis=1), indices
+    from sklearn.metrics import pairwise_distances_argmin_min
+
+    first, second = _check_features("The nearest neighbor", 1, query=queries, reference=references)
+    indices, _ = pairwise_distances_argmin_min(first, second)
+    # Computed again: sklearn expands the distance to x.x - 2 x.y + y.y, which leaves about 1e-7 between copies.
+    return np.linalg.norm(first - second[indices], axis=1), indices
 
 
-def memorisation(fake, train, unseen):
-    """Median distance of fakes to the nearest training image, over the same of real images that were not trained on, >= 0.
+def memorization(fake: npt.ArrayLike, train: npt.ArrayLike, unseen: npt.ArrayLike) -> float:
+    """Median distance of generated images to the nearest training image, divided by that of unseen real images.
 
-    About 1: as near to the training images as new real ones are; 0: copies. Low as well where samples are few and usual: look at the
-    pictures (`analyses.neighbours`). Features [n, d]; give all training images, for what is left out cannot be found.
-    UserError: no images, NaN or infinity, different widths, unseen images that are training images.
-    Cf. Meehan et al. 2020 (arXiv:2004.05675), who compare the same distances. Checked against scipy.spatial.cKDTree.
+    About 1: as close to the training images as new real images are; 0: copies. It is also low if samples are few and typical: check the
+    images themselves (`analyses.neighbors`). Cf. Meehan et al. 2020 (arXiv:2004.05675), who compare the same distances. Checked against
+    scipy.spatial.cKDTree.
+
+    Args:
+        fake: Features [n, d] of generated images.
+        train: Features [m, d] of all training images: copies of images that are missing here go undetected.
+        unseen: Features of real images that were not used in training.
+
+    Returns:
+        The ratio, >= 0.
+
+    Raises:
+        UserError: There are no images, NaN or infinity, different widths, or the unseen images are training images.
     """
-    fake, train, unseen = _checked("Memorisation", 1, generated=fake, training=train, unseen=unseen)
-    near, usual = (np.median(nearest(side, train)[0]) for side in (fake, unseen))
-    if usual == 0:
-        raise UserError("Memorisation needs real images that were not trained on; most of these are training images.")
-    return float(near / usual)
+    generated, training, held_out = _check_features("Memorization", 1, generated=fake, training=train, unseen=unseen)
+    distance, reference = (np.median(nearest_neighbors(rows, training)[0]) for rows in (generated, held_out))
+    if reference == 0:
+        raise UserError("Memorization needs real images that were not trained on; most of these are training images.")
+    return float(distance / reference)

@@ -1,4 +1,4 @@
-"""One paper, one file. Every file here is imported, so that registering is all a new one has to do."""
+"""One paper, one file. Every file of this package is imported, so a new model only has to register itself."""
 
 import importlib
 import pkgutil

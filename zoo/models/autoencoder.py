@@ -1,14 +1,16 @@
-"""Auto-encoder (Hinton & Salakhutdinov 2006, "Reducing the dimensionality of data with neural networks").
+"""Autoencoder (Hinton & Salakhutdinov 2006, "Reducing the dimensionality of data with neural networks", Science 313).
 
-An encoder e and a decoder d, trained to give back each pixel:
+An encoder e and a decoder d are trained together to reconstruct every pixel, for pixels in [0, 1]:
 
-    both            minimise   E |x - d(e(x))|^2 / pixels
+    both networks   minimize   E |x - d(e(x))|^2 / pixels
 
-Its decoder looks like a generator, and is none: codes of images fill no simple shape, so noise from N(0, I) is the code of nothing, and
-each pixel is trained for itself, so that relations between pixels are not seen. Lectures set it before the GAN for that; the previews show
-originals above their reconstructions, then samples from N(0, I), which fail. `autoencoder_mnist` is the paper's 784-1000-500-250-30.
-Differs from the paper: rectified linear units, the squared error (there the cross entropy) and Adam, with no pretraining by Boltzmann
-machines.
+The decoder looks like a generator but is not one: nothing shapes the distribution of the codes, so noise from N(0, I) is not the code of
+any image, and a pixel-wise loss ignores how pixels relate to each other. Courses introduce GANs with this failure, and the previews show
+it: originals above their reconstructions, then samples decoded from N(0, I). `autoencoder_mnist` is the paper's 784-1000-500-250-30
+network.
+
+Differs from the paper: ReLU (logistic units there), the squared error (cross-entropy there), and Adam from random initial weights (there
+layer-wise pretraining by restricted Boltzmann machines, then conjugate gradients).
 """
 
 import dataclasses
@@ -17,14 +19,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo import ends, game, layers
+from zoo.core import Game, ImageConfig, Signature, layers
+from zoo.core.images import from_unit, image_to_image_signatures, interleave_rows
 from zoo.registry import register
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(game.Config):
-    latent_dim: int = 30  # length of the code (paper)
-    units: tuple[int, ...] = (1000, 500, 250)  # of the encoder's hidden layers; the decoder has them in reverse (paper)
+class Config(ImageConfig):
+    latent_dim: int = 30  # dimensions of the code (paper)
+    units: tuple[int, ...] = (1000, 500, 250)  # units of the encoder's hidden layers; the decoder mirrors them (paper)
 
 
 def perceptron(x, units):
@@ -52,11 +55,13 @@ def build_generator(config):
 
 
 @register(
-    autoencoder=Config(steps=2000, every=400, generator_learning_rate=1e-3, beta_1=0.9),
-    autoencoder_mnist=Config(image_shape=(28, 28, 1), batch_size=100, steps=30_000, every=600, generator_learning_rate=1e-3, beta_1=0.9),
+    autoencoder=Config(steps=2000, eval_every=400, generator_learning_rate=1e-3, beta_1=0.9),
+    autoencoder_mnist=Config(
+        image_shape=(28, 28, 1), batch_size=100, steps=30_000, eval_every=600, generator_learning_rate=1e-3, beta_1=0.9
+    ),
 )
-class Autoencoder(game.Game):
-    """What came before: a decoder that gives back what was encoded, and nothing from noise."""
+class Autoencoder(Game):
+    """Before GANs: a decoder that reconstructs what was encoded, but cannot generate from noise."""
 
     def __init__(self, config):
         super().__init__(config, build_generator(config))
@@ -65,21 +70,35 @@ class Autoencoder(game.Game):
         return self.generator({"image": batch["image"]}, training=True)
 
     def generator_loss(self, batch, fake):
-        return {"g_reconstruction": tf.reduce_mean(tf.square(batch["image"] - fake)) / 4}  # /4: pixels are in [0, 1] there
+        squared_error = tf.reduce_mean(tf.square(batch["image"] - fake))
+        return {"g_reconstruction": squared_error / 4}  # images span [-1, 1] here and [0, 1] in the formula
 
-    def draw(self, network, latent, **conditions):
+    def generate_from(self, network, latent, **conditions):
         return network.get_layer("decoder")({"latent": latent}, training=False)
 
-    def preview(self, batch):
-        """Images, below them their reconstructions; then samples of noise."""
-        again = self.averaged({"image": batch["image"]}, training=False)
-        return ends.rows_of([batch["image"], again], self.sample(tf.range(32, dtype=tf.int64)))
+    def reconstruct(self, images):
+        """Encode and decode images in [-1, 1] with the EMA networks."""
+        return self.ema_generator({"image": images}, training=False)
 
-    def exports(self):
-        image = [tf.TensorSpec([None, *self.config.image_shape], tf.float32, "image")]
+    def preview(self, batch):
+        """Originals above their reconstructions, then samples decoded from noise."""
+        samples = self.sample(tf.range(32, dtype=tf.int64))
+        return interleave_rows([batch["image"], self.reconstruct(batch["image"])], samples)
+
+    def signatures(self):
+        """Those of a generator, with `decode` for latent to image; `serving_default` is the reconstruction."""
+        generator = super().signatures()
+        decode = generator.pop("serving_default")
 
         def encode(image):
-            return {"latent": self.averaged.get_layer("encoder")({"image": ends.from_unit(image)}, training=False)}
+            return {"latent": self.ema_generator.get_layer("encoder")({"image": from_unit(image)}, training=False)}
 
-        again = ends.translating("reconstruct", lambda image: self.averaged({"image": image}, training=False), self.config.image_shape)
-        return {**super().exports(), "encode": (encode, image), **again}
+        image = tf.TensorSpec([None, *self.config.image_shape], tf.float32, "image")
+        reconstruction = image_to_image_signatures("reconstruct", self.reconstruct, self.config.image_shape)
+        return {
+            "serving_default": reconstruction["reconstruct"],
+            "decode": decode,
+            **generator,
+            "encode": Signature(encode, [image], ("latent",)),
+            **reconstruction,
+        }

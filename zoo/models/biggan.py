@@ -1,41 +1,45 @@
 """BigGAN (Brock, Donahue, Simonyan 2018, arXiv:1809.11096).
 
-SAGAN made large: classes share one embedding e(y), and each block of G is conditioned on e(y) and on a part of z of its own:
+A larger SAGAN: classes share an embedding e(y), and each block of G is conditioned on e(y) and on its own chunk z_i of the latent vector:
 
-    discriminator   minimises  E max(0, 1 - D(x, y)) + E max(0, 1 + D(G(z, y), y))
-    generator       minimises  -E D(G(z, y), y) + 1e-4 sum_W |W^T W * (1 - I)|_F^2            (eq. 3)
+    discriminator   minimizes  E max(0, 1 - D(x, y)) + E max(0, 1 + D(G(z, y), y))
+    generator       minimizes  -E D(G(z, y), y) + 1e-4 sum_W |W^T W * (1 - I)|_F^2            (eq. 3)
 
-Batch norm has a gain of 1 + linear(e(y), z_i). Samples are those of the averaged generator, with batch statistics of many passes
-(§ "standing statistics", appendix B) of untruncated noise; the truncation trick draws z again where it lies beyond a threshold (§3.1).
-`biggan_128` and `biggan_256` are tables 4 and 5; their batch of 2048 is taken in parts (--accumulation), and batch norm sees one part.
-Generated images take the classes of the real ones of the batch. As the authors' code: D's first block goes straight to `width` channels,
-only z's first part enters the dense layer, epsilons are 1e-5 (batch norm) and 1e-6 (spectral norm, Adam).
+The scale of batch normalization is 1 + linear(e(y), z_i). Samples use standing statistics, the batch statistics of many forward passes on
+untruncated noise (appendix B). `biggan_128` and `biggan_256` are tables 4 and 5.
+
+Differs from the paper: the truncation trick maps latent values into the range by quantiles (there they are redrawn until they fall into
+it, §3.1), which gives the same distribution; batches of 2048 are split by --gradient-accumulation, and batch normalization sees one part
+of them (there all of it). As in the authors' PyTorch code, D's first block goes from the image directly to `width` channels, only the
+first chunk of z enters the dense layer, and epsilons are 1e-5 (batch normalization) and 1e-6 (spectral normalization, Adam).
 """
 
 import dataclasses
+import functools
 
 import keras
 import tensorflow as tf
 
-from zoo import game, layers, losses
+from zoo.core import Game, ImageConfig, flatten_layers, layers, losses
 from zoo.errors import UserError
 from zoo.registry import register
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(game.Config):
+class Config(ImageConfig):
     width: int = 96  # channels at the largest size, ch (tables 4, 5)
-    multipliers: tuple[int, ...] = (16, 16, 8, 4, 2, 1)  # of the width: the dense layer's, then each block's up; small images take the last
-    embedding: int = 128  # length of the shared class embedding (§3)
-    attention_side: int = 64  # of the generator's feature maps with attention, or the size nearest to it (tables 4, 5)
-    discriminator_attention_side: int = 64  # the same of the discriminator (tables 4, 5)
-    orthogonality: float = 1e-4  # weight of the orthogonal regularisation (§3.1, beta)
-    standing_passes: int = 16  # batches whose mean statistics the averaged generator samples with (appendix B; code)
+    multipliers: tuple[int, ...] = (16, 16, 8, 4, 2, 1)  # factors on the width, from 4x4 up; small images use the last ones (table 4)
+    embedding_dim: int = 128  # length of the shared class embedding (§3)
+    attention_side: int = 64  # side of the generator's feature maps with attention, or the nearest size (tables 4, 5)
+    discriminator_attention_side: int = 64  # side of the discriminator's feature maps with attention, or the nearest size (tables 4, 5)
+    orthogonal_weight: float = 1e-4  # weight of the orthogonal regularization (§3.1, beta)
+    standing_passes: int = 16  # batches whose mean statistics the EMA generator samples with (appendix B; code)
 
-    def check(self):
-        super().check()
-        if self.image_shape and self.latent_dim < len(layers.pyramid(self.image_shape)):
-            raise UserError(f"--latent-dim {self.latent_dim}: each of the {len(layers.pyramid(self.image_shape))} sizes needs a part of it")
+    def validate(self):
+        super().validate()
+        if self.image_shape and self.latent_dim < len(layers.resolutions(self.image_shape)):
+            count = len(layers.resolutions(self.image_shape))
+            raise UserError(f"--latent-dim {self.latent_dim}: must be at least {count}, one for each resolution of the generator")
 
 
 def conv(x, filters, kernel, **kwargs):
@@ -47,29 +51,27 @@ def dense(x, units, **kwargs):
 
 
 def attention(x):
-    return layers.attention(x, lambda y, filters, kernel: conv(y, filters, kernel, use_bias=False))
+    return layers.self_attention(x, functools.partial(conv, use_bias=False))
+
+
+def conditional_norm_relu(x, condition):
+    gain, bias = (dense(condition, x.shape[-1], use_bias=False) for _ in range(2))
+    return layers.conditional_norm_relu(x, gain, bias)
 
 
 def build_generator(config):
-    start, *sizes = layers.pyramid(config.image_shape)
-    first, *others = layers.last(config.multipliers, len(sizes) + 1)
+    start, *sizes = layers.resolutions(config.image_shape)
+    first, *multipliers = layers.last_widths(config.multipliers, len(sizes) + 1)
     latent = keras.Input((config.latent_dim,), name="latent")
     label = keras.Input((), dtype="int64", name="label")
-    chunk = config.latent_dim // (len(sizes) + 1)
-    z, *chunks = keras.ops.split(latent, [config.latent_dim - chunk * i for i in range(len(sizes), 0, -1)], axis=1)
-    known = keras.layers.Embedding(config.num_classes, config.embedding, embeddings_initializer="orthogonal")(label)
-
-    def norm_relu(condition):
-        def applied(x):
-            gain, bias = (dense(condition, x.shape[-1], use_bias=False) for _ in range(2))
-            return layers.conditional_norm_relu(x, gain, bias)
-
-        return applied
-
+    chunk_dim = config.latent_dim // (len(sizes) + 1)
+    z, *chunks = keras.ops.split(latent, [config.latent_dim - chunk_dim * i for i in range(len(sizes), 0, -1)], axis=1)
+    embedding = keras.layers.Embedding(config.num_classes, config.embedding_dim, embeddings_initializer="orthogonal")(label)
     x = keras.layers.Reshape((*start, first * config.width))(dense(z, start[0] * start[1] * first * config.width))
-    for size, multiplier, part in zip(sizes, others, chunks):
-        condition = keras.layers.Concatenate()([known, part])
-        x = layers.residual_up(x, size, multiplier * config.width, conv, norm_relu(condition))
+    for size, multiplier, chunk in zip(sizes, multipliers, chunks, strict=True):
+        condition = keras.layers.Concatenate()([embedding, chunk])
+        norm_relu = functools.partial(conditional_norm_relu, condition=condition)
+        x = layers.residual_up(x, size, multiplier * config.width, conv, norm_relu)
         x = attention(x) if size == layers.nearest_size(config.image_shape, config.attention_side) else x
     x = conv(layers.plain_norm_relu(x), config.image_shape[-1], 3)
     return keras.Model({"latent": latent, "label": label}, layers.image_output(x), name="generator")
@@ -78,24 +80,25 @@ def build_generator(config):
 def build_discriminator(config):
     image = keras.Input(config.image_shape, name="image")
     label = keras.Input((), dtype="int64", name="label")
-    widths = [multiplier * config.width for multiplier in layers.last(config.multipliers, len(layers.pyramid(config.image_shape)))]
+    multipliers = layers.last_widths(config.multipliers, len(layers.resolutions(config.image_shape)))
+    widths = [multiplier * config.width for multiplier in multipliers]
     x = layers.attended_features(image, widths, conv, attention, config.discriminator_attention_side)
     orthogonal = keras.initializers.Orthogonal()
-    x = layers.projected(layers.place_sum(x), label, config.num_classes, epsilon=1e-6, kernel_initializer=orthogonal)
+    x = layers.projection_logit(layers.global_sum_pool(x), label, config.num_classes, epsilon=1e-6, kernel_initializer=orthogonal)
     return keras.Model({"image": image, "label": label}, x, name="discriminator")
 
 
 IMAGENET = {
     "batch_size": 2048,
-    "accumulation": 8,
+    "gradient_accumulation": 8,
     "discriminator_steps": 2,
     "generator_learning_rate": 5e-5,
     "discriminator_learning_rate": 2e-4,
     "beta_1": 0.0,
     "epsilon": 1e-6,
-    "averaging": 0.9999,
+    "ema_decay": 0.9999,
     "steps": 140_000,
-    "every": 1000,
+    "eval_every": 1000,
 }
 
 
@@ -104,68 +107,70 @@ IMAGENET = {
         width=16,
         multipliers=(4, 4, 2, 1),
         latent_dim=80,
-        embedding=32,
+        embedding_dim=32,
         attention_side=16,
         discriminator_attention_side=16,
         generator_learning_rate=5e-4,
         discriminator_learning_rate=2e-3,
         beta_1=0.0,
         steps=500,
-        every=100,
+        eval_every=100,
     ),
     biggan_128=Config(image_shape=(128, 128, 3), latent_dim=120, **IMAGENET),
     biggan_256=Config(image_shape=(256, 256, 3), latent_dim=140, multipliers=(16, 16, 8, 8, 4, 2, 1), attention_side=128, **IMAGENET),
 )
-class BigGAN(game.Game):
-    """Large class-conditional residual networks; the truncation trick trades variety for fidelity."""
+class BigGAN(Game):
+    """Large class-conditional residual networks; the truncation trick trades diversity for fidelity."""
 
     objective = losses.hinge
     batch_keys = ("image", "label")
-    truncates = True
+    supports_truncation = True
 
     def __init__(self, config):
         super().__init__(config, build_generator(config), build_discriminator(config))
 
     def generator_loss(self, batch, fake):
-        return {**super().generator_loss(batch, fake), "g_orthogonality": self.config.orthogonality * self.overlap()}
+        return {**super().generator_loss(batch, fake), "g_orthogonality": self.config.orthogonal_weight * self.orthogonal_penalty()}
 
-    def overlap(self):
-        """How far the outputs of each weight are from orthogonal: the squares of their inner products, summed over all pairs."""
+    def orthogonal_penalty(self):
+        """The sum over G's weights W, except the embedding, of the squared inner products of different columns: |W^T W * (1 - I)|_F^2."""
         total = 0.0
         for weight in self.generator.trainable_variables:
             if len(weight.shape) > 1 and "embedding" not in weight.path:
                 matrix = tf.reshape(tf.cast(weight.value, tf.float32), [-1, weight.shape[-1]])
                 rows, columns = matrix.shape
-                products = tf.matmul(matrix, matrix, transpose_a=rows > columns, transpose_b=rows <= columns)  # the smaller; same sum
+                # |W^T W|_F = |W W^T|_F: the smaller product is computed.
+                products = tf.matmul(matrix, matrix, transpose_a=rows > columns, transpose_b=rows <= columns)
                 total += tf.reduce_sum(tf.square(products)) - tf.reduce_sum(tf.square(tf.reduce_sum(tf.square(matrix), 0)))
         return total
 
     def callbacks(self):
-        return [Standing()]
+        return [StandingStatistics()]
 
 
-class Standing(keras.callbacks.Callback):
-    """At each look, the averaged generator's batch statistics become the means over many batches of fixed noise."""
+class StandingStatistics(keras.callbacks.Callback):
+    """Sets the EMA generator's batch statistics, before each evaluation, to their means over many batches of fixed noise."""
 
     def on_epoch_end(self, epoch, logs=None):
-        game, config = self.model, self.model.config
-        norms = [layer for layer in game.averaged._flatten_layers() if isinstance(layer, layers.BatchNorm)]
+        model, config = self.model, self.model.config
+        norms = [layer for layer in flatten_layers(model.ema_generator) if isinstance(layer, layers.BatchNorm)]
         if not hasattr(self, "forward"):
-            self.forward = tf.function(lambda latent, label: game.averaged({"latent": latent, "label": label}, training=True))
-        settings, weights = [(norm.trainable, norm.momentum) for norm in norms], [tf.identity(weight) for weight in game.averaged.weights]
+            self.forward = tf.function(lambda latent, label: model.ema_generator({"latent": latent, "label": label}, training=True))
+        settings = [(norm.trainable, norm.momentum) for norm in norms]
+        weights = [tf.identity(weight) for weight in model.ema_generator.weights]
         statistics = [weight for norm in norms for weight in (norm.moving_mean, norm.moving_variance)]
         for norm in norms:
-            norm.trainable, norm.momentum = True, 0.0  # the statistics of one batch
+            norm.trainable, norm.momentum = True, 0.0  # moving statistics become those of one batch
         means, rows = [0.0] * len(statistics), min(config.batch_size, 256)
         for i in range(config.standing_passes):
             for weight in statistics:
                 weight.assign(tf.zeros(weight.shape))
             label = (tf.range(rows, dtype=tf.int64) + i * rows) % config.num_classes
-            self.forward(game.prior((rows, config.latent_dim), [config.seed, i]), label)
-            means = [mean + weight.value / config.standing_passes for mean, weight in zip(means, statistics)]
-        for weight, value in zip(game.averaged.weights, weights):
-            weight.assign(value)  # what else the passes have changed
-        for norm, before in zip(norms, settings):
-            norm.trainable, norm.momentum = before
-        for weight, mean in zip(statistics, means):
+            self.forward(model.sample_latent((rows, config.latent_dim), [config.seed, i]), label)
+            means = [mean + weight.value / config.standing_passes for mean, weight in zip(means, statistics, strict=True)]
+        for weight, value in zip(model.ema_generator.weights, weights, strict=True):
+            weight.assign(value)  # undoes the other effects of the passes, such as power iterations
+        for norm, (trainable, momentum) in zip(norms, settings, strict=True):
+            norm.trainable, norm.momentum = trainable, momentum
+        for weight, mean in zip(statistics, means, strict=True):
             weight.assign(mean)

@@ -1,14 +1,16 @@
 """CycleGAN (Zhu, Park, Isola, Efros 2017, arXiv:1703.10593).
 
-Two translators, G: x -> y and F: y -> x, and a discriminator for each domain, on images that have no counterparts (eq. 1-3):
+Two translators, G: x -> y and F: y -> x, and a discriminator for each domain, trained on unpaired images (eq. 1-3; identity loss §5.2):
 
-    discriminators  minimise  1/2 E (D_Y(y) - 1)^2 + 1/2 E D_Y(G(x))^2 + 1/2 E (D_X(x) - 1)^2 + 1/2 E D_X(F(y))^2
-    translators     minimise  E (D_Y(G(x)) - 1)^2 + E (D_X(F(y)) - 1)^2
-                              + cycle (E |F(G(x)) - x| + E |G(F(y)) - y|) + identity (E |G(y) - y| + E |F(x) - x|)
+    discriminators  minimize  1/2 E (D_Y(y) - 1)^2 + 1/2 E D_Y(G(x))^2 + 1/2 E (D_X(x) - 1)^2 + 1/2 E D_X(F(y))^2
+    translators     minimize  E (D_Y(G(x)) - 1)^2 + E (D_X(F(y)) - 1)^2
+                              + cycle_weight (E |F(G(x)) - x| + E |G(F(y)) - y|)
+                              + identity_weight (E |G(y) - y| + E |F(x) - x|)
 
-What the discriminators see of the translators is drawn from a pool of earlier images (§4). `cyclegan_256` and `cyclegan_128` are the
-paper's networks. Differs from the paper: both translators have one optimizer, both discriminators another (as the authors' PyTorch code;
-the Torch code has four), and what is shown and served is the translators' average.
+The discriminators are trained on translations from a replay buffer (§4). `cyclegan_256` and `cyclegan_128` are the paper's networks.
+
+Differs from the paper: both translators share an optimizer, and so do both discriminators (as in the authors' PyTorch code; their Torch
+code has four); the identity loss, which the paper uses for paintings only, is on by default (as in the Torch code).
 """
 
 import dataclasses
@@ -17,35 +19,37 @@ import functools
 import keras
 import tensorflow as tf
 
-from zoo import ends, game, layers, losses
+from zoo.core import Game, ImageConfig, add_counter, layers, losses, select_inputs
+from zoo.core.images import image_to_image_signatures, interleave_rows
 from zoo.errors import UserError
+from zoo.metrics.translation import UNPAIRED_METRICS
 from zoo.registry import register
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(game.Config):
-    width: int = 64  # channels of a translator's first layer, doubled at each of two smaller sizes (§7.2)
-    blocks: int = 9  # residual blocks of a translator: 6 for images of 128 pixels, 9 from 256 on (§7.2)
+class Config(ImageConfig):
+    width: int = 64  # channels of a translator's first layer, doubled at each of two lower resolutions (§7.2)
+    blocks: int = 9  # residual blocks of a translator: 6 for 128x128 images, 9 for 256x256 and above (§7.2)
     discriminator_width: int = 64  # channels of a discriminator's first layer (§7.2)
-    patch: int = 3  # convolutions of stride 2 of a discriminator: 3 look at patches of 70x70 pixels (§4)
-    slope: float = 0.2  # of the leaky rectifier (§7.2)
-    pool: int = 50  # earlier translations that are kept for each discriminator (§4)
-    cycle: float = 10.0  # weight of the way there and back (§4)
-    identity: float = 5.0  # weight of leaving alone what is there already (§5.2; code)
-    jitter: int = 30  # pixels by which an image is enlarged before it is cut at random (code)
-    flip: bool = True  # every other image mirrored (code)
+    patch_layers: int = 3  # stride-2 convolutions of a discriminator: with 3 it classifies patches of 70x70 pixels (§4)
+    negative_slope: float = 0.2  # slope of the leaky ReLU (§7.2)
+    pool_size: int = 50  # translations in the replay buffer of each discriminator (§4)
+    cycle_weight: float = 10.0  # weight of the cycle consistency loss (§4)
+    identity_weight: float = 5.0  # weight of the identity loss (§5.2; code)
+    jitter: int = 30  # pixels by which training images are enlarged before a random crop (code)
+    flip: bool = True  # whether training images are mirrored at random (code)
 
-    multiple = 4
+    size_multiple = 4
 
-    def check(self):
-        super().check()
-        if self.pool < self.batch_size:
-            raise UserError(f"--pool {self.pool}: must be at least --batch-size {self.batch_size}")
+    def validate(self):
+        super().validate()
+        if self.pool_size < self.batch_size:
+            raise UserError(f"--pool-size {self.pool_size}: must be at least --batch-size {self.batch_size}")
 
 
 @keras.saving.register_keras_serializable("zoo")
-class ReflectionPad(keras.layers.Layer):
-    """Mirrors `margin` pixels at every edge."""
+class ReflectionPadding(keras.layers.Layer):
+    """Pads images by `margin` pixels at every edge, mirrored."""
 
     def __init__(self, margin, **kwargs):
         super().__init__(**kwargs)
@@ -65,9 +69,9 @@ class ReflectionPad(keras.layers.Layer):
 def build_translator(config, name):
     def conv(x, filters, kernel, strides=1):
         if strides == 1:
-            x = ReflectionPad(kernel // 2)(x)
+            x = ReflectionPadding(kernel // 2)(x)
         padding = "valid" if strides == 1 else "same"
-        return keras.layers.Conv2D(filters, kernel, strides, padding, kernel_initializer=layers.normal())(x)
+        return keras.layers.Conv2D(filters, kernel, strides, padding, kernel_initializer=layers.normal_init())(x)
 
     def norm_relu(x):
         return keras.layers.ReLU()(layers.InstanceNorm()(x))
@@ -81,7 +85,7 @@ def build_translator(config, name):
         y = norm_relu(conv(x, x.shape[-1], 3))
         x = keras.layers.Add()([x, layers.InstanceNorm()(conv(y, x.shape[-1], 3))])
     for factor in (2, 1):
-        x = keras.layers.Conv2DTranspose(config.width * factor, 3, 2, "same", kernel_initializer=layers.normal())(x)
+        x = keras.layers.Conv2DTranspose(config.width * factor, 3, 2, "same", kernel_initializer=layers.normal_init())(x)
         x = norm_relu(x)
     return keras.Model({"other": other}, layers.image_output(conv(x, channels, 7)), name=name)
 
@@ -95,10 +99,11 @@ def build_generator(config):
 def build_discriminator(config):
     x, y = (keras.Input(config.image_shape, name=name) for name in "xy")
 
-    def judged(image):
-        return layers.patch_logits(image, config.discriminator_width, config.patch, config.slope, layers.InstanceNorm)
+    def patch_logits(image):
+        width, slope = config.discriminator_width, config.negative_slope
+        return layers.patch_logits(image, width, config.patch_layers, slope, layers.InstanceNorm)
 
-    return keras.Model({"x": x, "y": y}, {"x": judged(x), "y": judged(y)}, name="discriminator")
+    return keras.Model({"x": x, "y": y}, {"x": patch_logits(x), "y": patch_logits(y)}, name="discriminator")
 
 
 @register(
@@ -106,118 +111,112 @@ def build_discriminator(config):
         width=16,
         blocks=3,
         discriminator_width=16,
-        patch=2,
+        patch_layers=2,
         jitter=0,
         flip=False,
         batch_size=4,
         schedule="linear",
-        steady=0.5,
+        decay_start=0.5,
         generator_learning_rate=1e-3,
         discriminator_learning_rate=5e-4,
         steps=1200,
-        every=300,
-        averaging=0.99,
+        eval_every=300,
+        ema_decay=0.99,
     ),
     cyclegan_128=Config(
-        image_shape=(128, 128, 3), blocks=6, jitter=15, batch_size=1, schedule="linear", steady=0.5, steps=200_000, every=1000
+        image_shape=(128, 128, 3),
+        blocks=6,
+        jitter=15,
+        batch_size=1,
+        schedule="linear",
+        decay_start=0.5,
+        steps=200_000,
+        eval_every=1000,
     ),
-    cyclegan_256=Config(image_shape=(256, 256, 3), batch_size=1, schedule="linear", steady=0.5, steps=200_000, every=1000),
+    cyclegan_256=Config(image_shape=(256, 256, 3), batch_size=1, schedule="linear", decay_start=0.5, steps=200_000, eval_every=1000),
 )
-class CycleGAN(game.Game):
-    """Translates between two domains of images that have no counterparts, and back."""
+class CycleGAN(Game):
+    """Translates images between two domains, learned without pairs."""
 
     objective = losses.least_squares._replace(generator=lambda fake: tf.reduce_mean(tf.square(fake - 1)))
     batch_keys = ("x", "y")
-    data = "outlines"
-    draws = False
-    measures = ("translated", "cycle_error", "psnr_x", "psnr_y")
+    default_data = "outlines"
+    generates_from_noise = False
+    own_metrics = UNPAIRED_METRICS
 
     def __init__(self, config):
         super().__init__(config, build_generator(config), build_discriminator(config))
-        self.kept_x, self.kept_y = (layers.Kept(config.pool, config.image_shape) for _ in "xy")
-        self.pooled = self._counter("pooled")
+        self.buffer_x, self.buffer_y = (layers.ReplayBuffer(config.pool_size, config.image_shape) for _ in "xy")
+        self.pooled = add_counter(self, "pooled")  # translations that were put into each buffer
 
     @staticmethod
-    def prepare(config, source):
-        return source.jittered(config.jitter, config.flip)
+    def prepare_data(config, source):
+        return source.with_jitter(config.jitter, config.flip)
 
-    def translated(self, network, to, images, training=False):
-        """Images of the other domain as ones of the domain `to`."""
-        return network.get_layer(f"to_{to}")({"other": images}, training=training)
+    def call_translator(self, network, domain, images, training=False):
+        """Translate images of the other domain to `domain`, x or y, with one of the generator's translators; [-1, 1] to [-1, 1]."""
+        return network.get_layer(f"to_{domain}")({"other": images}, training=training)
+
+    def translate(self, images, domain):
+        """Translate images of the other domain to `domain`, x or y, with the EMA translators; [-1, 1] to [-1, 1]."""
+        return self.call_translator(self.ema_generator, domain, images)
 
     def generate(self, batch):
-        return self.generator(self._inputs(self.generator, batch), training=True)
+        return self.generator(select_inputs(self.generator, batch), training=True)
 
-    def judge(self, images, batch):
-        return self.discriminator({name: self.augmented(image) for name, image in images.items()}, training=True)
+    def call_discriminator(self, images, batch):
+        return self.discriminator({name: self.augment(image) for name, image in images.items()}, training=True)
 
-    def recalled(self, fake):
-        """Of new translations, every other one exchanged for an earlier one, once there are enough of these."""
+    def replay(self, fake):
+        """Exchange half of the new translations for earlier ones, at random, once the buffers are full (§4)."""
         count = tf.shape(fake["x"])[0]
-        rows = tf.cast(self.pooled.value, tf.int32) + tf.range(count)
-        found = {}
-        for name, kept in (("x", self.kept_x), ("y", self.kept_y)):
+        pooled = tf.cast(self.pooled.value, tf.int32)
+        rows = pooled + tf.range(count)
+        replayed = {}
+        for name, buffer in (("x", self.buffer_x), ("y", self.buffer_y)):
             images = fake[name]
-            drawn = tf.argsort(tf.random.stateless_uniform([kept.rows], self.randomness.next()))[:count]
-            swapped = tf.random.stateless_uniform([count], self.randomness.next()) < 0.5
-            swapped &= drawn < tf.cast(self.pooled.value, tf.int32)  # what this batch puts there is not there yet
-            full = rows >= kept.rows
-            found[name] = tf.where((full & swapped)[:, None, None, None], kept.take(drawn), images)
-            kept.put(tf.where(full, tf.where(swapped, drawn, -1), rows), images)
+            candidates = tf.argsort(tf.random.stateless_uniform([buffer.rows], self.seeds.next()))[:count]
+            exchanged = tf.random.stateless_uniform([count], self.seeds.next()) < 0.5
+            exchanged &= candidates < pooled  # rows that this batch fills are still empty
+            full = rows >= buffer.rows
+            replayed[name] = tf.where((full & exchanged)[:, None, None, None], buffer.take(candidates), images)
+            buffer.put(tf.where(full, tf.where(exchanged, candidates, -1), rows), images)
         self.pooled.assign_add(tf.cast(count, tf.int64))
-        return found
+        return replayed
 
     def discriminator_loss(self, batch, fake):
-        real, found = self.judge({name: batch[name] for name in "xy"}, batch), self.judge(self.recalled(fake), batch)
-        self.note_logits(*(tf.concat([tf.reshape(said[name], [-1]) for name in "xy"], 0) for said in (real, found)))
-        return {f"d_adversarial_{name}": self.objective.discriminator(real[name], found[name]) for name in "xy"}
+        real_logits = self.call_discriminator({name: batch[name] for name in "xy"}, batch)
+        fake_logits = self.call_discriminator(self.replay(fake), batch)
+        flat = [tf.concat([tf.reshape(logits[name], [-1]) for name in "xy"], 0) for logits in (real_logits, fake_logits)]
+        self.step_metrics.log_logits(*flat)
+        return {f"d_adversarial_{name}": self.objective.discriminator(real_logits[name], fake_logits[name]) for name in "xy"}
 
     def generator_loss(self, batch, fake):
-        said, terms = self.judge(fake, batch), {}
+        logits, terms = self.call_discriminator(fake, batch), {}
         for name, other in ("xy", "yx"):
-            back = self.translated(self.generator, other, fake[name], training=True)
-            same = self.translated(self.generator, name, batch[name], training=True)
-            terms[f"g_adversarial_{name}"] = self.objective.generator(said[name])
-            terms[f"g_cycle_{other}"] = self.config.cycle * tf.reduce_mean(tf.abs(back - batch[other]))
-            terms[f"g_identity_{name}"] = self.config.identity * tf.reduce_mean(tf.abs(same - batch[name]))
+            cycled = self.call_translator(self.generator, other, fake[name], training=True)
+            identity = self.call_translator(self.generator, name, batch[name], training=True)
+            terms[f"g_adversarial_{name}"] = self.objective.generator(logits[name])
+            terms[f"g_cycle_{other}"] = self.config.cycle_weight * tf.reduce_mean(tf.abs(cycled - batch[other]))
+            terms[f"g_identity_{name}"] = self.config.identity_weight * tf.reduce_mean(tf.abs(identity - batch[name]))
         return terms
 
     def preview(self, batch):
-        """Eight of each domain; below them their translations, and these translated back."""
+        """Eight images of each domain, above their translations, above these translated back."""
         rows = []
         for name, other in ("xy", "yx"):
-            there = self.translated(self.averaged, other, batch[name][:8])
-            rows += [batch[name][:8], there, self.translated(self.averaged, name, there)]
-        return ends.rows_of(rows)
+            translated = self.translate(batch[name][:8], other)
+            rows += [batch[name][:8], translated, self.translate(translated, name)]
+        return interleave_rows(rows)
 
-    def exports(self):
+    def signatures(self):
         shape = (None, None, self.config.image_shape[-1])
         offered = {}
-
-        def cut(name, image):
-            """As large as the image, also where its sides are no multiples of 4."""
-            _, height, width, _ = tf.unstack(tf.shape(image))
-            return self.translated(self.averaged, name, image)[:, :height, :width]
-
         for name in "yx":
-            offered |= ends.translating(f"to_{name}", functools.partial(cut, name), shape)
+            offered |= image_to_image_signatures(f"to_{name}", functools.partial(self._translate_and_crop, name), shape)
         return {"serving_default": offered["to_y"], **offered}
 
-    def scores(self, held, classify):
-        there, errors = {}, []
-        for name, other in ("xy", "yx"):
-            made, back = [], []
-            for i in range(0, len(held[name]), 50):
-                images = tf.cast(held[name][i : i + 50], tf.float32) / 127.5 - 1
-                made.append(self.translated(self.averaged, other, images))
-                back.append(tf.reduce_mean(tf.abs(self.translated(self.averaged, name, made[-1]) - images), (1, 2, 3)) / 2)
-            there[other] = tf.concat([ends.to_unit(part) for part in made], 0)
-            errors.append(tf.reduce_mean(tf.concat(back, 0)))
-        found = {"cycle_error": float(tf.reduce_mean(errors))}
-        if "pair" in held:
-            found |= {f"psnr_{k}": float(tf.reduce_mean(tf.image.psnr(there[k], held[k] / 255.0, 1.0))) for k in "xy"}
-        if classify:
-            wanted = [held.get("label_y", 0), held.get("label_x", 1)]  # what is made as x was y
-            said = [classify(there[name].numpy()) == labels for name, labels in zip("xy", wanted)]
-            found["translated"] = float(sum(map(sum, said)) / sum(map(len, said)))
-        return found
+    def _translate_and_crop(self, domain, image):
+        """Translate images of any size; the translators round sides up to multiples of 4."""
+        _, height, width, _ = tf.unstack(tf.shape(image))
+        return self.translate(image, domain)[:, :height, :width]

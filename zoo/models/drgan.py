@@ -1,23 +1,25 @@
 """DR-GAN (Tran, Yin, Liu, CVPR 2017; TPAMI 2018, arXiv:1705.11136).
 
-G is an encoder and a decoder: features f(x), then G(x, c, z) from f(x), the code c of a pose and noise z. D names the pose and the
-identity, one of Nd and one more for generated images. For images x of identity y and pose p, and c of the asked pose t:
+G is an encoder and a decoder: features f(x), then G(x, c, z) from f(x), a pose code c and noise z. D classifies pose and identity, with
+one class more than the Nd identities for generated images. For images x of identity y and pose p, and c the code of the target pose t:
 
-    discriminator   minimises  -E log D_y(x) - E log D_p(x) - E log D_{Nd+1}(G(x, c, z))
-    generator       minimises  -E log D_y(G(x, c, z)) - E log D_t(G(x, c, z))                          (CVPR, eq. 3-4)
+    discriminator   minimizes  -E log D_y(x) - E log D_p(x) - E log D_{Nd+1}(G(x, c, z))
+    generator       minimizes  -E log D_y(G(x, c, z)) - E log D_t(G(x, c, z))                          (CVPR, eq. 3-4)
 
-`--form tpami` is that of the journal: the identities are Nd, and a logit of D's own says real or generated (non-saturating).
-`--images n` fuses n images of an identity by confidences w_i in (0, 1) that the encoder gives with the features,
+`--variant tpami` is the journal's version: D classifies the Nd identities, and a logit of its own says real or fake (non-saturating
+loss). `--images-per-set n` fuses n images of an identity by confidences w_i in (0, 1) that the encoder predicts with the features,
 
     f(x_1, ..., x_n) = sum_i w_i f(x_i) / sum_i w_i,
 
-where a random choice of them has w_i = 0 in training, never all; G minimises the sum of its terms over the fused and each single image.
+where training sets some of the w_i to 0 at random, never all; G minimizes the sum of its losses on the fused and on each single image.
 
-`drgan_96` is the layer table; `drgan` is small, and trains a second encoder beside G, by identities and poses of real images alone, to be
-compared with. Differs from the paper: the generator is not updated four times a round once D is strong; all n images of an identity have
-the same code and noise; the confidence goes through no ELU (it would stay above 0.27), as in the first author's later code; transposed
-convolutions of stride 1 are convolutions; what is measured and served is the whole image, where training cuts --jitter pixels off. Served
-images are made with z = 0.
+`drgan_96` is the paper's layer table; `drgan` is small, and trains a baseline beside G for comparison: a second encoder that learns the
+identities and poses of real images alone.
+
+Differs from the paper: the generator is not updated four times per step once D is strong; all n images of a set share the pose code and
+the noise; the confidence has no ELU, which would keep it above 0.27 (as in the first author's later code); stride-1 transposed
+convolutions are convolutions; scores and serving take the whole image, enlarged images being cropped at random in training only; served
+images use z = 0.
 """
 
 import dataclasses
@@ -28,99 +30,104 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from zoo import ends, game, layers, losses
+from zoo.core import Game, ImageConfig, Signature, layers, losses
+from zoo.core.images import from_unit, image_to_image_signatures, to_unit
+from zoo.core.signatures import require_in_range
 from zoo.errors import UserError
+from zoo.metrics.identification import IDENTIFICATION_METRICS
 from zoo.registry import register
 
-SHARE, FEWEST = 0.3, 2  # of the identities, that are held out where nothing is said; on either side
-SHOWN = 8, 9  # identities and poses of a preview
-AT_ONCE = 250  # images that scores are made of
-QUARTERS = (25, 50, 75, 100)  # of the range of poses, in percent: how far a probe is from the gallery's pose
-BY = ("", "_pixels", "_encoder")  # what identities are told by: the features, and what they are compared with
+HELD_OUT_FRACTION = 0.3  # of the identities, by default
+MIN_IDENTITIES = 2  # to train on, and to test on
+PREVIEW_IDENTITIES, PREVIEW_POSES = 8, 9
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(game.Config):
-    latent_dim: int = 50  # length of the generator's noise (Nz)
-    batch_size: int = 64  # rows of one update: images, or sets of `images` of them
-    num_poses: int | None = None  # default: the data's own (Np)
-    held_out: int | None = None  # identities that are never trained on, drawn by --seed (default: three in ten)
-    form: Literal["cvpr", "tpami"] = "cvpr"  # of the discriminator: generated images are one more identity, or it has a logit of its own
-    images: int = 1  # of one identity, that are fused
-    widths: tuple[int, ...] = (32, 64, 64, 64, 128, 128, 96, 192, 192, 128, 256, 256, 160, 320)  # of the encoder's convolutions: two, and
-    # three at each smaller size, the last one's are the features; small images take the last ones; the decoder has them in reverse (table)
-    jitter: int = 0  # pixels by which images are larger before they are cut at random
-    circular: bool = False  # whether the last pose is next to the first, as on a turntable: how far poses are apart in the scores
-    baseline: bool = False  # whether an encoder is trained beside the generator's by real images alone, for `rank1_encoder`
+class Config(ImageConfig):
+    latent_dim: int = 50  # length of the noise vector (Nz)
+    batch_size: int = 64  # rows of one update: images, or sets of `images_per_set` images
+    num_poses: int | None = None  # default: as in the data (Np)
+    held_out_identities: int | None = None  # identities to test on, chosen by --seed (default: three in ten)
+    variant: Literal["cvpr", "tpami"] = "cvpr"  # how D recognizes generated images: by one more identity, or by a logit of its own
+    images_per_set: int = 1  # images of one identity whose features are fused
+    # Channels of the encoder: two convolutions, then three per lower resolution, the last of which are the features. Small images use the
+    # last ones; the decoder mirrors them (table).
+    widths: tuple[int, ...] = (32, 64, 64, 64, 128, 128, 96, 192, 192, 128, 256, 256, 160, 320)
+    jitter: int = 0  # pixels by which training images are enlarged before a random crop
+    circular_poses: bool = False  # whether the last pose is next to the first, as on a turntable (for the distances of poses in the scores)
+    baseline: bool = False  # whether to train an encoder on real images alone beside the generator, for the score `rank1_encoder`
 
-    def resolved(self, **decides):
-        config = super().resolved(**decides)
-        config = dataclasses.replace(config, held_out=config.held_out or max(FEWEST, round(SHARE * config.num_classes)))
-        config.check()
+    def resolve(self, **data_defaults):
+        config = super().resolve(**data_defaults)
+        default = max(MIN_IDENTITIES, round(HELD_OUT_FRACTION * config.num_classes))
+        config = dataclasses.replace(config, held_out_identities=config.held_out_identities or default)
+        config.validate()
         return config
 
-    def check(self):
-        super().check()
+    def validate(self):
+        super().validate()
         if len(self.widths) < 5 or len(self.widths) % 3 != 2:
-            raise UserError(f"--widths has {len(self.widths)} numbers: two, and three for each halving of the image, as 16 32 32 32 64")
-        if self.num_classes and self.held_out and not FEWEST <= self.held_out <= self.num_classes - FEWEST:
-            most = self.num_classes - FEWEST
-            if most < FEWEST:
-                raise UserError(f"there are {self.num_classes} identities; at least {2 * FEWEST} are needed, half of them to test on")
-            raise UserError(f"--held-out {self.held_out}: of {self.num_classes} identities, {FEWEST} to {most} can be held out")
+            raise UserError(f"--widths has {len(self.widths)} values; give two, and three per lower resolution, as 16 32 32 32 64")
+        if self.num_classes and self.held_out_identities:
+            largest = self.num_classes - MIN_IDENTITIES
+            if largest < MIN_IDENTITIES:
+                raise UserError(f"{self.num_classes} identities: at least {2 * MIN_IDENTITIES} are needed, half of them to test on")
+            if not MIN_IDENTITIES <= self.held_out_identities <= largest:
+                option, choice = f"--held-out-identities {self.held_out_identities}", f"{MIN_IDENTITIES} to {largest}"
+                raise UserError(f"{option}: of {self.num_classes} identities, {choice} can be held out")
 
     @property
-    def identities(self):
-        """That are trained on (Nd)."""
-        return self.num_classes - self.held_out
+    def num_identities(self):
+        """Identities to train on (Nd)."""
+        return self.num_classes - self.held_out_identities
 
 
 def norm_elu(x):
     return keras.layers.ELU()(layers.BatchNorm()(x))
 
 
-def plan(config):
-    """(sizes of the feature maps from the smallest to the image's, widths of the convolutions from the image on)."""
-    sizes = layers.pyramid(config.image_shape)[-(len(config.widths) + 1) // 3 :]
+def plan_layers(config):
+    """(sizes of the feature maps, smallest first; channels of the convolutions, from the image on)."""
+    sizes = layers.resolutions(config.image_shape)[-(len(config.widths) + 1) // 3 :]
     return sizes, config.widths[1 - 3 * len(sizes) :]
 
 
-def trunk(image, config, more=0):
-    """The layers that the encoder and D have both, but for the last ELU. more: channels beside the features."""
-    x, (_, widths) = image, plan(config)
+def encoder_trunk(image, config, extra_channels=0):
+    """The layers that the encoder and D have in common, up to the last ELU, with `extra_channels` beside the features."""
+    x, (_, widths) = image, plan_layers(config)
     for i, width in enumerate(widths):
         x = norm_elu(x) if i else x
-        width = width + more if i == len(widths) - 1 else width
+        width = width + extra_channels if i == len(widths) - 1 else width
         x = layers.conv(x, width, 3, 2 if i and i % 3 == 2 else 1, use_bias=False)
     return layers.BatchNorm()(x)
 
 
-def pooled(x):
+def average_pool(x):
     return keras.layers.GlobalAveragePooling2D(dtype="float32")(x)
 
 
 def build_encoder(config):
-    """Features [n, F] of images; where several are fused, the confidence [n] in each as well."""
+    """Build the model from images to features [n, f], and the confidence [n] in each if several are fused."""
     image = keras.Input(config.image_shape, name="image")
-    x, count = trunk(image, config, more=int(config.images > 1)), config.widths[-1]
-    said = {"features": pooled(keras.layers.ELU()(x[..., :count]))}
-    if config.images > 1:
-        said["confidence"] = ops.sigmoid(pooled(x[..., count:]))[:, 0]
-    return keras.Model({"image": image}, said, name="encoder")
+    x, num_features = encoder_trunk(image, config, extra_channels=int(config.images_per_set > 1)), config.widths[-1]
+    outputs = {"features": average_pool(keras.layers.ELU()(x[..., :num_features]))}
+    if config.images_per_set > 1:
+        outputs["confidence"] = ops.sigmoid(average_pool(x[..., num_features:]))[:, 0]
+    return keras.Model({"image": image}, outputs, name="encoder")
 
 
 def build_decoder(config):
-    """An image of features, a pose and noise."""
-    sizes, (*widths, count) = plan(config)
+    """Build the model from features, a pose and noise to an image."""
+    sizes, (*widths, num_features) = plan_layers(config)
     start, *larger = sizes
-    features = keras.Input((count,), name="features")
+    features = keras.Input((num_features,), name="features")
     pose = keras.Input((), dtype="int64", name="pose")
     latent = keras.Input((config.latent_dim,), name="latent")
     x = keras.layers.Concatenate()([features, ops.one_hot(pose, config.num_poses), latent])
-    x = keras.layers.Dense(start[0] * start[1] * count, kernel_initializer=layers.normal())(x)
-    x = keras.layers.Reshape((*start, count))(x)
+    x = keras.layers.Dense(start[0] * start[1] * num_features, kernel_initializer=layers.normal_init())(x)
+    x = keras.layers.Reshape((*start, num_features))(x)
     for i, width in enumerate(reversed(widths)):
-        x = layers.rise(x, larger[i // 3], width, 3, use_bias=False) if i % 3 == 2 else layers.conv(x, width, 3, use_bias=False)
+        x = layers.upsample_conv(x, larger[i // 3], width, 3, use_bias=False) if i % 3 == 2 else layers.conv(x, width, 3, use_bias=False)
         x = norm_elu(x)
     x = layers.image_output(layers.conv(x, config.image_shape[-1], 3))
     return keras.Model({"features": features, "pose": pose, "latent": latent}, x, name="decoder")
@@ -131,218 +138,213 @@ def build_generator(config):
     image = keras.Input(config.image_shape, name="image")
     pose = keras.Input((), dtype="int64", name="pose")
     latent = keras.Input((config.latent_dim,), name="latent")
-    said = encoder({"image": image})
-    made = decoder({"features": said["features"], "pose": pose, "latent": latent})
-    if config.baseline:  # averaged as the encoder is
-        said["alone"] = build_namer(config, config.identities, "alone")({"image": image})["features"]
-    return keras.Model({"image": image, "pose": pose, "latent": latent}, {"image": made, **said}, name="generator")
+    encoding = encoder({"image": image})
+    outputs = {"image": decoder({"features": encoding["features"], "pose": pose, "latent": latent}), **encoding}
+    if config.baseline:  # part of the generator, so that it has an EMA as the encoder does
+        outputs["baseline"] = build_classifier(config, config.num_identities, "baseline_encoder")({"image": image})["features"]
+    return keras.Model({"image": image, "pose": pose, "latent": latent}, outputs, name="generator")
 
 
-def build_namer(config, identities, name, judging=False):
-    """Logits of identities and poses, and the features that they are made of; judging: how real as well."""
+def build_classifier(config, num_identities, name, realness=False):
+    """Build the model from images to logits of identity and pose, the features below, and optionally the logit that an image is real."""
     image = keras.Input(config.image_shape, name="image")
-    features = pooled(keras.layers.ELU()(trunk(image, config)))
-    said = {"identity": layers.logits(features, identities), "pose": layers.logits(features, config.num_poses), "features": features}
-    if judging and config.form == "tpami":
-        said["realness"] = layers.logits(features)
-    elif judging:
-        said["realness"] = ops.logsumexp(said["identity"][:, :-1], axis=-1) - said["identity"][:, -1]
-    return keras.Model({"image": image}, said, name=name)
+    features = average_pool(keras.layers.ELU()(encoder_trunk(image, config)))
+    identity, pose = layers.logits(features, num_identities), layers.logits(features, config.num_poses)
+    outputs = {"identity": identity, "pose": pose, "features": features}
+    if realness and config.variant == "tpami":
+        outputs["realness"] = layers.logits(features)
+    elif realness:
+        outputs["realness"] = ops.logsumexp(identity[:, :-1], axis=-1) - identity[:, -1]
+    return keras.Model({"image": image}, outputs, name=name)
 
 
 def build_discriminator(config):
-    return build_namer(config, config.identities + (config.form == "cvpr"), "discriminator", judging=True)
+    return build_classifier(config, config.num_identities + (config.variant == "cvpr"), "discriminator", realness=True)
 
 
-def fused(features, weights):
-    """sum(w f) / sum(w): features [n, images, F] and weights [n, images] -> [n, F]."""
+def fuse_features(features, weights):
+    """Fuse the features of a set by their weighted mean: [n, images, f] and weights [n, images] -> [n, f]."""
     weights = weights[..., None]
     return tf.reduce_sum(weights * features, 1) / tf.reduce_sum(weights, 1)
 
 
-def chosen(shape, first, second):
-    """1 for the images that are kept, else 0, float32 [n, images]: of each row as many as a draw of 1 to all says. Two seeds."""
+def random_subset(shape, size_seed, order_seed):
+    """Draw a random subset of each set, 1 to all of its images, as a mask of 0 and 1: float32 [n, images]."""
     rows, images = shape
-    count = tf.random.stateless_uniform([rows, 1], first, 1, images + 1, tf.int32)
-    rank = tf.argsort(tf.random.stateless_uniform([rows, images], second))
-    return tf.cast(rank < count, tf.float32)
-
-
-def identified(vectors, label, pose):
-    """(whether each probe is named rightly, by how many poses it is apart from the gallery's image of its identity), bool and int [probes].
-
-    The gallery is one image of each identity, that of its first pose; all others are probes, and take the name of the nearest.
-    """
-    order = np.lexsort((pose, label))
-    gallery = order[np.unique(label[order], return_index=True)[1]]
-    probes = np.setdiff1d(np.arange(len(label)), gallery)
-    seen, known = (np.asarray(vectors[rows], np.float64) for rows in (probes, gallery))
-    squares = np.square(known).sum(1) - 2 * seen @ known.T  # but for the probe's own, the same in a row
-    named = label[gallery][squares.argmin(1)]
-    own = np.searchsorted(label[gallery], label[probes])
-    return named == label[probes], np.abs(pose[probes] - pose[gallery][own])
+    size = tf.random.stateless_uniform([rows, 1], size_seed, 1, images + 1, tf.int32)
+    rank = tf.argsort(tf.random.stateless_uniform([rows, images], order_seed))
+    return tf.cast(rank < size, tf.float32)
 
 
 @register(
     drgan=Config(
-        form="tpami",
+        variant="tpami",
         batch_size=32,
         widths=(16, 16, 16, 16, 32, 32, 32, 48, 48, 48, 64, 64, 64, 320),
         baseline=True,
         generator_learning_rate=1e-3,
         discriminator_learning_rate=1e-3,
         schedule="linear",
-        steady=0.5,
-        averaging=0.99,
+        decay_start=0.5,
+        ema_decay=0.99,
         steps=800,
-        every=200,
+        eval_every=200,
     ),
-    drgan_96=Config(image_shape=(96, 96, 3), jitter=14, steps=200_000, every=1000),
-    drgan_tpami_96=Config(image_shape=(96, 96, 3), jitter=14, steps=200_000, every=1000, form="tpami"),
-    drgan_multi_96=Config(image_shape=(96, 96, 3), jitter=14, steps=200_000, every=1000, images=6, batch_size=10),
+    drgan_96=Config(image_shape=(96, 96, 3), jitter=14, steps=200_000, eval_every=1000),
+    drgan_tpami_96=Config(image_shape=(96, 96, 3), jitter=14, steps=200_000, eval_every=1000, variant="tpami"),
+    drgan_multi_96=Config(image_shape=(96, 96, 3), jitter=14, steps=200_000, eval_every=1000, images_per_set=6, batch_size=10),
 )
-class DRGAN(game.Game):
-    """Turns what it sees to another pose, and knows it again from any: features without the pose."""
+class DRGAN(Game):
+    """Rotates faces or objects to another pose, and recognizes them in any pose by features without the pose."""
 
     batch_keys = ("image", "label", "pose")
-    data = "turned_digits"
-    draws = False
-    reads = False
-    measures = tuple(f"rank1{by}{apart}" for by in BY for apart in ("", *(f"_apart_{percent}" for percent in QUARTERS)))
+    default_data = "turned_digits"
+    generates_from_noise = False
+    own_metrics = IDENTIFICATION_METRICS
+    discriminator_outputs = ("identity", "pose", "features", "realness")
 
     def __init__(self, config):
         super().__init__(config, build_generator(config), build_discriminator(config))
 
     @staticmethod
-    def prepare(config, source):
-        source = source.split_by_label(config.held_out, config.seed).jittered(config.jitter, flip=False)
-        return source.together(config.images) if config.images > 1 else source
+    def prepare_data(config, source):
+        source = source.split_by_label(config.held_out_identities, config.seed).with_jitter(config.jitter, flip=False)
+        return source.group_by_label(config.images_per_set) if config.images_per_set > 1 else source
 
-    def prior(self, shape, seed):
+    def sample_latent(self, shape, seed):
         return tf.random.stateless_uniform(shape, seed, -1, 1)
 
-    def flat(self, images):
-        """Single images, of rows that hold one or several each."""
+    def flatten_sets(self, images):
+        """Flatten images, or sets of images, to single images [n, h, w, c]."""
         return tf.reshape(images, [-1, *self.config.image_shape])
 
-    def encoded(self, network, images, training=False):
-        """(features [n, images, F], weights [n, images]) of images in [-1, 1], [n, images, h, w, c]."""
+    def encode_sets(self, network, images, training=False):
+        """Encode sets of images in [-1, 1].
+
+        Args:
+            network: The generator or its EMA.
+            images: float32 [n, images, h, w, c].
+            training: Whether batch normalization uses the statistics of the batch.
+
+        Returns:
+            Features [n, images, f] and weights [n, images], which are 1 for a model of single images.
+        """
         shape = tf.shape(images)[:2]
-        said = network.get_layer("encoder")({"image": self.flat(images)}, training=training)
-        features = tf.reshape(said["features"], [*tf.unstack(shape), self.config.widths[-1]])
-        return features, tf.reshape(said["confidence"], shape) if "confidence" in said else tf.ones(shape)
+        outputs = network.get_layer("encoder")({"image": self.flatten_sets(images)}, training=training)
+        features = tf.reshape(outputs["features"], [*tf.unstack(shape), self.config.widths[-1]])
+        return features, tf.reshape(outputs["confidence"], shape) if "confidence" in outputs else tf.ones(shape)
 
     def generate(self, batch):
-        """Images turned to random poses, with those and their identities: of each single image, then of those fused."""
+        """Rotate images to random poses: each single image, then the fused sets; with those poses and the identities."""
         config, rows = self.config, tf.shape(batch["label"])[0]
-        pose = tf.random.stateless_uniform([rows], self.randomness.next(), 0, config.num_poses, tf.int64)
-        latent = self.prior((rows, config.latent_dim), self.randomness.next())
-        images = tf.reshape(batch["image"], [rows, config.images, *config.image_shape])
-        features, weights = self.encoded(self.generator, images, training=True)
-        asked = {"features": tf.reshape(features, [-1, config.widths[-1]])}
-        asked |= {"pose": tf.repeat(pose, config.images), "latent": tf.repeat(latent, config.images, axis=0)}
-        label = tf.repeat(batch["label"], config.images)
-        if config.images > 1:
-            weights *= chosen((rows, config.images), self.randomness.next(), self.randomness.next())
-            whole = {"features": fused(features, weights), "pose": pose, "latent": latent}
-            asked = {key: tf.concat([value, whole[key]], 0) for key, value in asked.items()}
+        pose = tf.random.stateless_uniform([rows], self.seeds.next(), 0, config.num_poses, tf.int64)
+        latent = self.sample_latent((rows, config.latent_dim), self.seeds.next())
+        images = tf.reshape(batch["image"], [rows, config.images_per_set, *config.image_shape])
+        features, weights = self.encode_sets(self.generator, images, training=True)
+        inputs = {"features": tf.reshape(features, [-1, config.widths[-1]])}
+        inputs |= {"pose": tf.repeat(pose, config.images_per_set), "latent": tf.repeat(latent, config.images_per_set, axis=0)}
+        label = tf.repeat(batch["label"], config.images_per_set)
+        if config.images_per_set > 1:
+            weights *= random_subset((rows, config.images_per_set), self.seeds.next(), self.seeds.next())
+            fused_inputs = {"features": fuse_features(features, weights), "pose": pose, "latent": latent}
+            inputs = {key: tf.concat([value, fused_inputs[key]], 0) for key, value in inputs.items()}
             label = tf.concat([label, batch["label"]], 0)
-        image = self.generator.get_layer("decoder")(asked, training=True)
-        return {"image": image, "pose": asked["pose"], "label": label}
+        image = self.generator.get_layer("decoder")(inputs, training=True)
+        return {"image": image, "pose": inputs["pose"], "label": label}
 
-    def judge(self, images, batch=None):
-        return self.discriminator({"image": self.augmented(images)}, training=True)
+    def call_discriminator(self, images, batch=None):
+        return self.discriminator({"image": self.augment(images)}, training=True)
 
     def discriminator_loss(self, batch, fake):
-        images, pose = self.flat(batch["image"]), tf.reshape(batch["pose"], [-1])
-        label = tf.repeat(batch["label"], self.config.images)
-        real, made = self.judge(images), self.judge(fake["image"])
-        terms = {"d_identity": losses.class_error(label, real["identity"]), "d_pose": losses.class_error(pose, real["pose"])}
-        self.note_logits(real["realness"], made["realness"][: tf.shape(images)[0]])  # of the single ones, which are as many
-        if self.config.form == "tpami":
-            terms["d_adversarial"] = self.objective.discriminator(real["realness"], made["realness"])
+        images, pose = self.flatten_sets(batch["image"]), tf.reshape(batch["pose"], [-1])
+        label = tf.repeat(batch["label"], self.config.images_per_set)
+        on_real, on_fake = self.call_discriminator(images), self.call_discriminator(fake["image"])
+        terms = {
+            "d_identity": losses.class_cross_entropy(label, on_real["identity"]),
+            "d_pose": losses.class_cross_entropy(pose, on_real["pose"]),
+        }
+        self.step_metrics.log_logits(on_real["realness"], on_fake["realness"][: tf.shape(images)[0]])  # of the single images
+        if self.config.variant == "tpami":
+            terms["d_adversarial"] = self.objective.discriminator(on_real["realness"], on_fake["realness"])
         else:
-            terms["d_fake"] = losses.class_error(tf.fill(tf.shape(fake["label"]), self.config.identities), made["identity"])
+            fake_class = tf.fill(tf.shape(fake["label"]), self.config.num_identities)
+            terms["d_fake"] = losses.class_cross_entropy(fake_class, on_fake["identity"])
         return terms
 
     def generator_loss(self, batch, fake):
-        """Of the fused images; of the single ones, if there are several, the sum over them."""
-        made, images = self.judge(fake["image"]), self.config.images
-        single = tf.shape(fake["label"])[0] // (images + 1) * images if images > 1 else 0
-        parts = {"g": (slice(single, None), 1), **({"g_single": (slice(0, single), images)} if images > 1 else {})}
+        """The loss on the fused images, and if there are several in a set, the sum of the losses on the single ones."""
+        outputs, images = self.call_discriminator(fake["image"]), self.config.images_per_set
+        num_singles = tf.shape(fake["label"])[0] // (images + 1) * images if images > 1 else 0
+        parts = {"g": (slice(num_singles, None), 1)}
+        if images > 1:
+            parts["g_single"] = (slice(0, num_singles), images)
         terms = {}
         for name, (rows, count) in parts.items():
-            terms[f"{name}_identity"] = count * losses.class_error(fake["label"][rows], made["identity"][rows])
-            terms[f"{name}_pose"] = count * losses.class_error(fake["pose"][rows], made["pose"][rows])
-            if self.config.form == "tpami":
-                terms[f"{name}_adversarial"] = count * self.g_adversarial(made["realness"][rows])
-        if self.config.baseline:
-            alone = self.generator.get_layer("alone")({"image": self.augmented(self.flat(batch["image"]))}, training=True)
-            terms["g_alone_identity"] = losses.class_error(tf.repeat(batch["label"], images), alone["identity"])
-            terms["g_alone_pose"] = losses.class_error(tf.reshape(batch["pose"], [-1]), alone["pose"])
-        return terms
+            terms[f"{name}_identity"] = count * losses.class_cross_entropy(fake["label"][rows], outputs["identity"][rows])
+            terms[f"{name}_pose"] = count * losses.class_cross_entropy(fake["pose"][rows], outputs["pose"][rows])
+            if self.config.variant == "tpami":
+                terms[f"{name}_adversarial"] = count * self.objective.generator(outputs["realness"][rows])
+        return {**terms, **self._baseline_loss(batch)}
 
-    def turned(self, features, pose):
-        """Images in [-1, 1] of features and poses [n], with no noise, by the averaged decoder. UserError: no such pose."""
+    def _baseline_loss(self, batch):
+        if not self.config.baseline:
+            return {}
+        images = self.augment(self.flatten_sets(batch["image"]))
+        outputs = self.generator.get_layer("baseline_encoder")({"image": images}, training=True)
+        label = tf.repeat(batch["label"], self.config.images_per_set)
+        return {
+            "g_baseline_identity": losses.class_cross_entropy(label, outputs["identity"]),
+            "g_baseline_pose": losses.class_cross_entropy(tf.reshape(batch["pose"], [-1]), outputs["pose"]),
+        }
+
+    def decode(self, features, pose):
+        """Decode features [n, f] and poses int64 [n] to images in [-1, 1], without noise, with the EMA decoder.
+
+        Raises:
+            UserError: A pose is out of range.
+        """
         pose = tf.convert_to_tensor(pose, tf.int64)
-        ends.within(pose, self.config.num_poses, "pose", "poses")
-        asked = {"features": features, "pose": pose}
-        asked["latent"] = tf.zeros([tf.shape(features)[0], self.config.latent_dim])
-        return self.averaged.get_layer("decoder")(asked, training=False)
+        require_in_range(pose, self.config.num_poses, "pose", "poses")
+        latent = tf.zeros([tf.shape(features)[0], self.config.latent_dim])
+        return self.ema_generator.get_layer("decoder")({"features": features, "pose": pose, "latent": latent}, training=False)
 
     def rotate(self, image, pose):
-        """Images in [-1, 1] turned to poses [n]."""
-        return self.turned(self.features(image), pose)
+        """Rotate images in [-1, 1] to poses int64 [n]."""
+        return self.decode(self.extract_features(image), pose)
 
-    def features(self, images):
-        """[n, F] of images in [-1, 1], by the averaged encoder."""
-        return self.averaged.get_layer("encoder")({"image": images}, training=False)["features"]
+    def extract_features(self, images):
+        """Extract features [n, f] from images in [-1, 1] with the EMA encoder."""
+        return self.ema_generator.get_layer("encoder")({"image": images}, training=False)["features"]
+
+    @property
+    def encoders(self):
+        """Name -> function from images in [-1, 1] to features, which rank-1 identification compares; the model's own is ""."""
+        if not self.config.baseline:
+            return {"": self.extract_features}
+        baseline = self.ema_generator.get_layer("baseline_encoder")
+        return {"": self.extract_features, "encoder": lambda images: baseline({"image": images}, training=False)["features"]}
 
     def preview(self, batch):
-        """An identity a row: what is given of it, then its turns from the first pose to the last."""
-        identities, poses = SHOWN
-        rows = np.unique(batch["label"], return_index=True)[1][:identities]
-        given = tf.reshape(batch["image"], [-1, self.config.images, *self.config.image_shape])
-        given = tf.gather(given, rows)
-        asked = np.unique(np.linspace(0, self.config.num_poses - 1, min(poses, self.config.num_poses)).round().astype(np.int64))
-        features = tf.repeat(fused(*self.encoded(self.averaged, given)), len(asked), axis=0)
-        turns = self.turned(features, np.tile(asked, len(rows)))
-        turns = tf.reshape(turns, [len(rows), len(asked), *self.config.image_shape])
-        return ends.to_unit(self.flat(tf.concat([given, turns], 1))), self.config.images + len(asked)
+        """One identity per row: the input, then its rotations from the first pose to the last."""
+        config = self.config
+        rows = np.unique(batch["label"], return_index=True)[1][:PREVIEW_IDENTITIES]
+        inputs = tf.gather(tf.reshape(batch["image"], [-1, config.images_per_set, *config.image_shape]), rows)
+        poses = np.linspace(0, config.num_poses - 1, min(PREVIEW_POSES, config.num_poses)).round().astype(np.int64)
+        features = tf.repeat(fuse_features(*self.encode_sets(self.ema_generator, inputs)), len(poses), axis=0)
+        rotations = tf.reshape(self.decode(features, np.tile(poses, len(rows))), [len(rows), len(poses), *config.image_shape])
+        return to_unit(self.flatten_sets(tf.concat([inputs, rotations], 1))), config.images_per_set + len(poses)
 
-    def exports(self):
+    def signatures(self):
         shape = self.config.image_shape
         image, pose = tf.TensorSpec([None, *shape], tf.float32, "image"), tf.TensorSpec([None], tf.int64, "pose")
         images = tf.TensorSpec([None, None, *shape], tf.float32, "images")
-        turning = ends.translating("rotate", self.rotate, shape, pose)
 
         def features(image):
-            return {"features": self.features(ends.from_unit(image))}
+            return {"features": self.extract_features(from_unit(image))}
 
         def fuse(images):
-            return {"features": fused(*self.encoded(self.averaged, ends.from_unit(images, "images")))}
+            return {"features": fuse_features(*self.encode_sets(self.ema_generator, from_unit(images, "images")))}
 
-        return {"serving_default": turning["rotate"], **turning, "features": (features, [image]), "fuse": (fuse, [images])}
-
-    def scores(self, held, classify):
-        """Rank-1 identification of identities that were not trained on, and by how much of the range of poses a probe was turned."""
-        images, label, pose = held["image"], held["label"], held["pose"]
-        if len(np.unique(label)) == len(label):
-            return {}  # a probe must be left
-
-        def seen(network):
-            parts = [tf.constant(images[i : i + AT_ONCE] / 127.5 - 1, tf.float32) for i in range(0, len(images), AT_ONCE)]
-            vectors = np.concatenate([np.asarray(network(part)) for part in parts])
-            return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)  # so that the nearest is that of the smallest angle
-
-        vectors = {"": seen(self.features), "_pixels": images.reshape(len(images), -1)}
-        if self.config.baseline:
-            vectors["_encoder"] = seen(lambda part: self.averaged.get_layer("alone")({"image": part}, training=False)["features"])
-        found, count = {}, self.config.num_poses
-        for by, rows in vectors.items():
-            right, apart = identified(rows, label, pose)
-            apart, most = (np.minimum(apart, count - apart), count // 2) if self.config.circular else (apart, count - 1)
-            quarter = np.maximum(np.ceil(apart * 4 / max(most, 1)), 1)
-            found[f"rank1{by}"] = right.mean()
-            found |= {f"rank1{by}_apart_{q}": right[quarter == i].mean() for i, q in enumerate(QUARTERS, 1) if (quarter == i).any()}
-        return {name: float(value) for name, value in found.items()}
+        rotation = image_to_image_signatures("rotate", self.rotate, shape, pose)
+        encoding = {"features": Signature(features, [image], ("features",)), "fuse": Signature(fuse, [images], ("features",))}
+        return {"serving_default": rotation["rotate"], **rotation, **encoding}

@@ -1,15 +1,19 @@
 """PGGAN (Karras, Aila, Laine, Lehtinen 2017, arXiv:1710.10196).
 
-Both networks grow from 4x4: at each stage a new size is faded in, then trained. With x' between x and G(z):
+Both networks grow from 4x4 pixels: at each stage a new resolution is faded in, then trained. With x' between x and G(z):
 
-    critic          minimises  E f(G(z)) - E f(x) + 10 E (|grad f(x')| - 1)^2 + 0.001 E f(x)^2
-    generator       minimises  -E f(G(z))
+    critic          minimizes  E f(G(z)) - E f(x) + 10 E (|grad f(x')| - 1)^2 + 0.001 E f(x)^2
+    generator       minimizes  -E f(G(z))
 
-Weights are N(0, 1), scaled by He's constant as they are used (§4.1); G normalises each pixel's vector (§4.2); D sees the standard
-deviation over its batch (§3: the whole batch; the authors' TensorFlow code takes groups of 4). `pggan_1024` is table 2, `pggan_32` the
-configuration for CIFAR-10 of the authors' Theano code. Differs from the paper: the batch size is the same at every stage, and so are the
-learning rates (the Theano code raises them from 0 at each, and for CIFAR-10 updates both players at once); faces are not mirrored (there
-half of them). The critic's logits depend on the images that stand beside one in a batch (of one replica): it is not served.
+Equalized learning rate: weights start from N(0, 1) and are scaled by He's constant at run time (§4.1). Pixelwise normalization in G
+(§4.2). Minibatch standard deviation in D, over the whole batch (§3; in the authors' TensorFlow code over groups of 4); its logits depend
+on the batch of their replica, so it is not served. `pggan_1024` is table 2, `pggan_32` the CIFAR-10 configuration of the authors' Theano
+code.
+
+Differs from the authors' code: batch size and learning rates are the same at every stage (there batches shrink, and the Theano code ramps
+the learning rates up at each); on CIFAR-10 the players are updated one after the other (there at the same time); the penalty's square
+root has an epsilon of 1e-12 (there none); faces are not mirrored (there half of them); initial weights are not rescaled to a standard
+deviation of exactly 1 (the Theano code does that).
 """
 
 import dataclasses
@@ -18,58 +22,69 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from zoo import game, layers, losses
+from zoo.core import Game, ImageConfig, layers, losses
 from zoo.errors import UserError
 from zoo.registry import register
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(game.Config):
-    latent_dim: int = 512  # length of the generator's noise (table 2)
-    base: int = 8192  # channels at a size are at most this over half the size (code, fmap_base)
-    most: int = 512  # and at most this (code, fmap_max)
-    phase: int = 50_000  # rounds to fade a size in, and as many to train it before the next: 800,000 images of 16 a round (appendix A.1)
-    penalty: float = 10.0  # weight of the gradient penalty (appendix A.1)
-    target: float = 1.0  # slope that it asks for; 750 for CIFAR-10 (code)
-    drift: float = 0.001  # weight of the squared logits of real images (appendix A.1)
-    slope: float = 0.2  # of the leaky rectifier (table 2)
+class Config(ImageConfig):
+    latent_dim: int = 512  # length of the latent vector (table 2)
+    fmap_base: int = 8192  # channels at a resolution are at most this divided by half its side (code, fmap_base)
+    fmap_max: int = 512  # channels are at most this (code, fmap_max)
+    phase_steps: int = 50_000  # steps to fade a resolution in, and again to train it: 800,000 images in batches of 16 (appendix A.1)
+    penalty_weight: float = 10.0  # weight of the gradient penalty (appendix A.1)
+    gradient_target: float = 1.0  # gradient norm at which the penalty is 0; 750 for CIFAR-10 (code)
+    drift_weight: float = 0.001  # weight of the squared logits of real images (appendix A.1)
+    negative_slope: float = 0.2  # slope of the leaky ReLU (table 2)
 
-    sides = "powers of 2"  # as `check` asks, in words
+    size_constraint = "powers of 2"
 
-    def check(self):
-        super().check()
-        if self.target <= 0:
-            raise UserError(f"--target {self.target:g}: must be more than 0, for slopes are measured in it; 1, or 750 as for CIFAR-10")
+    def validate(self):
+        super().validate()
+        if self.gradient_target <= 0:
+            raise UserError(f"--gradient-target {self.gradient_target:g}: must be more than 0; 1, or 750 as for CIFAR-10")
         if self.schedule != "constant" or self.learning_rate_decay != 1:
-            raise UserError("the optimizers of pggan start anew with each size, so their learning rates cannot fall; leave --schedule out")
+            raise UserError(
+                "--schedule: the optimizers of pggan restart at each stage, so its learning rates must be constant; leave it out"
+            )
         if self.image_shape:
             height, width, channels = self.image_shape
             if height != width or height & (height - 1):
-                near = 2 ** max(3, round(max(height, width)).bit_length() - 1)
-                resize = f"--image-shape {near} {near} {channels} resizes them"
-                raise UserError(f"images of {height}x{width} pixels do not grow from 4x4 by doubling; {resize}")
+                side = 2 ** max(3, round(max(height, width)).bit_length() - 1)
+                resize = f"--image-shape {side} {side} {channels} resizes them"
+                raise UserError(f"images of {height}x{width} pixels are unsupported: pggan grows from 4x4 by doubling; {resize}")
 
     @property
-    def sizes(self):
-        """Sides at each stage: 4, 8, ..."""
-        return [side for side, _ in layers.pyramid(self.image_shape)]
+    def stage_sides(self):
+        """Sides of the images at each stage: 4, 8, ..."""
+        return [side for side, _ in layers.resolutions(self.image_shape)]
 
-    def width(self, side):
-        return max(1, min(2 * self.base // side, self.most))
+    def channels_at(self, side):
+        """Number of channels of feature maps of a side."""
+        return max(1, min(2 * self.fmap_base // side, self.fmap_max))
 
 
 @keras.saving.register_keras_serializable("zoo")
-class Equalised(keras.layers.Layer):
-    """Convolution (or, with kernel 0, dense layer) whose weights start from N(0, 1) and are scaled by gain / sqrt(inputs) in use (§4.1)."""
+class EqualizedConv(keras.layers.Layer):
+    """Convolution whose weights start from N(0, 1) and are scaled by gain / sqrt(inputs) at run time (§4.1).
 
-    def __init__(self, filters, kernel=3, gain=2**0.5, padding="SAME", use_bias=True, **kwargs):
+    Args:
+        filters: Number of outputs.
+        kernel_size: Side of the kernel; 0: a dense layer.
+        gain: Standard deviation of the outputs for inputs of standard deviation 1.
+        padding: Padding of the convolution.
+        use_bias: Whether to add a learned bias per output.
+    """
+
+    def __init__(self, filters, kernel_size=3, gain=2**0.5, padding="SAME", use_bias=True, **kwargs):
         super().__init__(**kwargs)
-        self.filters, self.kernel_size, self.gain, self.padding, self.use_bias = filters, kernel, gain, padding, use_bias
+        self.filters, self.kernel_size, self.gain, self.padding, self.use_bias = filters, kernel_size, gain, padding, use_bias
 
     def build(self, shape):
         sides = (self.kernel_size,) * 2 if self.kernel_size else ()
-        start = keras.initializers.RandomNormal(0.0, 1.0)
-        self.kernel = self.add_weight(shape=(*sides, shape[-1], self.filters), initializer=start, name="kernel")
+        initializer = keras.initializers.RandomNormal(0.0, 1.0)
+        self.kernel = self.add_weight(shape=(*sides, shape[-1], self.filters), initializer=initializer, name="kernel")
         self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias") if self.use_bias else None
         self.scale = self.gain / (shape[-1] * max(self.kernel_size, 1) ** 2) ** 0.5
 
@@ -79,86 +94,89 @@ class Equalised(keras.layers.Layer):
         return x + self.bias if self.use_bias else x
 
     def get_config(self):
-        mine = {"filters": self.filters, "kernel": self.kernel_size, "gain": self.gain, "padding": self.padding}
-        return {**super().get_config(), **mine, "use_bias": self.use_bias}
+        names = ("filters", "kernel_size", "gain", "padding", "use_bias")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
 def pixel_norm(x):
-    """Each pixel's vector [n, h, w, c], or row [n, c], over its root mean square (§4.2); half precision needs the larger epsilon (code)."""
+    """Vectors along the last axis, divided by their root mean square (§4.2); half precision needs the larger epsilon (code)."""
     return x * ops.rsqrt(ops.mean(ops.square(x), axis=-1, keepdims=True) + (1e-8 if x.dtype == "float32" else 1e-4))
 
 
-def batch_deviation(x):
-    """One more channel: the standard deviation over the batch, the mean of it over places and channels (§3)."""
+def append_batch_deviation(x):
+    """Minibatch standard deviation (§3): appends a channel, the standard deviation over the batch averaged over positions and channels."""
     x32 = ops.cast(x, "float32")
     deviation = ops.mean(ops.sqrt(ops.mean(ops.square(x32 - ops.mean(x32, axis=0, keepdims=True)), axis=0) + 1e-8))
     return ops.concatenate([x, ops.cast(ops.ones_like(x32[..., :1]) * deviation, x.dtype)], axis=-1)
 
 
-def faded(growth, stage):
-    """How far the size of a stage has been faded in: [n, 1, 1, 1], from 0 to 1."""
+def fade_in_alpha(growth, stage):
+    """How far the resolution of a stage is faded in, from 0 to 1, [n, 1, 1, 1]; see `PGGAN.growth`."""
     return ops.reshape(ops.clip(growth - (stage - 1), 0.0, 1.0), (-1, 1, 1, 1))
 
 
 def build_generators(config):
-    """One model a stage, on the same layers; each blends in its own size by `growth`."""
+    """One model per stage, which share their layers; each fades in its own resolution by `growth`."""
 
     def hidden(x, layer):
-        return pixel_norm(keras.layers.LeakyReLU(config.slope)(layer(x)))
+        return pixel_norm(keras.layers.LeakyReLU(config.negative_slope)(layer(x)))
 
     latent, growth = keras.Input((config.latent_dim,), name="latent"), keras.Input((1,), name="growth")
-    width = config.width(4)
-    x = keras.layers.Reshape((4, 4, width))(Equalised(16 * width, 0, 2**0.5 / 4, use_bias=False)(pixel_norm(latent)))
-    x = hidden(hidden(x, layers.Bias()), Equalised(width))
+    channels = config.channels_at(4)
+    x = EqualizedConv(16 * channels, 0, 2**0.5 / 4, use_bias=False)(pixel_norm(latent))
+    x = hidden(keras.layers.Reshape((4, 4, channels))(x), layers.ChannelBias())
+    x = hidden(x, EqualizedConv(channels))
     models, image = [], None
-    for stage, side in enumerate(config.sizes):
+    for stage, side in enumerate(config.stage_sides):
         if stage:
-            x = hidden(keras.layers.UpSampling2D()(x), Equalised(config.width(side)))
-            x = hidden(x, Equalised(config.width(side)))
-        shown = Equalised(config.image_shape[-1], 1, 1.0, dtype="float32")(x)
+            x = hidden(keras.layers.UpSampling2D()(x), EqualizedConv(config.channels_at(side)))
+            x = hidden(x, EqualizedConv(config.channels_at(side)))
+        new_image = EqualizedConv(config.image_shape[-1], 1, 1.0, dtype="float32")(x)
         if stage:
-            before = keras.layers.UpSampling2D(dtype="float32")(image)
-            alpha = faded(growth, stage)
-            shown = before * (1 - alpha) + shown * alpha
-        image = shown
+            previous = keras.layers.UpSampling2D(dtype="float32")(image)
+            alpha = fade_in_alpha(growth, stage)
+            new_image = previous * (1 - alpha) + new_image * alpha
+        image = new_image
         models.append(keras.Model({"latent": latent, "growth": growth}, image, name="generator"))
     return models
 
 
 def build_critics(config):
-    """One model a stage, on the same layers, from its own size down to 4x4."""
+    """One model per stage, which share their layers, from the stage's resolution down to 4x4."""
 
-    def equalised(*given):
-        layer = Equalised(*given)
-        return lambda x: keras.layers.LeakyReLU(config.slope)(layer(x))
+    def hidden(x, layer):
+        return keras.layers.LeakyReLU(config.negative_slope)(layer(x))
 
-    from_image = [equalised(config.width(side), 1) for side in config.sizes]
-    blocks = [(equalised(config.width(side)), equalised(config.width(side // 2))) for side in config.sizes[1:]]
-    shrink = keras.layers.AveragePooling2D(2)
-    join, hidden, head = equalised(config.width(4)), equalised(config.width(4), 4, 2**0.5, "VALID"), Equalised(1, 0, 1.0, dtype="float32")
+    sides, channels = config.stage_sides, config.channels_at(4)
+    from_image = [EqualizedConv(config.channels_at(side), 1) for side in sides]
+    blocks = [(EqualizedConv(config.channels_at(side)), EqualizedConv(config.channels_at(side // 2))) for side in sides[1:]]
+    pool = keras.layers.AveragePooling2D(2)
+    last_conv, dense = EqualizedConv(channels), EqualizedConv(channels, 4, 2**0.5, "VALID")
+    head = EqualizedConv(1, 0, 1.0, dtype="float32")
     models = []
-    for top, side in enumerate(config.sizes):
+    for top, side in enumerate(sides):
         growth = keras.Input((1,), name="growth")
         image = keras.Input((side, side, config.image_shape[-1]), name="image")
-        x, picture = from_image[top](image), image
+        x, pooled_image = hidden(image, from_image[top]), image
         for stage in range(top, 0, -1):
             for layer in blocks[stage - 1]:
-                x = layer(x)
-            x, picture = shrink(x), shrink(picture)
-            before = from_image[stage - 1](picture)
-            alpha = ops.cast(faded(growth, stage), x.dtype)
-            x = before * (1 - alpha) + x * alpha
-        x = keras.layers.Flatten()(hidden(join(batch_deviation(x))))
-        models.append(keras.Model({"image": image, "growth": growth}, ops.squeeze(head(x), -1), name="discriminator"))
+                x = hidden(x, layer)
+            x, pooled_image = pool(x), pool(pooled_image)
+            previous = hidden(pooled_image, from_image[stage - 1])
+            alpha = ops.cast(fade_in_alpha(growth, stage), x.dtype)
+            x = previous * (1 - alpha) + x * alpha
+        x = hidden(hidden(append_batch_deviation(x), last_conv), dense)
+        logit = ops.squeeze(head(keras.layers.Flatten()(x)), -1)
+        models.append(keras.Model({"image": image, "growth": growth}, logit, name="discriminator"))
     return models
 
 
 @register(
     pggan=Config(
         latent_dim=128,
-        base=512,
-        most=64,
-        phase=100,
+        fmap_base=512,
+        fmap_max=64,
+        phase_steps=100,
         generator_learning_rate=2e-3,
         discriminator_learning_rate=2e-3,
         beta_1=0.0,
@@ -166,23 +184,23 @@ def build_critics(config):
         epsilon=1e-8,
         batch_size=32,
         steps=1200,
-        every=200,
+        eval_every=200,
     ),
     pggan_32=Config(
         image_shape=(32, 32, 3),
         latent_dim=128,
-        base=4096,
-        most=128,
-        phase=25_000,
+        fmap_base=4096,
+        fmap_max=128,
+        phase_steps=25_000,
         batch_size=16,
-        target=750.0,
+        gradient_target=750.0,
         generator_learning_rate=1e-3,
         discriminator_learning_rate=1e-3,
         beta_1=0.0,
         beta_2=0.99,
         epsilon=1e-8,
         steps=1_250_000,
-        every=5000,
+        eval_every=5000,
     ),
     pggan_1024=Config(
         image_shape=(1024, 1024, 3),
@@ -193,11 +211,11 @@ def build_critics(config):
         beta_2=0.99,
         epsilon=1e-8,
         steps=1_187_500,  # 19,000,000 images (Theano code); 12,000,000 end where the last fade begins
-        every=5000,
+        eval_every=5000,
     ),
 )
-class PGGAN(game.Game):
-    """Both networks grow from 4x4 pixels, one size after another."""
+class PGGAN(Game):
+    """Both networks grow from 4x4 pixels, one resolution after another."""
 
     objective = losses.wasserstein
 
@@ -207,71 +225,81 @@ class PGGAN(game.Game):
         self.generators, self.critics, self.stage = generators, critics, 0
 
     @property
-    def milestones(self):
-        return [self.config.phase * (2 * stage - 1) for stage in range(1, len(self.config.sizes))]
+    def stage_boundaries(self):
+        return [self.config.phase_steps * (2 * stage - 1) for stage in range(1, len(self.config.stage_sides))]
 
     def callbacks(self):
-        return [Growth()]
+        return [GrowNetworks()]
 
-    def growth(self, images, playing=True):
-        """Stage and share of it that is faded in, [n, 1]: 1.25 has a quarter of 16x16's own. A function of the rounds.
+    def growth(self, images, in_step=True):
+        """The stage as a number, a function of the completed steps: 1.25 is 8x8 complete and 16x16 faded in by a quarter.
 
-        playing: in the round that is being played, not after those that have been.
+        Args:
+            images: Anything with n rows.
+            in_step: Whether this is within a training step, whose own number counts, or between steps.
+
+        Returns:
+            The same value for each row, [n, 1].
         """
-        phases = tf.cast(self.round.value + int(playing), tf.float32) / self.config.phase
-        done = tf.add_n([tf.clip_by_value(phases - (2 * stage - 1), 0, 1) for stage in range(1, len(self.config.sizes))])
-        return tf.fill([tf.shape(images)[0], 1], done)
+        phases = tf.cast(self.step_counter.value + int(in_step), tf.float32) / self.config.phase_steps
+        parts = [tf.clip_by_value(phases - (2 * stage - 1), 0, 1) for stage in range(1, len(self.config.stage_sides))]
+        return tf.fill([tf.shape(images)[0], 1], tf.add_n(parts))
 
-    def shrunk(self, images):
-        """Real images at the size of the stage, as faded as the generated ones."""
-        for _ in range(len(self.config.sizes) - 1 - self.stage):
+    def resize_to_stage(self, images):
+        """Real images at the resolution of the stage, faded in like the generated ones."""
+        for _ in range(len(self.config.stage_sides) - 1 - self.stage):
             images = tf.nn.avg_pool2d(images, 2, 2, "VALID")
         if not self.stage:
             return images
-        before = tf.repeat(tf.repeat(tf.nn.avg_pool2d(images, 2, 2, "VALID"), 2, 1), 2, 2)
-        return before + (images - before) * faded(self.growth(images), self.stage)
+        previous = tf.repeat(tf.repeat(tf.nn.avg_pool2d(images, 2, 2, "VALID"), 2, 1), 2, 2)
+        return previous + (images - previous) * fade_in_alpha(self.growth(images), self.stage)
 
     def generate(self, batch):
-        latent = self.prior((tf.shape(batch["image"])[0], self.config.latent_dim), self.randomness.next())
+        latent = self.sample_latent((tf.shape(batch["image"])[0], self.config.latent_dim), self.seeds.next())
         return self.generators[self.stage]({"latent": latent, "growth": self.growth(latent)}, training=True)
 
-    def judge(self, images, batch):
-        return self.critics[self.stage]({"image": self.augmented(images), "growth": self.growth(images)}, training=True)
+    def generate_from(self, network, latent, **conditions):
+        return network({"latent": latent, "growth": self.growth(latent, in_step=False)}, training=False)
 
-    def draw(self, network, latent, **conditions):
-        return network({"latent": latent, "growth": self.growth(latent, playing=False)}, training=False)
+    def call_discriminator(self, images, batch):
+        return self.critics[self.stage]({"image": self.augment(images), "growth": self.growth(images)}, training=True)
 
-    def exports(self):
-        return {name: offered for name, offered in super().exports().items() if name != "discriminate"}
+    def signatures(self):
+        return {name: signature for name, signature in super().signatures().items() if name != "discriminate"}
 
     def discriminator_loss(self, batch, fake):
-        real = self.shrunk(batch["image"])
-        real_logit, fake_logit = self.judge(real, batch), self.judge(fake, batch)
-        mix = losses.mix(fake, self.randomness.next())
-        slope = losses.gradient_penalty(lambda images: self.judge(images, batch), real, fake, mix, self.config.target)
+        real = self.resize_to_stage(batch["image"])
+        real_logits, fake_logits = self.call_discriminator(real, batch), self.call_discriminator(fake, batch)
+        weights, target = losses.interpolation_weights(fake, self.seeds.next()), self.config.gradient_target
+        penalty = losses.gradient_penalty(lambda images: self.call_discriminator(images, batch), real, fake, weights, target)
         return {
-            "d_adversarial": self.d_adversarial(real_logit, fake_logit),
-            "d_penalty": self.config.penalty * slope,
-            "d_drift": self.config.drift * tf.reduce_mean(tf.square(real_logit)),
+            "d_adversarial": self.discriminator_objective(real_logits, fake_logits),
+            "d_penalty": self.config.penalty_weight * penalty,
+            "d_drift": self.config.drift_weight * tf.reduce_mean(tf.square(real_logits)),
         }
 
     def generator_loss(self, batch, fake):
-        self.ledger.note({"g_stage": float(self.stage), "g_alpha": faded(self.growth(fake), self.stage)[0, 0, 0, 0] if self.stage else 1.0})
+        alpha = fade_in_alpha(self.growth(fake), self.stage)[0, 0, 0, 0] if self.stage else 1.0
+        self.step_metrics.log({"g_stage": float(self.stage), "g_alpha": alpha})
         return super().generator_loss(batch, fake)
 
 
-class Growth(keras.callbacks.Callback):
-    """Lets the networks grow: where a stage begins the step is another, and the optimizers start anew (code)."""
+class GrowNetworks(keras.callbacks.Callback):
+    """Enters a new stage at its boundary: the training step is traced again and the optimizers are reset (code)."""
 
     def on_train_begin(self, logs=None):
-        game = self.model
-        stage = sum(game.played >= milestone for milestone in game.milestones)
-        if stage != game.stage:
-            game.stage, game.train_function = stage, None
-            game.make_train_function()
-        if game.played in game.milestones:
-            for optimizer in game.optimizers.values():
-                optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-                for variable in optimizer.variables:
-                    if "learning_rate" not in variable.path:
-                        variable.assign(keras.ops.zeros_like(variable))
+        model = self.model
+        stage = sum(model.completed_steps >= boundary for boundary in model.stage_boundaries)
+        if stage != model.stage:
+            model.stage, model.train_function = stage, None
+            model.make_train_function()
+        if model.completed_steps in model.stage_boundaries:
+            for optimizer in model.optimizers.values():
+                reset(getattr(optimizer, "inner_optimizer", optimizer))
+
+
+def reset(optimizer):
+    """Sets an optimizer's moments and number of updates to 0."""
+    for variable in optimizer.variables:
+        if "learning_rate" not in variable.path:
+            variable.assign(keras.ops.zeros_like(variable))

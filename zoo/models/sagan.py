@@ -1,47 +1,48 @@
 """SAGAN (Zhang, Goodfellow, Metaxas, Odena 2018, arXiv:1805.08318).
 
-Residual networks with self-attention: each place looks at all others, x + gain * o(x), with the gain from 0 (eq. 1-3):
+Residual networks with self-attention, x + scale * o(x), by which each position attends to all others; the scale starts at 0 (eq. 1-3):
 
-    discriminator   minimises  E max(0, 1 - D(x, y)) + E max(0, 1 + D(G(z, y), y))      (eq. 4)
-    generator       minimises  -E D(G(z, y), y)
+    discriminator   minimizes  E max(0, 1 - D(x, y)) + E max(0, 1 + D(G(z, y), y))      (eq. 4)
+    generator       minimizes  -E D(G(z, y), y)
 
-Spectral norm in both networks, the discriminator learning four times as fast (§3.2, 3.3); classes by conditional batch norm in G and
-by projection in D. `sagan_128` is the network for ImageNet. Differs from the paper's text, as the authors' code does: keys and values
-are pooled, values have half the channels. Attention stands at 64x64, the best row of table 1 (the code's default is 32x32). Generated
-images take the classes of the real ones of the batch.
+Spectral normalization in both networks and a discriminator learning rate four times the generator's (§3.2, 3.3); classes by conditional
+batch normalization in G and by projection in D. `sagan_128` is the network for ImageNet, with attention at 64x64, the best row
+of table 1.
+
+Differs from the paper's text, as the authors' code does: keys and values are max-pooled, and values have half of the channels. Differs
+from the code: attention is at 64x64 (there at 32x32 by default), D's power iterations also run on generated images (there on real ones
+only), and Adam's epsilon is Keras' default of 1e-7 (there 1e-8).
 """
 
 import dataclasses
+import functools
 
 import keras
 
-from zoo import game, layers, losses
+from zoo.core import Game, ImageConfig, layers, losses
 from zoo.registry import register
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(game.Config):
+class Config(ImageConfig):
     width: int = 64  # channels at the largest size (code)
-    multipliers: tuple[int, ...] = (16, 16, 8, 4, 2, 1)  # of the width: the dense layer's, then each block's up; small images take the last
-    attention_side: int = 64  # of the feature maps with attention, or the size nearest to it, in both networks (table 1)
+    multipliers: tuple[int, ...] = (16, 16, 8, 4, 2, 1)  # factors on the width, from 4x4 up; small images use the last ones (code)
+    attention_side: int = 64  # side of the feature maps with attention, or the nearest size, in both networks (table 1)
 
 
 def attention(x):
-    return layers.attention(x, lambda y, filters, kernel: layers.spectral_conv(y, filters, kernel, use_bias=False))
+    return layers.self_attention(x, functools.partial(layers.spectral_conv, use_bias=False))
 
 
 def build_generator(config):
-    start, *sizes = layers.pyramid(config.image_shape)
-    first, *others = layers.last(config.multipliers, len(sizes) + 1)
+    start, *sizes = layers.resolutions(config.image_shape)
+    first, *multipliers = layers.last_widths(config.multipliers, len(sizes) + 1)
     latent = keras.Input((config.latent_dim,), name="latent")
     label = keras.Input((), dtype="int64", name="label")
-
-    def norm_relu(x):
-        return layers.class_norm_relu(x, label, config.num_classes)
-
+    norm_relu = functools.partial(layers.class_norm_relu, label=label, num_classes=config.num_classes)
     x = layers.SpectralDense(start[0] * start[1] * first * config.width)(latent)
     x = keras.layers.Reshape((*start, first * config.width))(x)
-    for size, multiplier in zip(sizes, others):
+    for size, multiplier in zip(sizes, multipliers, strict=True):
         x = layers.residual_up(x, size, multiplier * config.width, layers.spectral_conv, norm_relu)
         x = attention(x) if size == layers.nearest_size(config.image_shape, config.attention_side) else x
     x = layers.spectral_conv(layers.plain_norm_relu(x), config.image_shape[-1], 3)
@@ -51,9 +52,10 @@ def build_generator(config):
 def build_discriminator(config):
     image = keras.Input(config.image_shape, name="image")
     label = keras.Input((), dtype="int64", name="label")
-    widths = [multiplier * config.width for multiplier in layers.last(config.multipliers, len(layers.pyramid(config.image_shape)))]
+    multipliers = layers.last_widths(config.multipliers, len(layers.resolutions(config.image_shape)))
+    widths = [multiplier * config.width for multiplier in multipliers]
     x = layers.attended_features(image, widths, layers.spectral_conv, attention, config.attention_side)
-    x = layers.projected(layers.place_sum(x), label, config.num_classes)
+    x = layers.projection_logit(layers.global_sum_pool(x), label, config.num_classes)
     return keras.Model({"image": image, "label": label}, x, name="discriminator")
 
 
@@ -66,7 +68,7 @@ def build_discriminator(config):
         beta_1=0.0,
         beta_2=0.9,
         steps=500,
-        every=100,
+        eval_every=100,
     ),
     sagan_128=Config(
         image_shape=(128, 128, 3),
@@ -76,13 +78,13 @@ def build_discriminator(config):
         discriminator_learning_rate=4e-4,
         beta_1=0.0,
         beta_2=0.9,
-        averaging=0.9999,
+        ema_decay=0.9999,
         steps=1_000_000,
-        every=5000,
+        eval_every=5000,
     ),
 )
-class SAGAN(game.Game):
-    """Self-attention in both networks: parts of a picture that are far apart fit each other."""
+class SAGAN(Game):
+    """Self-attention in both networks relates distant parts of an image."""
 
     objective = losses.hinge
     batch_keys = ("image", "label")

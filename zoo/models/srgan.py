@@ -1,77 +1,81 @@
 """SRGAN and SRResNet (Ledig et al. 2016, arXiv:1609.04802).
 
-Pictures four times as large. With x the true picture, y = bicubic(x) a quarter of its size, and features phi of VGG19:
+Super-resolution by a factor of 4. With x a high-resolution picture, y = bicubic(x) downsampled by 4, and features phi of VGG19:
 
-    SRResNet        minimises  E |x - G(y)|^2 / pixels
+    SRResNet        minimizes  E |x - G(y)|^2 / pixels
 
     SRGAN:
-    discriminator   minimises  E softplus(-D(x)) + E softplus(D(G(y)))
-    generator       minimises  content(x, G(y)) + 1e-3 E softplus(-D(G(y)))
-    content                    mse: as SRResNet; vgg54, vgg22: E |phi(x) - phi(G(y))|^2 / features, phi divided by 12.75
+    discriminator   minimizes  E softplus(-D(x)) + E softplus(D(G(y)))
+    generator       minimizes  content(x, G(y)) + 1e-3 E softplus(-D(G(y)))
+    content                    mse: as SRResNet; vgg54, vgg22: E |phi(x) - phi(G(y))|^2 / features, phi divided by 12.75;
+                               vgg22 also total_variation_weight * total variation of G(y)
 
-vgg54 are features of the fourth convolution before the fifth pooling, vgg22 of the second before the second, both rectified. The mean
-alone gives soft pictures with a high signal-to-noise ratio; the discriminator makes them sharp, and the ratio lower.
+vgg54 denotes the features of the fourth convolution before the fifth pooling layer, vgg22 those of the second before the second, both
+after the activation. The squared error alone gives blurry pictures with a high PSNR; the discriminator sharpens them, at a lower PSNR.
 
-`srresnet` and `srgan` are small ones that need no VGG, `srresnet_96` and `srgan_96` the paper's; the latter starts from the former:
---init RUN. The networks take [-1, 1] like all others: the generator makes [0, 1] of its input, as in the paper, by itself.
-Differs from the paper: pictures are shrunk by the bicubic filter alone (there after a Gaussian one), and what is shown and measured is the
-averaged generator. The small ones start as the bicubic filter and learn what it lacks; `srgan` has the mean squared error for its content.
+`srresnet_96` and `srgan_96` are the paper's networks, and SRGAN starts from SRResNet: --init-from RUN. `srresnet` and `srgan` are small
+and need no VGG. All networks take inputs in [-1, 1]; the generator rescales them to the paper's [0, 1] itself.
+
+Differs from the paper: pictures are downsampled by the bicubic filter alone (there after a Gaussian filter). The small ones start as the
+bicubic filter and learn a residual; `srgan` uses the squared error as its content loss.
 """
 
 import dataclasses
+import functools
 import math
 import os
-import warnings
 from typing import Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo import ends, game, layers
+from zoo.core import Game, ImageConfig, layers
+from zoo.core.images import image_to_image_signatures, to_unit
+from zoo.core.perceptual import VGG19Features
+from zoo.core.tiling import upscale_in_tiles
 from zoo.errors import UserError
+from zoo.metrics.super_resolution import SUPER_RESOLUTION_METRICS, bicubic_resize, convert_channels
 from zoo.registry import register
 
-SCALE = 4  # of the sides
-BORDER = 4  # pixels at each edge that are not measured (§3.1)
-WINDOW = 11  # of the structural similarity
-LUMA = np.array([65.481, 128.553, 24.966]) / 255  # of red, green and blue in [0, 1] (ITU-R BT.601, studio range)
-VGG = {"vgg54": "block5_conv4", "vgg22": "block2_conv2"}  # Keras' names; a layer's output is rectified
+SCALE = 4  # factor on both sides
+VGG_LAYERS = {"vgg54": "block5_conv4", "vgg22": "block2_conv2"}  # Keras' names of phi_5,4 and phi_2,2 (§2.2.1)
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(game.Config):
-    image_shape: tuple[int, int, int] = (96, 96, 3)  # of what is cut out of the pictures; what is enlarged may have any size (§3.2)
+class Config(ImageConfig):
+    image_shape: tuple[int, int, int] = (96, 96, 3)  # of the high-resolution crops to train on; any size can be upscaled (§3.2)
     batch_size: int = 16  # (§3.2)
     generator_learning_rate: float = 1e-4  # (§3.2)
     discriminator_learning_rate: float = 1e-4  # (§3.2)
-    beta_1: float = 0.9  # (§3.2)
-    blocks: int = 16  # residual ones of the generator (§3.2)
+    beta_1: float | None = 0.9  # (§3.2)
+    blocks: int = 16  # residual blocks of the generator (§3.2)
     width: int = 64  # channels of the generator (figure 4)
-    from_bicubic: bool = False  # whether it starts as the bicubic filter, and learns what that lacks (not in the paper)
-    turned: bool = False  # whether what is cut out is mirrored and turned by quarters at random (not in the paper)
+    bicubic_skip: bool = False  # whether the generator adds its output to the bicubic filter's, starting from 0 (not in the paper)
+    random_rotation: bool = False  # whether training crops are mirrored and rotated by multiples of 90 degrees (not in the paper)
 
-    multiple = SCALE
+    size_multiple = SCALE
 
 
 @dataclasses.dataclass(frozen=True)
 class SRGANConfig(Config):
-    discriminator_widths: tuple[int, ...] = (64, 64, 128, 128, 256, 256, 512, 512)  # channels; every other layer halves (figure 4)
-    discriminator_units: int = 1024  # of its dense layer (figure 4)
-    slope: float = 0.2  # of the leaky rectifier (§2.1.1)
-    content_loss: Literal["vgg54", "vgg22", "mse"] = "vgg54"  # (§2.2.1)
-    vgg_weights: str = ""  # file of VGG19's weights without its head, as Keras saves them (default: Keras fetches them)
-    adversarial_weight: float = 1e-3  # (eq. 3)
-    variation_weight: float = 2e-8  # of the total variation, with vgg22 (supplement, A.3)
+    discriminator_widths: tuple[int, ...] = (64, 64, 128, 128, 256, 256, 512, 512)  # channels; every second layer has stride 2 (figure 4)
+    discriminator_units: int = 1024  # units of the discriminator's dense layer (figure 4)
+    negative_slope: float = 0.2  # slope of the leaky ReLU (§2.1.1)
+    content_loss: Literal["vgg54", "vgg22", "mse"] = "vgg54"  # squared error of VGG19's features or of pixels (§2.2.1)
+    vgg_weights: str = ""  # file of VGG19's weights without its head, as Keras saves them (default: downloaded by Keras)
+    adversarial_weight: float = 1e-3  # weight of the adversarial loss (eq. 3)
+    total_variation_weight: float = 2e-8  # weight of the total variation, with vgg22 (supplement, A.3)
 
-    def resolved(self, **decides):
-        config = super().resolved(**decides)  # a run is resumed from wherever
-        return dataclasses.replace(config, vgg_weights=config.vgg_weights and os.path.abspath(os.path.expanduser(config.vgg_weights)))
+    def resolve(self, **data_defaults):
+        config = super().resolve(**data_defaults)
+        path = config.vgg_weights and os.path.abspath(os.path.expanduser(config.vgg_weights))  # a run may be resumed from any folder
+        return dataclasses.replace(config, vgg_weights=path)
 
 
 @keras.saving.register_keras_serializable("zoo")
 class PixelShuffle(keras.layers.Layer):
-    """[n, h, w, 4 c] -> [n, 2 h, 2 w, c]: four channels become four pixels (Shi et al. 2016)."""
+    """Rearranges four channels into 2x2 pixels (Shi et al. 2016): [n, h, w, 4 c] -> [n, 2 h, 2 w, c]."""
 
     def call(self, x):
         return tf.nn.depth_to_space(x, 2)
@@ -82,20 +86,21 @@ class PixelShuffle(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("zoo")
-class Bicubic(keras.layers.Layer):
-    """[n, h, w, c] -> [n, 4 h, 4 w, c] by the bicubic filter (Keys 1981, a = -1/2), mirrored at the edges, in float32.
+class BicubicUpsample(keras.layers.Layer):
+    """Bicubic filter (Keys 1981, a = -1/2) that mirrors at the edges, in float32: [n, h, w, c] -> [n, 4 h, 4 w, c].
 
-    A convolution, for `tf.image.resize` does not go through XLA.
+    It is a convolution, because XLA does not compile `tf.image.resize`.
     """
 
     def __init__(self, **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32"})
 
     def build(self, shape):
-        phases = (np.arange(SCALE) + 0.5) / SCALE - 0.5  # where the new pixels lie, between the old ones at -2 to 2
-        far = np.abs(phases[:, None] - np.arange(-2, 3))
-        near = 1.5 * far**3 - 2.5 * far**2 + 1
-        taps = np.where(far <= 1, near, np.where(far < 2, -0.5 * far**3 + 2.5 * far**2 - 4 * far + 2, 0))
+        phases = (np.arange(SCALE) + 0.5) / SCALE - 0.5  # positions of the new pixels; the old ones are at -2 to 2
+        distance = np.abs(phases[:, None] - np.arange(-2, 3))
+        inner = 1.5 * distance**3 - 2.5 * distance**2 + 1
+        outer = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
+        taps = np.where(distance <= 1, inner, np.where(distance < 2, outer, 0))
         kernel = np.einsum("py,qx,ij->yxipqj", taps, taps, np.eye(shape[-1]))
         self.kernel = kernel.reshape(5, 5, shape[-1], -1).astype(np.float32)
 
@@ -113,7 +118,7 @@ def conv(x, filters, kernel, strides=1, **kwargs):
 
 
 def prelu(x):
-    """ReLU with a slope below 0 that each channel learns, from 0.25 on (He et al. 2015)."""
+    """Parametric ReLU with one slope per channel, which starts at 0.25 (He et al. 2015)."""
     return keras.layers.PReLU(alpha_initializer=keras.initializers.Constant(0.25), shared_axes=[1, 2])(x)
 
 
@@ -126,10 +131,10 @@ def build_generator(config):
     x = keras.layers.Add()([first, layers.BatchNorm()(conv(x, config.width, 3))])
     for _ in range(int(math.log2(SCALE))):
         x = prelu(PixelShuffle()(conv(x, 4 * config.width, 3)))
-    start = "zeros" if config.from_bicubic else "glorot_uniform"
-    x = conv(x, config.image_shape[-1], 9, kernel_initializer=start, dtype="float32", name="image")
-    if config.from_bicubic:
-        x = keras.layers.Add(dtype="float32")([Bicubic()(low), x])
+    initializer = "zeros" if config.bicubic_skip else "glorot_uniform"
+    x = conv(x, config.image_shape[-1], 9, kernel_initializer=initializer, dtype="float32", name="image")
+    if config.bicubic_skip:
+        x = keras.layers.Add(dtype="float32")([BicubicUpsample()(low), x])
     return keras.Model({"low": low}, x, name="generator")
 
 
@@ -137,107 +142,62 @@ def build_discriminator(config):
     x = image = keras.Input(config.image_shape, name="image")
     for i, width in enumerate(config.discriminator_widths):
         x = conv(x, width, 3, 1 + i % 2)
-        x = keras.layers.LeakyReLU(config.slope)(layers.BatchNorm()(x) if i else x)
+        x = keras.layers.LeakyReLU(config.negative_slope)(layers.BatchNorm()(x) if i else x)
     x = keras.layers.Dense(config.discriminator_units)(keras.layers.Flatten()(x))
-    return keras.Model({"image": image}, layers.logits(keras.layers.LeakyReLU(config.slope)(x)), name="discriminator")
+    logits = layers.logits(keras.layers.LeakyReLU(config.negative_slope)(x))
+    return keras.Model({"image": image}, logits, name="discriminator")
 
 
-# -- pictures ----------------------------------------------------------------------------------------------------------
+# -- training crops ----------------------------------------------------------------------------------------------------
 
 
-def resized(image, size):
-    """uint8 [..., h, w, c] by the bicubic filter, with anti-aliasing where it shrinks, rounded: published figures rest on it."""
-    image = tf.image.resize(tf.cast(image, tf.float32), size, "bicubic", antialias=True)
-    return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
+def mirror_to_size(picture, size):
+    """Extend a picture [h, w, c] at the bottom and right by its mirror image to at least `size` (height, width)."""
 
-
-def coloured(image, channels):
-    """An image [..., 1 or 3] with so many channels."""
-    if image.shape[-1] == channels:
-        return image
-    return tf.image.grayscale_to_rgb(image) if channels == 3 else tf.image.rgb_to_grayscale(image)
-
-
-def mirrored(picture, size):
-    """A picture of at least `size` (height, width): one that is smaller goes on as in a mirror."""
-
-    def places(side, wanted):
-        place = tf.range(tf.maximum(side, wanted)) % (2 * side)
-        return tf.minimum(place, 2 * side - 1 - place)
+    def mirrored_indices(length, target):
+        index = tf.range(tf.maximum(length, target)) % (2 * length)
+        return tf.minimum(index, 2 * length - 1 - index)
 
     sides = tf.unstack(tf.shape(picture)[:2])
-    rows, columns = (places(side, wanted) for side, wanted in zip(sides, size))
+    rows, columns = (mirrored_indices(length, target) for length, target in zip(sides, size, strict=True))
     return tf.cond(
         tf.reduce_any(tf.less(sides, size)), lambda: tf.gather(tf.gather(picture, rows), columns, axis=1), lambda: picture
-    )  # the rest is not copied
+    )  # a large picture is not copied
 
 
-def crops(config):
-    """A `vary` of a source of pictures: a crop of each, `high`, and the same a quarter as large, `low`."""
+def crop_pair(config, example, seed, training):
+    """Crop a picture at random: the crop, `high`, and `low`, the same crop downsampled by 4; uint8."""
     height, width, channels = config.image_shape
-
-    def vary(example, seed, training):
-        where, flip, turn = tf.unstack(tf.random.experimental.stateless_split(tf.stack(seed), 3))
-        picture = mirrored(example["picture"], (height, width))
-        high = tf.image.stateless_random_crop(picture, (height, width, picture.shape[-1]), where)
-        high = coloured(high, channels)
-        if training and config.turned:
-            high = tf.image.stateless_random_flip_left_right(high, flip)
-            high = tf.image.rot90(high, tf.random.stateless_uniform([], turn, 0, 4, tf.int32) * (1 if height == width else 2))
-            high = tf.ensure_shape(high, config.image_shape)
-        return {"high": high, "low": resized(high, (height // SCALE, width // SCALE))}
-
-    return vary
+    crop_seed, flip_seed, rotation_seed = tf.unstack(tf.random.experimental.stateless_split(tf.stack(seed), 3))
+    picture = mirror_to_size(example["picture"], (height, width))
+    high = tf.image.stateless_random_crop(picture, (height, width, picture.shape[-1]), crop_seed)
+    high = convert_channels(high, channels)
+    if training and config.random_rotation:
+        high = tf.image.stateless_random_flip_left_right(high, flip_seed)
+        quarter_turns = tf.random.stateless_uniform([], rotation_seed, 0, 4, tf.int32) * (1 if height == width else 2)
+        high = tf.ensure_shape(tf.image.rot90(high, quarter_turns), config.image_shape)
+    return {"high": high, "low": bicubic_resize(high, (height // SCALE, width // SCALE))}
 
 
-def luma(picture):
-    """The brightness of a uint8 picture [h, w, c] without its border, float32 [1, h - 8, w - 8, 1] in [0, 1]."""
-    unit = np.asarray(picture, np.float64)[None, BORDER:-BORDER, BORDER:-BORDER] / 255
-    if unit.shape[-1] == 3:
-        unit = 16 / 255 + np.sum(unit * LUMA, -1, keepdims=True)
-    return tf.constant(unit, tf.float32)
+def refuse_small_pictures(config, source):
+    """Refuse pictures that are smaller than a crop, as far as they fit into memory; others are extended by their mirror image.
 
-
-def likeness(made, true):
-    """Signal-to-noise ratio in dB and structural similarity of two uint8 pictures' brightness, as the literature measures them."""
-    with tf.device("CPU:0"):  # a GPU's TensorFloat-32 would spoil the variances
-        made, true = luma(made), luma(true)
-        return {"psnr": float(tf.image.psnr(made, true, 1.0)[0]), "ssim": float(tf.image.ssim(made, true, 1.0, WINDOW)[0])}
-
-
-# -- VGG ---------------------------------------------------------------------------------------------------------------
-
-
-def vgg(config):
-    """A function of images in [-1, 1] that gives the features of the content loss, float32, divided by 12.75 (§3.2).
-
-    Raises UserError where the weights are not to be had, or are no such weights.
+    Raises:
+        UserError: There are smaller pictures.
     """
-    file, before = config.vgg_weights, keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")  # whatever the precision of the model
-    try:
-        network = keras.applications.VGG19(include_top=False, weights=None if file else "imagenet")
-        if file:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", UserWarning)  # Keras leaves layers that a file lacks as they are, and warns of it
-                network.load_weights(file)
-    except Exception as error:  # whatever a network or a file does
-        reason = " ".join(str(error).split())[:100]
-        if file:
-            raise UserError(f"--vgg-weights {file} is no file of weights of Keras' VGG19 without its head ({reason})") from None
+    height, width, channels = config.image_shape
+    for split in source.sizes:
+        shapes = [picture.shape for picture in source.load_examples(split, source.sizes[split])["picture"]]
+        small = [shape for shape in shapes if shape[0] < height or shape[1] < width]
+        if not small:
+            continue
+        example = min(small, key=lambda shape: min(shape[:2]))
+        side = min(example[:2]) // SCALE * SCALE
+        advice = f", or use smaller crops: --image-shape {side} {side} {channels}" if side >= 8 else ""
         raise UserError(
-            f"the weights of VGG19 could not be fetched ({reason}); name a file of them (Keras calls it "
-            "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5): --vgg-weights FILE. Without them: --content-loss mse"
-        ) from None
-    finally:
-        keras.config.set_dtype_policy(before)
-    network = keras.Model(network.input, network.get_layer(VGG[config.content_loss]).output)
-
-    def features(images):
-        pixels = keras.applications.vgg19.preprocess_input(coloured(tf.cast(images, tf.float32), 3) * 127.5 + 127.5)
-        return tf.cast(network(pixels, training=False), tf.float32) / 12.75
-
-    return features
+            f"{source.name} has pictures smaller than {height}x{width} in '{split}': {len(small)}, one of {example[0]}x{example[1]}; "
+            f"remove them{advice}"
+        )
 
 
 # -- the two games -----------------------------------------------------------------------------------------------------
@@ -246,107 +206,77 @@ SMALL = {
     "image_shape": (48, 48, 3),
     "blocks": 2,
     "width": 16,
-    "from_bicubic": True,
-    "turned": True,
+    "bicubic_skip": True,
+    "random_rotation": True,
     "generator_learning_rate": 1e-3,
     "schedule": "cosine",
-    "averaging": 0.998,
+    "ema_decay": 0.998,
 }
 
 
 @register(
-    srresnet=Config(steps=2500, every=500, **SMALL),
-    srresnet_96=Config(steps=1_000_000, every=5000),
+    srresnet=Config(steps=2500, eval_every=500, **SMALL),
+    srresnet_96=Config(steps=1_000_000, eval_every=5000),
 )
-class SRResNet(game.Game):
-    """Enlarges pictures, learned by the mean squared error."""
+class SRResNet(Game):
+    """Upscales pictures by a factor of 4, learned by the squared error."""
 
     batch_keys = ("picture",)
-    data = "photographs"
-    draws = reads = False
-    measures = ("psnr", "ssim", "bicubic_psnr", "bicubic_ssim")
+    train_keys = ("high", "low")
+    default_data = "photographs"
+    generates_from_noise = False
+    own_metrics = SUPER_RESOLUTION_METRICS
+    upscale_factor = SCALE
 
     def __init__(self, config, discriminator=None):
         super().__init__(config, build_generator(config), discriminator)
 
     @staticmethod
-    def prepare(config, source):
-        """Raises UserError where a picture is smaller than a crop, as far as they are held in memory; later ones are mirrored."""
-        height, width, channels = config.image_shape
-        for split in source.sizes:
-            pictures = source.some(split, source.sizes[split])["picture"]
-            small = [picture.shape for picture in pictures if picture.shape[0] < height or picture.shape[1] < width]
-            if small:
-                least, side = min(small, key=lambda shape: min(shape[:2])), min(min(shape[:2]) for shape in small) // SCALE * SCALE
-                raise UserError(
-                    f"pictures of {source.name} that are smaller than {height}x{width} in '{split}': {len(small)}, one of "
-                    f"{least[0]}x{least[1]}; remove them" + f", or take smaller crops: --image-shape {side} {side} {channels}" * (side >= 8)
-                )
-        return source.cuts(math.sqrt(height * width), crops(config))
+    def prepare_data(config, source):
+        refuse_small_pictures(config, source)
+        height, width, _ = config.image_shape
+        return source.with_crops(math.sqrt(height * width), functools.partial(crop_pair, config))
 
     def generate(self, batch):
         return self.generator({"low": batch["low"]}, training=True)
 
-    def content(self, true, fake):
-        """Named terms: how far the generated images are from the true ones."""
-        return {"g_content": tf.reduce_mean(tf.square(true - fake))}
+    def content_loss(self, real, fake):
+        """Compute the named terms of the distance between generated and real images."""
+        return {"g_content": tf.reduce_mean(tf.square(real - fake))}
 
     def generator_loss(self, batch, fake):
-        return self.content(batch["high"], fake)
+        return self.content_loss(batch["high"], fake)
 
     def preview(self, batch):
-        """Triples in rows of three: by the bicubic filter, by this model, the truth."""
-        low, true = batch["low"][:24], batch["high"][:24]
-        columns = min(3, len(true))
-        count = len(true) // columns * columns
-        bicubic = tf.image.resize(low, true.shape[1:3], "bicubic")
-        triples = [bicubic, self.averaged({"low": low}, training=False), true]
-        images = tf.stack([ends.to_unit(images[:count]) for images in triples], 1)
-        return tf.reshape(images, [-1, *true.shape[1:]]), 3 * columns
+        """Triples in three columns: the bicubic filter's picture, the model's, the real one."""
+        low, real = batch["low"][:24], batch["high"][:24]
+        columns = min(3, len(real))
+        count = len(real) // columns * columns
+        bicubic = tf.image.resize(low, real.shape[1:3], "bicubic")
+        triples = [bicubic, self.ema_generator({"low": low}, training=False), real]
+        images = tf.stack([to_unit(images[:count]) for images in triples], 1)
+        return tf.reshape(images, [-1, *real.shape[1:]]), 3 * columns
 
-    def exports(self):
+    def signatures(self):
         shape = (None, None, self.config.image_shape[-1])
-        offered = ends.translating("upscale", lambda image: self.averaged({"low": image}, training=False), shape)
+        offered = image_to_image_signatures("upscale", lambda image: self.ema_generator({"low": image}, training=False), shape)
         return {"serving_default": offered["upscale"], **offered}
 
-    def enlarged(self, picture, tile=128, overlap=None):
-        """A uint8 picture [h, w, 1 or 3] of any size, four times as large, with the model's channels, by the averaged generator.
+    @property
+    def tile_overlap(self):
+        """Radius of the generator's receptive field, in low-resolution pixels: the overlap at which tiles have no seams."""
+        return 2 * self.config.blocks + 8  # 4 + 2 per block + 1 + 1 + 1/2 + 1, rounded up
 
-        It goes through the network in tiles of `tile` pixels with `overlap` more at each side, to bound the memory; by default as many as
-        a pixel depends on, so that the tiles do not show.
-        """
-        picture = np.asarray(coloured(tf.convert_to_tensor(picture), self.config.image_shape[-1]))
-        overlap = 2 * self.config.blocks + 8 if overlap is None else overlap  # 4 + 2 a block + 1 + 1 + 1/2 + 1, rounded up
-        height, width, channels = picture.shape
-        whole = np.empty((SCALE * height, SCALE * width, channels), np.uint8)
-        for top in range(0, height, tile):
-            for left in range(0, width, tile):
-                above, before = min(top, overlap), min(left, overlap)
-                part = picture[top - above : top + tile + overlap, left - before : left + tile + overlap]
-                low = tf.constant(part[None], tf.float32) / 127.5 - 1
-                made = ends.to_unit(self.averaged({"low": low}, training=False))[0, SCALE * above :, SCALE * before :]
-                place = whole[SCALE * top :, SCALE * left :][: SCALE * tile, : SCALE * tile]
-                place[:] = np.rint(made[: place.shape[0], : place.shape[1]] * 255)
-        return whole
-
-    def scores(self, held, classify):
-        found = {}
-        for picture in held["picture"]:
-            rows, columns = (side // SCALE * SCALE for side in picture.shape[:2])
-            if min(rows, columns) < WINDOW + 2 * BORDER:
-                continue  # no window of the similarity fits
-            true = coloured(tf.constant(picture[:rows, :columns]), self.config.image_shape[-1])
-            low = resized(true, (rows // SCALE, columns // SCALE))
-            for kind, made in (("", self.enlarged(low)), ("bicubic_", resized(low, (rows, columns)))):
-                for name, value in likeness(made, true).items():
-                    found.setdefault(kind + name, []).append(value)
-        return {name: float(np.mean(values)) for name, values in found.items()}
+    def upscale(self, picture):
+        """Upscale a uint8 picture [h, w, channels] of any size by a factor of 4 with the EMA generator, in tiles."""
+        function = self.signatures()["upscale"].function
+        return upscale_in_tiles(lambda images: function(images)["image"], picture, SCALE, overlap=self.tile_overlap)
 
 
 @register(
     srgan=SRGANConfig(
         steps=1200,
-        every=300,
+        eval_every=300,
         content_loss="mse",
         discriminator_widths=(16, 16, 32, 32, 64, 64),
         discriminator_units=64,
@@ -354,35 +284,35 @@ class SRResNet(game.Game):
     ),
     srgan_96=SRGANConfig(
         steps=200_000,
-        every=2000,
-        schedule="linear",  # a step: half of the rounds at the full rate, half at a tenth of it (§3.2)
+        eval_every=2000,
+        schedule="linear",  # as a step: half of training at the full learning rate, half at a tenth of it (§3.2)
         decay_end=100_000,
-        steady=99_999 / 100_000,
+        decay_start=99_999 / 100_000,
         final_rate=0.1,
     ),
 )
 class SRGAN(SRResNet):
-    """Enlarges pictures such that they look like photographs."""
+    """Upscales pictures by a factor of 4 so that they look like photographs."""
 
-    real = "high"
-    features = None  # of VGG; made by `compile`, for only training needs them
+    real_key = "high"
+    features = None  # of VGG19; loaded by `compile`, because only training needs them
 
     def __init__(self, config):
         super().__init__(config, build_discriminator(config))
 
     def compile(self, *args, **kwargs):
         super().compile(*args, **kwargs)
-        if self.config.content_loss in VGG:
-            self.features = vgg(self.config)
+        if self.config.content_loss in VGG_LAYERS:
+            self.features = VGG19Features(VGG_LAYERS[self.config.content_loss], self.config.vgg_weights)
 
-    def content(self, true, fake):
+    def content_loss(self, real, fake):
         if not self.features:
-            return super().content(true, fake)
-        terms = super().content(self.features(true), self.features(fake))
+            return super().content_loss(real, fake)
+        terms = super().content_loss(self.features(real), self.features(fake))
         if self.config.content_loss == "vgg22":
-            terms["g_variation"] = self.config.variation_weight * tf.reduce_mean(tf.image.total_variation(fake))
+            terms["g_total_variation"] = self.config.total_variation_weight * tf.reduce_mean(tf.image.total_variation(fake))
         return terms
 
     def generator_loss(self, batch, fake):
-        adversarial = self.config.adversarial_weight * self.g_adversarial(self.judge(fake, batch))
-        return {**self.content(batch["high"], fake), "g_adversarial": adversarial}
+        adversarial = self.objective.generator(self.call_discriminator(fake, batch))
+        return {**self.content_loss(batch["high"], fake), "g_adversarial": self.config.adversarial_weight * adversarial}

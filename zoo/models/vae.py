@@ -1,14 +1,16 @@
-"""Variational auto-encoder (Kingma & Welling 2013, arXiv:1312.6114).
+"""Variational autoencoder (Kingma & Welling 2013, arXiv:1312.6114).
 
-The encoder gives a normal distribution for each image, the decoder a probability for each pixel. With z = mean + deviation * noise:
+The encoder predicts the mean m and the variance s^2 of a normal distribution for each image x, the decoder d a Bernoulli logit for each
+pixel. With a code z = m + s * noise, noise from N(0, I):
 
-    both            minimise   E sum over pixels of the cross entropy of x and d(z)                        (reconstruction)
-                               + E 1/2 sum (mean^2 + deviation^2 - 1 - log deviation^2)                    (divergence, appendix B)
+    both networks   minimize   E sum over pixels of the cross-entropy of x and d(z)         (reconstruction)
+                               + E 1/2 sum (m^2 + s^2 - 1 - log s^2)                        (KL divergence, appendix B)
 
-The divergence pulls the codes of all images together into N(0, I), so that noise from it is a code, unlike the auto-encoder's; pixels
-are still trained each for itself, and samples are blurred. Previews: originals above their reconstructions, then samples. `vae_mnist` is
-the convolutional network of Keras' own example, `vae_perceptron` the paper's (500 hidden units, tanh). Differs from the paper: Adam (there
-Adagrad).
+The KL divergence pulls the codes of all images together into N(0, I), so that, unlike an autoencoder's, its decoder can generate from
+noise. The likelihood still treats pixels as independent, which makes samples blurry. Previews show originals above their reconstructions,
+then samples. `vae_mnist` is the convolutional network of the Keras example, `vae_perceptron` the paper's (500 hidden units, tanh).
+
+Differs from the paper: Adam (Adagrad there), Glorot's initial weights (N(0, 0.01) there), and no weight decay.
 """
 
 import dataclasses
@@ -17,30 +19,31 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo import ends, game, layers
+from zoo.core import Game, ImageConfig, Signature, layers, select_inputs
+from zoo.core.images import from_unit, image_to_image_signatures, interleave_rows
 from zoo.registry import register
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(game.Config):
-    latent_dim: int = 2  # length of the code
-    widths: tuple[int, ...] = (32, 64)  # channels of the encoder's convolutions of stride 2; the decoder has them in reverse
-    hidden: int = 16  # units of the encoder's dense layer
+class Config(ImageConfig):
+    latent_dim: int = 2  # dimensions of the code (Keras example)
+    widths: tuple[int, ...] = (32, 64)  # channels of the encoder's stride-2 convolutions; the decoder mirrors them (Keras example)
+    hidden: int = 16  # units of the encoder's dense layer (Keras example)
 
     def networks(self):
         return build_encoder(self), build_decoder(self)
 
 
 @dataclasses.dataclass(frozen=True)
-class PerceptronConfig(game.Config):
-    latent_dim: int = 20  # length of the code (§5)
-    hidden: int = 500  # units of the hidden layer of both networks (§5)
+class PerceptronConfig(ImageConfig):
+    latent_dim: int = 20  # dimensions of the code (§5)
+    hidden: int = 500  # units of the hidden layer of either network (§5)
 
     def networks(self):
         return build_perceptrons(self)
 
 
-def heads(x, config):
+def posterior_heads(x, config):
     """Mean and log variance of the code."""
     return {name: keras.layers.Dense(config.latent_dim, dtype="float32")(x) for name in ("mean", "log_variance")}
 
@@ -51,16 +54,16 @@ def build_encoder(config):
     for width in config.widths:
         x = keras.layers.Conv2D(width, 3, 2, "same", activation="relu")(x)
     x = keras.layers.Dense(config.hidden, "relu")(keras.layers.Flatten()(x))
-    return keras.Model({"image": image}, heads(x, config), name="encoder")
+    return keras.Model({"image": image}, posterior_heads(x, config), name="encoder")
 
 
 def build_decoder(config):
-    start, *sizes = layers.halved(config.image_shape, len(config.widths))
+    start, *sizes = layers.halved_resolutions(config.image_shape, len(config.widths))
     latent = keras.Input((config.latent_dim,), name="latent")
     x = keras.layers.Dense(start[0] * start[1] * config.widths[-1], "relu")(latent)
     x = keras.layers.Reshape((*start, config.widths[-1]))(x)
-    for size, width in zip(sizes, reversed(config.widths)):
-        x = layers.cut(keras.layers.Conv2DTranspose(width, 3, 2, "same", activation="relu")(x), size)
+    for size, width in zip(sizes, reversed(config.widths), strict=True):
+        x = layers.crop_to(keras.layers.Conv2DTranspose(width, 3, 2, "same", activation="relu")(x), size)
     x = keras.layers.Conv2DTranspose(config.image_shape[-1], 3, padding="same", dtype="float32")(x)
     return keras.Model({"latent": latent}, x, name="decoder")
 
@@ -68,66 +71,64 @@ def build_decoder(config):
 def build_perceptrons(config):
     image, latent = keras.Input(config.image_shape, name="image"), keras.Input((config.latent_dim,), name="latent")
     x = keras.layers.Flatten()(keras.layers.Rescaling(0.5, 0.5)(image))
-    encoder = keras.Model({"image": image}, heads(keras.layers.Dense(config.hidden, "tanh")(x), config), name="encoder")
+    encoder = keras.Model({"image": image}, posterior_heads(keras.layers.Dense(config.hidden, "tanh")(x), config), name="encoder")
     x = keras.layers.Dense(config.hidden, "tanh")(latent)
     x = keras.layers.Reshape(config.image_shape, dtype="float32")(keras.layers.Dense(int(np.prod(config.image_shape)), dtype="float32")(x))
     return encoder, keras.Model({"latent": latent}, x, name="decoder")
 
 
 def build_generator(config):
-    """From an image and noise: the logits of its pixels, and the mean and log variance of its code."""
+    """Build the model from an image and noise to the logits of its pixels, and the mean and log variance of its code."""
     encoder, decoder = config.networks()
     image, noise = keras.Input(config.image_shape, name="image"), keras.Input((config.latent_dim,), name="latent")
-    said = encoder({"image": image})
-    code = said["mean"] + keras.ops.exp(said["log_variance"] / 2) * noise
-    return keras.Model({"image": image, "latent": noise}, {"pixels": decoder({"latent": code}), **said}, name="generator")
+    posterior = encoder({"image": image})
+    code = posterior["mean"] + keras.ops.exp(posterior["log_variance"] / 2) * noise
+    return keras.Model({"image": image, "latent": noise}, {"pixels": decoder({"latent": code}), **posterior}, name="generator")
 
 
 @register(
-    vae=Config(latent_dim=16, widths=(32, 64, 128), hidden=128, steps=1500, every=300, generator_learning_rate=1e-3, beta_1=0.9),
-    vae_mnist=Config(image_shape=(28, 28, 1), batch_size=128, steps=14_000, every=500, generator_learning_rate=1e-3, beta_1=0.9),
+    vae=Config(latent_dim=16, widths=(32, 64, 128), hidden=128, steps=1500, eval_every=300, generator_learning_rate=1e-3, beta_1=0.9),
+    vae_mnist=Config(image_shape=(28, 28, 1), batch_size=128, steps=14_000, eval_every=500, generator_learning_rate=1e-3, beta_1=0.9),
     vae_perceptron=PerceptronConfig(
-        image_shape=(28, 28, 1), batch_size=100, steps=30_000, every=600, generator_learning_rate=1e-3, beta_1=0.9
+        image_shape=(28, 28, 1), batch_size=100, steps=30_000, eval_every=600, generator_learning_rate=1e-3, beta_1=0.9
     ),
 )
-class VAE(game.Game):
-    """An auto-encoder whose codes are normal, so that noise is a code: samples, but blurred ones."""
+class VAE(Game):
+    """An autoencoder whose codes are normally distributed, so that it can generate from noise; its samples are blurry."""
 
     def __init__(self, config):
         super().__init__(config, build_generator(config))
 
     def generate(self, batch):
-        return self.generator(self._inputs(self.generator, batch, latent=self.noise(batch["image"])), training=True)
-
-    def noise(self, images):
-        return self.prior((tf.shape(images)[0], self.config.latent_dim), self.randomness.next())
+        noise = self.sample_latent((tf.shape(batch["image"])[0], self.config.latent_dim), self.seeds.next())
+        return self.generator(select_inputs(self.generator, batch, latent=noise), training=True)
 
     def generator_loss(self, batch, fake):
-        pixels = tf.nn.sigmoid_cross_entropy_with_logits((batch["image"] + 1) / 2, fake["pixels"])
+        cross_entropy = tf.nn.sigmoid_cross_entropy_with_logits((batch["image"] + 1) / 2, fake["pixels"])
         mean, log_variance = fake["mean"], fake["log_variance"]
         divergence = tf.reduce_sum(tf.square(mean) + tf.exp(log_variance) - 1 - log_variance, axis=1) / 2
         return {
-            "g_reconstruction": tf.reduce_mean(tf.reduce_sum(pixels, axis=[1, 2, 3])),
+            "g_reconstruction": tf.reduce_mean(tf.reduce_sum(cross_entropy, axis=[1, 2, 3])),
             "g_divergence": tf.reduce_mean(divergence),
         }
 
-    def draw(self, network, latent, **conditions):
+    def generate_from(self, network, latent, **conditions):
         return tf.nn.sigmoid(network.get_layer("decoder")({"latent": latent}, training=False)) * 2 - 1
 
-    def reconstructed(self, images):
-        """Images in [-1, 1] by way of their codes' means."""
-        code = self.averaged.get_layer("encoder")({"image": images}, training=False)["mean"]
-        return self.draw(self.averaged, code)
+    def reconstruct(self, images):
+        """Decode the mean codes of images in [-1, 1] with the EMA networks."""
+        code = self.ema_generator.get_layer("encoder")({"image": images}, training=False)["mean"]
+        return self.generate_from(self.ema_generator, code)
 
     def preview(self, batch):
-        """Images, below them their reconstructions; then samples of noise."""
-        return ends.rows_of([batch["image"], self.reconstructed(batch["image"])], self.sample(tf.range(32, dtype=tf.int64)))
+        """Originals above their reconstructions, then samples."""
+        samples = self.sample(tf.range(32, dtype=tf.int64))
+        return interleave_rows([batch["image"], self.reconstruct(batch["image"])], samples)
 
-    def exports(self):
-        image = [tf.TensorSpec([None, *self.config.image_shape], tf.float32, "image")]
-
+    def signatures(self):
         def encode(image):
-            return self.averaged.get_layer("encoder")({"image": ends.from_unit(image)}, training=False)
+            return self.ema_generator.get_layer("encoder")({"image": from_unit(image)}, training=False)
 
-        again = ends.translating("reconstruct", self.reconstructed, self.config.image_shape)
-        return {**super().exports(), "encode": (encode, image), **again}
+        image = tf.TensorSpec([None, *self.config.image_shape], tf.float32, "image")
+        encoding = {"encode": Signature(encode, [image], ("mean", "log_variance"))}
+        return {**super().signatures(), **encoding, **image_to_image_signatures("reconstruct", self.reconstruct, self.config.image_shape)}

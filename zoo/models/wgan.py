@@ -1,13 +1,15 @@
 """WGAN (Arjovsky, Chintala, Bottou 2017, arXiv:1701.07875).
 
-The critic f is linear at its end, and Lipschitz because its weights are kept in [-clip, clip]:
+The critic f is linear at its output, and Lipschitz because its weights are clipped to [-c, c]:
 
-    critic          minimises  E f(G(z)) - E f(x)         (what it maximises estimates the distance of the two distributions)
-    generator       minimises  -E f(G(z))
+    critic          minimizes  E f(G(z)) - E f(x)         (minus its estimate of the distance between the two distributions)
+    generator       minimizes  -E f(G(z))
 
-Five updates of the critic to one of the generator, RMSprop (algorithm 1). `wgan_64` is the authors' pair for 64x64, DCGAN's
-without the sigmoid. As in the paper; the authors' code also plays 100 updates of the critic in the first 25 rounds and in every
-500th, which algorithm 1 does not. `wgan` is small, learns faster and clips less, so that 800 rounds show something.
+Five updates of the critic per update of the generator, RMSprop (algorithm 1). `wgan_64` is the authors' pair of networks for 64x64
+images: DCGAN's without the sigmoid. `wgan` is small, with higher learning rates and a wider clipping range, so that 800 steps suffice.
+
+Differs from the authors' code: the critic is always updated five times, as in algorithm 1 (there 100 times in each of the first 25 steps
+and in every 500th), and clipped after each update, as in algorithm 1 (there before it); RMSprop's epsilon is added under the square root.
 """
 
 import dataclasses
@@ -15,28 +17,28 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from zoo import game, layers, losses
+from zoo.core import Game, ImageConfig, layers, losses
 from zoo.registry import register
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(game.Config):
+class Config(ImageConfig):
     width: int = 64  # channels at the largest size, doubled at each smaller one up to 8 times (code, ngf = ndf)
     kernel: int = 4  # side of the kernels (code)
-    slope: float = 0.2  # of the leaky rectifier (code)
-    output_bias: bool = True  # of the generator's last layer; none in the code
-    clip: float = 0.01  # largest size of the critic's weights (algorithm 1, c)
+    negative_slope: float = 0.2  # slope of the leaky ReLU (code)
+    output_bias: bool = True  # whether the generator's last layer has a bias; not in the code
+    weight_clip: float = 0.01  # bound on the critic's weights (algorithm 1, c)
 
 
 def build_generator(config):
     latent = keras.Input((config.latent_dim,), name="latent")
-    x = layers.deconvolutions(latent, config.image_shape, config.width, config.kernel, output_bias=config.output_bias)
+    x = layers.dcgan_generator_trunk(latent, config.image_shape, config.width, config.kernel, output_bias=config.output_bias)
     return keras.Model({"latent": latent}, layers.image_output(x), name="generator")
 
 
 def build_critic(config):
     image = keras.Input(config.image_shape, name="image")
-    x = layers.convolutions(image, config.width, config.kernel, config.slope)
+    x = layers.dcgan_discriminator_trunk(image, config.width, config.kernel, config.negative_slope)
     return keras.Model({"image": image}, layers.logits(x, use_bias=False), name="discriminator")
 
 
@@ -48,7 +50,7 @@ def build_critic(config):
         generator_learning_rate=5e-4,
         discriminator_learning_rate=5e-4,
         beta_2=0.9,
-        clip=0.05,
+        weight_clip=0.05,
         steps=800,
     ),
     wgan_64=Config(
@@ -58,18 +60,18 @@ def build_critic(config):
         generator_learning_rate=5e-5,
         discriminator_learning_rate=5e-5,
         beta_2=0.99,
-        epsilon=1e-16,  # under the root here, 1e-8 beside it there
+        epsilon=1e-16,  # added under the square root; PyTorch adds 1e-8 to the root itself
         output_bias=False,
         steps=200_000,
-        every=1000,
+        eval_every=1000,
     ),
 )
-class WGAN(game.Game):
-    """A critic with clipped weights estimates how far the samples are from the data."""
+class WGAN(Game):
+    """A critic with clipped weights estimates the distance between generated and real images."""
 
     objective = losses.wasserstein
 
     def __init__(self, config):
         super().__init__(config, build_generator(config), build_critic(config))
-        for weight in self.discriminator.trainable_variables:  # the optimizer clips after each update
-            weight.constraint = lambda value: tf.clip_by_value(value, -config.clip, config.clip)
+        for weight in self.discriminator.trainable_variables:  # the optimizer applies the constraint after each update
+            weight.constraint = lambda value: tf.clip_by_value(value, -config.weight_clip, config.weight_clip)

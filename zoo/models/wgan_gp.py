@@ -1,74 +1,77 @@
 """WGAN-GP (Gulrajani et al. 2017, arXiv:1704.00028).
 
-With x' = x + u (G(z) - x) for u uniform in [0, 1), one u an image:
+With x' = x + u (G(z) - x), where u is uniform in [0, 1) and drawn for each image:
 
-    critic          minimises  E f(G(z)) - E f(x) + 10 E (|grad f(x')| - 1)^2          (eq. 3)
-    generator       minimises  -E f(G(z))
+    critic          minimizes  E f(G(z)) - E f(x) + 10 E (|grad f(x')| - 1)^2          (eq. 3)
+    generator       minimizes  -E f(G(z))
 
-No batch norm in the critic, for the penalty is one image's (§4). `wgan_gp_mnist` is the authors' pair for MNIST, `wgan_gp_32` their
-residual networks for CIFAR-10 (appendix F, table 3 there). `wgan_gp` is DCGAN's generator against such a critic. Differs from the
-code: images are in [-1, 1] (there [0, 1] for MNIST: half the slope), plain convolutions start from N(0, 0.02) as DCGAN's (there He's),
-the penalty's square root has an epsilon of 1e-12, the generator's batch for CIFAR-10 is 64 (there 128), and 1/128 of uniform
-noise is not added to the images.
+The critic has no batch normalization, since the penalty applies to each image by itself (§4). `wgan_gp_mnist` is the authors' pair of
+networks for MNIST, `wgan_gp_32` their residual networks for CIFAR-10 (appendix F, table 3). `wgan_gp` is DCGAN's generator against such a
+critic.
+
+Differs from the authors' code: images are in [-1, 1] and G ends in tanh (for MNIST there in [0, 1], where the same critic has twice the
+gradient norm, and a sigmoid); the weights of the plain networks and of the residual critic's last layer start from N(0, 0.02), as DCGAN's
+(there He's and Glorot's initialization); the penalty's square root has an epsilon of 1e-12 (there none) and Adam's epsilon is Keras'
+default of 1e-7 (there 1e-8); on CIFAR-10 the generator's batch is 64 (there 128) and images get no uniform noise of 1/128.
 """
 
 import dataclasses
 
 import keras
 
-from zoo import game, layers, losses
+from zoo.core import Game, ImageConfig, layers, losses
 from zoo.registry import register
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(game.Config):
-    width: int = 64  # channels at the largest size, doubled at each smaller one (code, DIM)
+class Config(ImageConfig):
+    width: int = 64  # channels at the largest size, doubled at each smaller one up to 8 times (code, DIM)
     kernel: int = 5  # side of the kernels (code)
-    slope: float = 0.2  # of the leaky rectifier (code)
-    generator_norm: bool = True  # batch norm in the generator; none in the code for MNIST
-    penalty: float = 10.0  # weight of the gradient penalty (§4, lambda)
+    negative_slope: float = 0.2  # slope of the leaky ReLU (code)
+    generator_norm: bool = True  # whether the generator has batch normalization; not in the code for MNIST
+    penalty_weight: float = 10.0  # weight of the gradient penalty (§4, lambda)
 
     def networks(self):
         return build_generator(self), build_critic(self)
 
 
 @dataclasses.dataclass(frozen=True)
-class ResidualConfig(game.Config):
+class ResidualConfig(ImageConfig):
     width: int = 128  # channels of all blocks (appendix F, table 3)
-    penalty: float = 10.0  # weight of the gradient penalty (§4, lambda)
+    penalty_weight: float = 10.0  # weight of the gradient penalty (§4, lambda)
 
     def networks(self):
-        return build_generator_residual(self), build_critic_residual(self)
+        return build_residual_generator(self), build_residual_critic(self)
 
 
 def relu(x):
     return keras.layers.ReLU()(x)
 
 
-def same(x):
+def identity(x):
     return x
 
 
 def build_generator(config):
     latent = keras.Input((config.latent_dim,), name="latent")
     after = layers.norm_relu if config.generator_norm else relu
-    x = layers.deconvolutions(latent, config.image_shape, config.width, config.kernel, after, use_bias=True)
+    x = layers.dcgan_generator_trunk(latent, config.image_shape, config.width, config.kernel, after, use_bias=True)
     return keras.Model({"latent": latent}, layers.image_output(x), name="generator")
 
 
 def build_critic(config):
     image = keras.Input(config.image_shape, name="image")
-    x = layers.convolutions(image, config.width, config.kernel, config.slope, same, use_bias=True)
+    x = layers.dcgan_discriminator_trunk(image, config.width, config.kernel, config.negative_slope, identity, use_bias=True)
     return keras.Model({"image": image}, layers.logits(x), name="discriminator")
 
 
-def build_generator_residual(config):
+def build_residual_generator(config):
     latent = keras.Input((config.latent_dim,), name="latent")
     x = layers.residual_generator(latent, config.image_shape, config.width, layers.plain_norm_relu)
     return keras.Model({"latent": latent}, layers.image_output(x), name="generator")
 
 
-def build_critic_residual(config):
+def build_residual_critic(config):
     image = keras.Input(config.image_shape, name="image")
     x = keras.layers.GlobalAveragePooling2D()(relu(layers.residual_features(image, config.width, layers.glorot_conv)))
     return keras.Model({"image": image}, layers.logits(x), name="discriminator")
@@ -94,7 +97,7 @@ def build_critic_residual(config):
         beta_2=0.9,
         generator_norm=False,
         steps=200_000,
-        every=1000,
+        eval_every=1000,
     ),
     wgan_gp_32=ResidualConfig(
         image_shape=(32, 32, 3),
@@ -104,11 +107,11 @@ def build_critic_residual(config):
         beta_2=0.9,
         schedule="linear",
         steps=100_000,
-        every=1000,
+        eval_every=1000,
     ),
 )
-class WGANGP(game.Game):
-    """A penalty on the critic's slope in the place of clipping."""
+class WGANGP(Game):
+    """A penalty on the critic's gradient norm instead of weight clipping."""
 
     objective = losses.wasserstein
 
@@ -116,6 +119,6 @@ class WGANGP(game.Game):
         super().__init__(config, *config.networks())
 
     def discriminator_loss(self, batch, fake):
-        mix = losses.mix(fake, self.randomness.next())
-        slope = losses.gradient_penalty(lambda images: self.judge(images, batch), batch["image"], fake, mix)
-        return {**super().discriminator_loss(batch, fake), "d_penalty": self.config.penalty * slope}
+        weights = losses.interpolation_weights(fake, self.seeds.next())
+        penalty = losses.gradient_penalty(lambda images: self.call_discriminator(images, batch), batch["image"], fake, weights)
+        return {**super().discriminator_loss(batch, fake), "d_penalty": self.config.penalty_weight * penalty}

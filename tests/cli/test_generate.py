@@ -1,0 +1,72 @@
+"""`zoo generate` and `zoo export` of a run."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from command_line import list_files, read_error, small_acgan, small_gan
+from PIL import Image
+
+import zoo
+from zoo import __main__ as tool
+
+
+@pytest.fixture(scope="module")
+def run():
+    return small_acgan()
+
+
+def test_generate(run, working_directory, capsys):
+    assert tool.main(["generate", str(run), "--count", "6", "--label", "3", "--seed", "7", "--out", "threes.png"]) == 0
+    assert "6 images in threes.png" in capsys.readouterr().out
+    grid = np.asarray(Image.open("threes.png"))
+    assert grid.shape == (2 * 34 - 2, 3 * 34 - 2)
+    expected = zoo.load(run).sample([7, 8], label=[3, 3])[..., 0]
+    np.testing.assert_allclose(grid[:32, 34:66] / 255, expected[1], atol=1.01 / 255)
+    assert tool.main(["generate", str(run), "--count", "3", "--label", "1", "2", "--out", "each"]) == 0
+    assert list_files("each") == ["each/seed0-label1.png", "each/seed1-label2.png", "each/seed2-label1.png"]
+
+
+def test_generate_more_than_one_batch(run, working_directory):
+    assert tool.main(["generate", str(run), "--count", "101", "--columns", "1", "--out", "deep/column.png"]) == 0
+    assert Image.open("deep/column.png").size == (32, 101 * 34 - 2)
+
+
+def test_export_writes_the_next_version(run, capsys):
+    assert tool.main(["export", str(run), "--checkpoint", "4"]) == 0
+    assert capsys.readouterr().out.strip().endswith("export/acgan/2")
+    assert "serves version 2" in (run / "README.md").read_text()
+    latent, label = tf.zeros([1, 100]), tf.constant([1], tf.int64)
+    two, one = (tf.saved_model.load(str(run / "export" / "acgan" / version)).signatures["serving_default"] for version in ("2", "1"))
+    assert np.abs(two(latent=latent, label=label)["image"] - one(latent=latent, label=label)["image"]).max() > 0
+    assert not [path for path in (run / "export" / "acgan").iterdir() if path.name.startswith(".")]
+
+
+def test_labels_are_refused_by_an_unconditional_model(capsys):
+    for label in ("0", "3"):
+        error = read_error(capsys, ["generate", str(small_gan()), "--label", label], tool.main)
+        assert error.endswith("--label: this run's model is not class-conditional; omit it")
+
+
+@pytest.mark.parametrize(
+    "argv, parts",
+    [
+        (["generate", "nowhere"], ["nowhere is not a run"]),
+        (["generate"], ["run"]),
+        (["generat", "x"], ["generat", "generate"]),
+        (["export", "RUN", "--checkpoint", "5"], ["no checkpoint 5", "4", "6"]),
+        (["generate", "RUN", "--label", "10"], ["--label 10", "classes 0 to 9"]),
+        (["generate", "RUN", "--count", "0"], ["--count 0"]),
+        (["generate", "RUN", "--cout", "3"], ["--count INT", "all options: zoo generate --help"]),
+        (["generate", "RUN", "--label", "a"], ["--label 'a': takes {[INT", "all options: zoo generate --help"]),
+        (["generate", "RUN", "--columns", "0"], ["--columns 0"]),
+        (["generate", "RUN", "--out", "x.jpg"], ["--out x.jpg", "PNG"]),
+        (["generate", "RUN", "--truncation", "0"], ["--truncation 0.0", "more than 0"]),
+        (["generate", "RUN", "--truncation", "-1"], ["--truncation -1.0", "more than 0"]),
+        (["generate", "RUN", "--truncation", "1"], ["--truncation", "does not support it", "biggan"]),
+        (["evaluate", "RUN", "--truncation", "nan"], ["--truncation nan", "more than 0"]),
+    ],
+)
+def test_bad_input(run, working_directory, capsys, argv, parts):
+    error = read_error(capsys, [str(run) if word == "RUN" else word for word in argv], tool.main)
+    assert all(part in error for part in parts), error
+    assert list_files() == []

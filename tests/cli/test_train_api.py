@@ -1,0 +1,167 @@
+"""`zoo.train`: the command line's options as keyword arguments, in a thread, with errors for everything else."""
+
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from command_line import small_gan
+from conftest import same_arrays, weights
+
+import zoo
+from zoo import UserError, registry
+from zoo.cli import train
+from zoo.runs import Run
+
+SMALL = {
+    "generator_units": [8],
+    "discriminator_units": [4],
+    "maxout_pieces": 2,
+    "latent_dim": np.int64(4),
+    "batch_size": 16,
+    "eval_samples": 0,
+}
+OWN_MODEL = '''"""A model of a user."""
+
+import dataclasses
+
+import zoo
+from zoo.core import Game
+from zoo.models.gan import GAN, Config
+
+
+@zoo.register(mygan=Config(batch_size=8))
+class MyGAN(GAN):
+    """A GAN with a name of its own."""
+'''
+
+
+@pytest.fixture
+def own_model(working_directory, monkeypatch):
+    """A file that registers `mygan`; the registry forgets it afterwards."""
+    monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    monkeypatch.setattr(registry, "_loaded_files", set(registry._loaded_files))
+    Path("mygan.py").write_text(OWN_MODEL)
+    return "mygan.py:mygan"
+
+
+def test_train_returns_the_run_of_the_command_line(working_directory, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/somewhere/notebook.py", "--unrelated"])
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    run = zoo.train("gan", steps=6, eval_every=4, run_dir=Path("r"), precision="float32", **SMALL)
+    assert keras.config.dtype_policy().name == "mixed_bfloat16", "the host program's own policy"
+    assert isinstance(run, Run) and run.folder == Path("r")
+    assert (Path("r") / "README.md").exists() and Path("r/export/gan/1").is_dir()
+    assert run.record.command == (
+        "zoo train --model gan --run-dir r --precision float32 --eval-samples 0 --latent-dim 4 --batch-size 16 --steps 6 --eval-every 4 "
+        "--generator-units 8 --discriminator-units 4 --maxout-pieces 2"
+    )
+    if Run(small_gan()).record.precision == "float32":
+        assert same_arrays(weights(zoo.load(run)), weights(zoo.load(small_gan())))
+
+
+def test_the_recorded_command_asks_for_the_same_training(working_directory):
+    run = zoo.train("gan", steps=2, eval_every=1, run_dir="a run", **SMALL, augment=("color", "cutout"), profile=True)
+    import shlex
+
+    words = shlex.split(run.record.command)
+    assert words[:2] == ["zoo", "train"] or words[1:2] == ["train.py"] or "train" in words[:4]
+    words = words[words.index("--model") :]
+    words[words.index("--run-dir") + 1] = "again"
+    assert train.main(words) == 0
+    assert same_arrays(weights(zoo.load("a run")), weights(zoo.load("again")))
+    assert Run("again").record.command.replace("again", "'a run'") == run.record.command
+
+
+def test_train_in_a_thread(working_directory):
+    runs, errors = [], []
+
+    def target():
+        try:
+            runs.append(zoo.train("gan", steps=2, eval_every=1, run_dir="r", **SMALL))
+        except BaseException as error:  # noqa: B036 (whatever it is, the test reports it)
+            errors.append(error)
+
+    before = signal.getsignal(signal.SIGINT)
+    thread = threading.Thread(target=target)
+    thread.start()
+    thread.join(120)
+    assert not errors and runs[0].checkpoints() and zoo.load("r").completed_steps == 2
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_train_resumes(working_directory):
+    zoo.train("gan", steps=2, eval_every=2, run_dir="r", **SMALL)
+    run = zoo.train(resume=Path("r"), steps=3)
+    assert zoo.load(run).completed_steps == 3 and json.loads(Path("r/config.json").read_text())["config"]["steps"] == 3
+    with pytest.raises(UserError, match="has completed its 3 steps; to continue: .* --steps 6"):
+        zoo.train(resume="r")
+
+
+def test_an_interrupt_saves_and_is_raised(working_directory):
+    def interrupt():
+        while not Path("r/metrics.jsonl").exists():
+            pass
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        zoo.train("gan", steps=100_000, eval_every=50, run_dir="r", **SMALL)
+    assert 0 < zoo.load("r").completed_steps < 100_000
+
+
+def test_renamed_options_warn(working_directory):
+    with pytest.warns(FutureWarning) as warnings:
+        zoo.train("gan", steps=1, every=1, run_dir="r", **{**SMALL, "pieces": 2, "scores": 0})
+    texts = [str(warning.message) for warning in warnings if warning.category is FutureWarning]
+    expected = {"every is deprecated; use eval_every", "pieces is deprecated; use maxout_pieces", "scores is deprecated; use eval_samples"}
+    assert expected <= set(texts)
+    assert any(warning.filename == __file__ for warning in warnings)
+
+
+@pytest.mark.parametrize(
+    "options, text",
+    [
+        ({"stepz": 3}, "unknown option 'stepz'; did you mean 'steps'.*Available: .*eval_every"),
+        ({"labels": 3}, "unknown option 'labels'.*--labels is an option of sgan"),
+        ({"steps": "many"}, "steps='many': expected int"),
+        ({"steps": 2.5}, "steps=2.5: expected int"),
+        ({"steps": True}, "steps=True: expected int"),
+        ({"generator_units": 8}, "generator_units=8: expected tuple"),
+        ({"precision": "float8"}, "--precision float8: choose from auto, float32"),
+        ({"run_dir": 3}, "run_dir=3: expected str"),
+        ({"dry_run": True}, "dry_run is an option of the command line only"),
+        ({"resume": "nowhere"}, "nowhere is not a run"),
+    ],
+)
+def test_bad_options(working_directory, options, text):
+    with pytest.raises(UserError, match=text):
+        zoo.train("gan", **options)
+    assert not list(Path().iterdir())
+
+
+def test_a_model_is_required():
+    with pytest.raises(UserError, match="zoo.train needs a model, or resume=RUN. Available: .*acgan"):
+        zoo.train(steps=3)
+
+
+def test_a_model_of_ones_own(own_model, working_directory, capsys):
+    small = ["--generator-units", "8", "--discriminator-units", "4", "--maxout-pieces", "2", "--eval-samples", "0"]
+    assert train.main(["--model", own_model, *small, "--steps", "1", "--run-dir", "r"]) == 0
+    assert f"--resume r --model {own_model} --steps 2" in capsys.readouterr().out
+    record = Run("r").record
+    assert record.model == "mygan" and f"--model {own_model}" in record.command
+
+
+def test_a_run_of_an_unregistered_model(own_model, working_directory, monkeypatch):
+    zoo.train(own_model, steps=1, run_dir="r", **SMALL)
+    monkeypatch.setattr(registry, "_entries", {name: entry for name, entry in registry._entries.items() if name != "mygan"})
+    monkeypatch.setattr(registry, "_loaded_files", set())
+    with pytest.raises(UserError, match="unknown model 'mygan'.*--model path/to/file.py:mygan"):
+        zoo.train(resume="r", steps=2)
+    run = zoo.train(own_model, resume="r", steps=2)
+    assert zoo.load(run).completed_steps == 2

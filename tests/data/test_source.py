@@ -1,0 +1,148 @@
+"""Batches of a source: their order, their transforms, and the subsets they are drawn from."""
+
+import dataclasses
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from zoo import data
+from zoo.data import limits
+from zoo.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.open_source("digits")
+
+
+def arrays_source(arrays, class_names):
+    size = len(arrays["label"])
+    return data.Source("n", "0", (8, 8, 1), {"train": size}, class_names, lambda split: tf.data.Dataset.from_tensor_slices(arrays))
+
+
+def numbered_images():
+    """Thirty images; the label of each is its number."""
+    return arrays_source({"image": np.zeros((30, 8, 8, 1), np.uint8), "label": np.arange(30)}, tuple(map(str, range(30))))
+
+
+@pytest.fixture(params=["in memory", "from disk"])
+def numbered(request, monkeypatch):
+    keras.utils.set_random_seed(1)  # as the train command does
+    if request.param == "from disk":
+        monkeypatch.setattr(limits, "MEMORY_BYTES", 0)
+        monkeypatch.setattr(limits, "SHUFFLE_WINDOW", 16)
+    return numbered_images()
+
+
+def batch_labels(batches, count):
+    return [tuple(np.asarray(batch["label"])) for batch in batches.take(count)]
+
+
+def test_importing_the_package_does_not_import_tfds():
+    code = "import sys, zoo.data; sys.exit('tensorflow_datasets' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_batches_are_normalized(digits):
+    batch = next(iter(digits.batches(32)))
+    assert set(batch) == {"image", "label"} and batch["image"].shape == (32, 32, 32, 1) and batch["label"].dtype == tf.int64
+    assert float(tf.reduce_min(batch["image"])) == -1 and 0.9 < float(tf.reduce_max(batch["image"])) <= 1
+
+
+def test_an_epoch_holds_each_image_once_in_a_new_order(numbered):
+    first, second = np.reshape(batch_labels(numbered.batches(10, seed=1), 6), (2, 30))
+    assert sorted(first) == sorted(second) == list(range(30))
+    assert list(first) != list(second) and list(first) != list(range(30))
+
+
+def test_large_images_are_shuffled_in_windows_that_fit_in_memory(monkeypatch):
+    monkeypatch.setattr(limits, "MEMORY_BYTES", 10 * 8 * 8)
+    labels = np.concatenate(batch_labels(numbered_images().batches(5), 6)).tolist()
+    assert sorted(labels) == list(range(30)) and all(set(labels[i : i + 10]) == set(range(i, i + 10)) for i in (0, 10, 20))
+    assert labels != list(range(30))
+
+
+def test_a_batch_is_a_function_of_seed_and_number(numbered):
+    labels = batch_labels(numbered.batches(7, seed=1), 12)
+    assert batch_labels(numbered.batches(7, seed=1, start=5), 7) == labels[5:]
+    assert batch_labels(numbered.batches(7, seed=2), 12) != labels
+
+
+def test_a_batch_larger_than_the_data_is_refused(numbered):
+    with pytest.raises(UserError, match="a step takes 31 images .* but n has only 30 in 'train'"):
+        numbered.batches(31)
+
+
+def test_resizing_center_crops_and_converts_channels():
+    image = np.zeros((20, 40, 3), np.uint8)
+    image[:, 10:30] = 200
+    small = data.center_crop_and_resize(tf.constant(image), (10, 10, 1)).numpy()
+    assert small.shape == (10, 10, 1) and (small == 200).all()
+    assert data.center_crop_and_resize(tf.constant(image[..., :1]), (8, 16, 3)).shape == (8, 16, 3)
+    white = tf.fill([31, 41, 1], tf.constant(255, tf.uint8))
+    assert (data.center_crop_and_resize(white, (28, 28, 1)).numpy() == 255).all(), "nothing is padded"
+
+
+def test_a_subset_is_balanced_and_a_function_of_the_seed(digits):
+    subset = digits.subset(100)
+    assert subset.sizes == {"train": 100, "test": 360}
+    arrays = subset.arrays("train")
+    assert np.bincount(arrays["label"]).tolist() == [10] * 10
+    np.testing.assert_array_equal(arrays["image"], digits.subset(100).arrays("train")["image"])
+    assert not np.array_equal(arrays["image"], digits.subset(100, seed=1).arrays("train")["image"])
+    np.testing.assert_array_equal(subset.arrays("test")["image"], digits.arrays("test")["image"])
+    unlabeled = dataclasses.replace(digits, class_names=None, examples=lambda split: digits.examples(split))
+    assert unlabeled.subset(7).arrays("train")["image"].shape == (7, *digits.image_shape)
+    for count in (0, 1438):
+        with pytest.raises(UserError, match=f"--examples {count} is out of range: digits has 1437 training images; choose 1 to 1437"):
+            digits.subset(count)
+
+
+def test_derived_sources_share_what_is_loaded_only_if_their_examples_are_the_same(digits):
+    digits.arrays("train")
+    assert digits.with_jitter(2, True)._loaded is digits.with_labels(10)._loaded is digits._loaded
+    assert digits.subset(10)._loaded is not digits._loaded
+    assert dataclasses.replace(digits, examples=digits.subset(10).examples).arrays("train")["image"].shape[0] == 10
+
+
+def test_a_source_without_jitter_is_itself(digits):
+    assert digits.with_jitter(0, False) is digits
+
+
+def test_identities_are_held_out_whole():
+    source = data.open_source("turned_digits", keys=("image", "label", "pose"))
+    assert source.pose_names == ("-60", "-45", "-30", "-15", "0", "15", "30", "45", "60") and source.num_classes == 200
+    split = source.split_by_label(60, seed=3)
+    train, test = split.arrays("train"), split.arrays("test")
+    assert split.sizes == {"train": 140 * 9, "test": 60 * 9}
+    assert set(train["label"]) == set(range(140)) and set(test["label"]) == set(range(140, 200))
+    images, labels = map(source.arrays("train").get, ("image", "label"))
+    names = {bytes(image): source.class_names[label] for image, label in zip(images, labels, strict=True)}
+    assert all(names[bytes(image)] == split.class_names[label] for image, label in zip(test["image"], test["label"], strict=True))
+    assert split.class_names != source.split_by_label(60, seed=4).class_names
+    examples = split.load_examples("test", 100)  # whole identities, except for the last poses of the last one
+    assert all(pose[0] == 0 for pose in (examples["pose"][examples["label"] == label] for label in set(examples["label"])))
+    assert sorted(np.bincount(examples["label"])[140:])[-12:] == [1] + [9] * 11
+    assert set(examples["label"]) != set(split.load_examples("test", 100, seed=1)["label"])
+
+
+def test_groups_hold_different_images_of_one_label():
+    source = data.open_source("turned_digits", keys=("image", "label", "pose")).group_by_label(9)
+    batch = next(iter(source.batches(4)))
+    assert batch["image"].shape == (4, 9, 32, 32, 1) and batch["label"].shape == (4,)
+    assert all(sorted(poses) == list(range(9)) for poses in batch["pose"].numpy())
+    images = source.arrays("train")
+    rows = {bytes(image): label for image, label in zip(images["image"], images["label"], strict=True)}
+    groups = np.rint((batch["image"].numpy() + 1) * 127.5).astype(np.uint8)
+    for group, label in zip(groups, batch["label"].numpy(), strict=True):
+        assert {rows[bytes(image)] for image in group} == {label}
+
+
+@pytest.mark.parametrize("count", [1, 9])
+def test_splits_with_fewer_than_two_labels_are_refused(digits, count):
+    with pytest.raises(UserError, match=f"{count} of the 10 identities of digits cannot be held out; each split needs at least two"):
+        digits.split_by_label(count)

@@ -1,0 +1,35 @@
+"""`zoo analyze`: analyses of a run's samples."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+from zoo.cli.measuring import FeatureMeasurement
+from zoo.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Analyze(FeatureMeasurement):
+    """analyze samples: discriminability of classes by resolution, diversity within classes, nearest training images"""
+
+    out: Path | None = None
+    """folder of the tables and plots; if omitted, analysis/ in the run's folder"""
+
+    def __call__(self) -> None:
+        from zoo.metrics import analyses
+
+        opened = self.open()
+        samples, folder = opened.evaluation.generate_samples(opened.model), self.out or opened.run.folder / "analysis"
+        completed = 0
+        for analyze in (analyses.discriminability, analyses.diversity, analyses.neighbors):
+            try:
+                analysis = analyze(opened.evaluation, opened.model, samples)
+            except UserError as error:
+                print(f"{analyze.__name__} is skipped: {error}\n", file=sys.stderr)
+            else:
+                self.write_analysis(opened, analysis, folder)
+                completed += 1
+        if not completed:
+            raise UserError("none of the analyses is possible for this run; the reasons are above")

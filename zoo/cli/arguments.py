@@ -1,0 +1,64 @@
+"""Arguments that several commands share, and checks of what a run's model offers."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from zoo.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from zoo.core import Game
+
+RunFolder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+
+
+def register_model(spec: str | None) -> None:
+    """Executes the file of `path/to/file.py:NAME`, so that a run of that model can be loaded."""
+    if spec:
+        from zoo.registry import resolve
+
+        resolve(spec)
+
+
+def require_noise_model(model: Game, command: str) -> None:
+    """Raises UserError if a model does not generate from random noise."""
+    if model.generates_from_noise:
+        return
+    from zoo.reports.usage import tool_command
+    from zoo.runs import command_prefix
+
+    prefix, own = command_prefix(), ", ".join(metric.name for metric in model.own_metrics)
+    raise UserError(
+        f"zoo {command}: this run's model is an image-to-image model and cannot generate from random noise; "
+        f"apply it: {prefix} {tool_command(model.signatures())} RUN IMAGE OUT.png; its own scores ({own}): {prefix} evaluate RUN"
+    )
+
+
+def check_truncation(model: Game, truncation: float | None) -> None:
+    """Raises UserError for a truncation that makes no sense, or that a model does not support."""
+    if truncation is None:
+        return
+    if not 0 < truncation < math.inf:
+        raise UserError(f"--truncation {truncation}: must be more than 0; 0.5 is strong, 2 weak, omit it to disable truncation")
+    if not model.supports_truncation:
+        from zoo.registry import get_entry, list_models
+
+        supporting = [name for name in list_models() if get_entry(name).model.supports_truncation]
+        raise UserError(f"--truncation: this run's model does not support it; omit it (supported by {', '.join(supporting)})")
+
+
+def write_picture(path: Path, picture: np.ndarray) -> None:
+    """Writes a uint8 picture [h, w, c] as PNG, and the folders above it; raises UserError if that is impossible."""
+    from zoo.core.images import write_png
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_png(path, picture)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error}") from None

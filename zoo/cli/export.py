@@ -1,0 +1,33 @@
+"""`zoo export`: a SavedModel of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from zoo.cli.arguments import RunFolder, register_model
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """write the next SavedModel version of a run, for TF Serving"""
+
+    run: RunFolder
+    """the run's folder"""
+    checkpoint: str = "last"
+    """`last`, `best`, or a step"""
+    model: str | None = None
+    """path/to/file.py:NAME, for a run of a model of your own"""
+
+    def __call__(self) -> None:
+        from zoo.registry import get_entry
+        from zoo.reports.model_card import write_card
+        from zoo.runs import Run, explain_write_errors, load_model
+        from zoo.serving.saved_model import export_model
+
+        register_model(self.model)
+        run = Run(self.run)
+        model: Any = load_model(run, self.checkpoint)
+        with explain_write_errors(run):
+            print(export_model(model, run.export_folder))
+            write_card(run, get_entry(run.record.model), model)

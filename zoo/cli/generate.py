@@ -1,0 +1,98 @@
+"""`zoo generate`: samples from a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.cli.arguments import RunFolder, check_truncation, register_model, require_noise_model, write_picture
+from zoo.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from zoo.core import Game
+
+BATCH = 100  # samples that are generated at once
+
+
+@dataclasses.dataclass(frozen=True)
+class Generate:
+    """generate samples from a run; needs no data set"""
+
+    run: RunFolder
+    """the run's folder"""
+    out: Path = Path("samples.png")
+    """one PNG grid; a name without .png is a folder that gets one PNG per image"""
+    count: int = 64
+    """number of images"""
+    label: tuple[int, ...] | None = None
+    """classes, in turn, for class-conditional models; if omitted, all"""
+    seed: int = 0
+    """seed of the first image; each following image has the next seed"""
+    truncation: float | None = None
+    """bound on the latents in standard deviations, for models that support it; smaller: more typical, less diverse samples"""
+    checkpoint: str = "last"
+    """`last`, `best`, or a step"""
+    columns: int | None = None
+    """of the grid; if omitted, it is as square as possible"""
+    model: str | None = None
+    """path/to/file.py:NAME, for a run of a model of your own"""
+
+    def __call__(self) -> None:
+        import numpy as np
+
+        from zoo.runs import load_model
+
+        for name, value in (("count", self.count), ("columns", self.columns)):
+            if value is not None and value < 1:
+                raise UserError(f"--{name} {value}: must be at least 1")
+        register_model(self.model)
+        model: Any = load_model(self.run, self.checkpoint)
+        require_noise_model(model, "generate")
+        check_truncation(model, self.truncation)
+        conditions = self._conditions(model)
+        seeds = np.arange(self.seed, self.seed + self.count, dtype=np.int64)
+        self._write(model, self._sample(model, seeds, conditions), seeds, conditions)
+
+    def _conditions(self, model: Game) -> dict[str, np.ndarray]:
+        """The labels of the samples, for a class-conditional model."""
+        import numpy as np
+
+        if "label" not in model.conditions:
+            if self.label:
+                raise UserError("--label: this run's model is not class-conditional; omit it")
+            return {}
+        classes = model.config.num_classes
+        labels = self.label or tuple(range(classes))
+        for label in labels:
+            if not 0 <= label < classes:
+                raise UserError(f"--label {label} is out of range; this run has classes 0 to {classes - 1}")
+        return {"label": np.resize(np.array(labels, np.int64), self.count)}
+
+    def _sample(self, model: Game, seeds: np.ndarray, conditions: dict[str, np.ndarray]) -> np.ndarray:
+        import numpy as np
+        import tensorflow as tf
+
+        sample = tf.function(model.sample, reduce_retracing=True)
+        parts = []
+        for i in range(0, self.count, BATCH):
+            batch = {name: values[i : i + BATCH] for name, values in conditions.items()}
+            parts.append(sample(seeds[i : i + BATCH], truncation=self.truncation, **batch).numpy())
+        return np.concatenate(parts)
+
+    def _write(self, model: Game, samples: np.ndarray, seeds: np.ndarray, conditions: dict[str, np.ndarray]) -> None:
+        from zoo.data.folder import SUFFIXES
+
+        suffix = self.out.suffix.lower()
+        if suffix in SUFFIXES - {".png"}:
+            raise UserError(f"--out {self.out}: images are written as PNG; give a name that ends in .png, or that of a folder")
+        if suffix == ".png":
+            write_picture(self.out, model.modality.render(samples, self.columns or math.ceil(math.sqrt(len(samples)))))
+        else:
+            for i, (seed, sample) in enumerate(zip(seeds, samples, strict=True)):
+                name = "".join(f"-{condition}{values[i]}" for condition, values in conditions.items())
+                write_picture(self.out / f"seed{seed}{name}.png", model.modality.render(sample[None], 1))
+        print(f"{len(samples)} images in {self.out}")

@@ -1,0 +1,136 @@
+"""What `evaluate`, `analyze` and `utility` share: their options, and opening a run with the data to compare it with."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from zoo.cli.arguments import RunFolder, check_truncation, register_model, require_noise_model
+from zoo.errors import UserError
+
+if TYPE_CHECKING:
+    from zoo.core import Game
+    from zoo.metrics import Evaluation
+    from zoo.runs import Run
+
+
+class OpenedRun(NamedTuple):
+    """A run, its model, and the evaluation that compares its samples with real images."""
+
+    run: Run
+    model: Game
+    evaluation: Evaluation
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """A measurement of a run."""
+
+    run: RunFolder
+    """the run's folder"""
+    checkpoint: str = "last"
+    """`last`, `best`, or a step"""
+    count: int = 10_000
+    """number of samples, and of real images if the split has as many"""
+    data: str | None = None
+    """source of the real images; if omitted, what the run was trained on"""
+    data_dir: str | None = None
+    """folder of TFDS data sets; if omitted, as in the run"""
+    seed: int = 0
+    """of the samples, and of the choice of real images"""
+    live: bool = False
+    """use the live generator, not its exponential moving average"""
+    truncation: float | None = None
+    """bound on the latents in standard deviations, for models that support it"""
+    model: str | None = None
+    """path/to/file.py:NAME, for a run of a model of your own"""
+
+    protocol_in_title: ClassVar[tuple[str, ...]] = ()  # fields of the protocol that the titles of the tables state themselves
+
+    def open(self) -> OpenedRun:
+        """Loads the run's model, and the data that it was trained on (or other data).
+
+        Raises:
+            UserError: For options that do not fit the model or the data.
+        """
+        from zoo import data, metrics
+        from zoo.runs import Run, load_model
+
+        metrics.check_sample_count(self.count, self.seed)  # before an extractor is trained
+        register_model(self.model)
+        run = Run(self.run)
+        model: Any = load_model(run, self.checkpoint)
+        self.check_model(model)
+        if self.live and not model.generates_from_noise:
+            raise UserError("--live: image-to-image models are evaluated by their EMA networks; omit it")
+        check_truncation(model, self.truncation)
+        record = run.record
+        name, folder = self.data or record.data.name, self.data_dir or record.options.get("data_dir")
+        source = data.open_source(name, folder, model.config.image_shape, type(model).batch_keys)
+        extractor, split = self.load_extractor(source, model, record.options), self.real_split()
+        if record.data.examples and not self.data:
+            source = source.subset(record.data.examples, model.config.seed)
+        source = model.prepare_data(model.config, source)
+        evaluation = metrics.Evaluation(source, extractor, self.count, split, self.seed, self.live, self.truncation, show_progress)
+        return OpenedRun(run, model, evaluation)
+
+    def check_model(self, model: Game) -> None:
+        """Raises UserError if the model does not do what is measured."""
+        require_noise_model(model, type(self).__name__.lower())
+
+    def load_extractor(self, source: Any, model: Game, options: dict[str, Any]) -> Any:
+        """The feature extractor, or None if the measurement needs none."""
+        return None
+
+    def real_split(self) -> str | None:
+        """The split of the real images; None: the default."""
+        return None
+
+    def write_analysis(self, opened: OpenedRun, analysis: Any, folder: Path) -> None:
+        """Prints the table of an analysis with its protocol, and writes both, and a plot, to a folder."""
+        from zoo.files import write_text
+        from zoo.runs import explain_write_errors, format_table
+
+        run, model, evaluation = opened
+        title, header, rows = analysis.table()
+        name = type(analysis).__name__.lower()
+        protocol = evaluation.protocol(model.compute_dtype).describe(omit=self.protocol_in_title)
+        source = f"{run.folder}, checkpoint {self.checkpoint} (step {model.completed_steps:,}); {protocol}"
+        text = f"{title}\n{format_table(header, rows)}\n{source}\n"
+        with explain_write_errors(run):
+            analysis.plot(folder / f"{name}.png")
+            write_text(folder / f"{name}.txt", text)
+        print(f"{text}plotted in {folder / name}.png\n")
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureMeasurement(Measurement):
+    """A measurement by the features of an extractor."""
+
+    feature_extractor: str | None = None
+    """network behind the metrics: classifier[:SEED], rotations, inception[:FILE], keras:NETWORK; if omitted, as in the run"""
+    split: str | None = None
+    """of the real images; if omitted, test if there is one"""
+
+    def load_extractor(self, source: Any, model: Game, options: dict[str, Any]) -> Any:
+        from zoo.metrics.extractors import load_extractor
+        from zoo.metrics.registry import requires_extractor
+
+        if not requires_extractor(model):
+            return None
+        name = self.feature_extractor or options.get("feature_extractor") or "classifier"
+        extractor = load_extractor(name, source.single_images())
+        print(f"{extractor.name}: {extractor.description}")
+        return extractor
+
+    def real_split(self) -> str | None:
+        return self.split
+
+
+def show_progress(description: str) -> Callable[[Iterable[Any]], Iterable[Any]]:
+    """A progress bar on stderr around a loop."""
+    from tqdm import tqdm
+
+    return lambda loop: tqdm(loop, description, leave=False, disable=None)

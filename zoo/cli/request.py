@@ -1,0 +1,191 @@
+"""What a training is asked to do: options from the command line or from Python, with a model's defaults or those of a resumed run."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+from zoo.cli import parsing
+from zoo.cli.options import TrainOptions, convert_values, format_options, option_name
+from zoo.errors import UserError, suggest
+
+if TYPE_CHECKING:
+    from zoo.core import Config
+    from zoo.registry import ModelEntry
+    from zoo.runs import Run
+
+DESCRIPTION = "Trains a model of the zoo: data, networks, training loop, checkpoints, scores, SavedModel and model card."
+HOW_TO_LIST = "Each model has options of its own: --list shows the models, --model NAME --help the options of one."
+NOT_RECORDED = ("model", "resume", "list", "dry_run")  # options that are not part of the command that a run records
+COMMAND_LINE_ONLY = ("list", "dry_run")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainRequest:
+    """A training that was asked for.
+
+    Attributes:
+        entry: The model's registry entry.
+        options: Beside the configuration.
+        config: The configuration, with fields that the data decide still open.
+        run: The run to resume, or None.
+    """
+
+    entry: ModelEntry
+    options: TrainOptions
+    config: Config
+    run: Run | None = None
+
+    def command(self) -> str:
+        """The command line that asks for this training: the options that differ from the model's defaults."""
+        from zoo.runs.folder import program_name
+
+        defaults = TrainOptions(data=self.entry.model.default_data)
+        words = format_options(self.options, defaults, NOT_RECORDED) + format_options(self.config, self.entry.config)
+        return f"{program_name()} {shlex.join(['--model', self.options.model, *words])}"
+
+    def resume_command(self, run: Run) -> str:
+        """The command line that continues a run of this training."""
+        is_file = ":" in self.options.model  # a model that is registered only once its file was executed
+        return f"{run.resume_command()} --model {shlex.quote(self.options.model)}" if is_file else run.resume_command()
+
+
+def parse_request(argv: Sequence[str], prog: str) -> TrainRequest:
+    """The training that a command line asks for. The model is read first: it decides which options there are.
+
+    Args:
+        argv: The words of the command line, without the program.
+        prog: The program, as the help text shows it.
+
+    Raises:
+        UserError: For words that are not valid.
+        SystemExit: After the help text or the table of models was printed.
+    """
+    model, resume = parsing.find_value(argv, "--model"), parsing.find_value(argv, "--resume")
+    if not model and not resume:
+        if {"-h", "--help"} & set(argv):
+            parsing.parse(TrainOptions, argv, prog, f"{DESCRIPTION} {HOW_TO_LIST}")
+        raise UserError(_ask_for_model("--resume" in argv))
+    defaults = _default_request(model, resume)
+    kind, fields = type(defaults.config), {field.name for field in dataclasses.fields(defaults.config)}
+    argv = parsing.rename_options(argv, fields | {field.name for field in dataclasses.fields(TrainOptions)})
+    arguments: Any = dataclasses.make_dataclass(
+        "Arguments",
+        [("training", tyro.conf.OmitArgPrefixes[TrainOptions]), ("config", tyro.conf.OmitArgPrefixes[kind])],  # type: ignore
+    )
+    try:
+        parsed: Any = parsing.parse(
+            arguments, argv, f"{prog} --model {defaults.options.model}", DESCRIPTION, arguments(defaults.options, defaults.config)
+        )
+    except UserError as error:
+        raise UserError(f"{error}{_describe_other_models(argv, fields)}") from None
+    typed = {word.partition("=")[0].removeprefix("--").replace("-", "_") for word in argv if word.startswith("--")}
+    values = {name: getattr(parsed.config, name) for name in fields}
+    changes = {name: value for name, value in values.items() if name in typed or value != getattr(defaults.config, name)}
+    return _validated(dataclasses.replace(defaults, options=parsed.training, config=defaults.config.override(**changes)))
+
+
+def build_request(model: str | None, resume: str | None, options: dict[str, Any]) -> TrainRequest:
+    """The training that keyword arguments of `zoo.train` ask for.
+
+    Raises:
+        UserError: For options that do not exist, and for values that are not valid.
+    """
+    if not model and not resume:
+        raise UserError(f"zoo.train needs a model, or resume=RUN. {_available_models()}")
+    defaults = _default_request(model, resume)
+    config_fields = {field.name for field in dataclasses.fields(defaults.config)}
+    option_fields = {field.name for field in dataclasses.fields(TrainOptions)}
+    values: dict[str, Any] = {}
+    for name, value in options.items():
+        new_name = parsing.find_new_name(name, config_fields | option_fields)
+        if new_name:
+            warnings.warn(f"{name} is deprecated; use {new_name}", FutureWarning, stacklevel=4)
+        values[new_name or name] = value
+    for name in values:
+        if name in COMMAND_LINE_ONLY:
+            raise UserError(f"{name} is an option of the command line only; omit it")
+        if name not in config_fields | option_fields:
+            available = ", ".join(sorted((config_fields | option_fields) - set(COMMAND_LINE_ONLY)))
+            suggestion = suggest(name, config_fields | option_fields)
+            others = _describe_other_models([option_name(name)], config_fields)
+            raise UserError(f"unknown option '{name}'{suggestion} Available: {available}.{others}")
+    changes = convert_values(type(defaults.config), {name: value for name, value in values.items() if name in config_fields})
+    driver = convert_values(TrainOptions, {name: value for name, value in values.items() if name in option_fields})
+    request = dataclasses.replace(
+        defaults, options=dataclasses.replace(defaults.options, **driver), config=defaults.config.override(**changes)
+    )
+    return _validated(request)
+
+
+def _validated(request: TrainRequest) -> TrainRequest:
+    request.options.validate()
+    request.config.validate()
+    return request
+
+
+def _default_request(model: str | None, resume: str | None) -> TrainRequest:
+    """The training without any other option: of a model as it is registered, or of a run as it was made."""
+    from zoo import registry
+    from zoo.runs import Run
+
+    if not resume:
+        entry = registry.resolve(model or "")
+        return TrainRequest(entry, TrainOptions(model=model or "", data=entry.model.default_data), entry.config)
+    run = Run(resume)
+    record = run.record
+    if model and model.rpartition(":")[2] != record.model:
+        raise UserError(f"--model {model}: {run.folder} is a run of {record.model}; omit --model")
+    try:
+        entry = registry.resolve(model or record.model)
+    except UserError as error:
+        raise UserError(f"{error} If the model is your own, add --model path/to/file.py:{record.model}") from None
+    names = {field.name for field in dataclasses.fields(TrainOptions)} - set(NOT_RECORDED)
+    recorded = {name: value for name, value in record.options.items() if name in names}
+    options = TrainOptions(
+        **{**recorded, "data": record.data.name, "examples": record.data.examples}, model=model or entry.name, resume=resume
+    )
+    return TrainRequest(entry, options, entry.configure(**record.config_values()), run)
+
+
+def _ask_for_model(resuming: bool) -> str:
+    from zoo.runs.folder import program_name
+
+    if resuming:
+        return f"which run? {program_name()} --resume runs/NAME"
+    return f"which model? {program_name()} --model NAME. {_available_models()}"
+
+
+def _available_models() -> str:
+    from zoo import registry
+
+    return f"Available: {', '.join(registry.list_models())}."
+
+
+def _describe_other_models(argv: Sequence[str], available: set[str]) -> str:
+    """Which models have the options that this one lacks."""
+    from zoo import registry
+
+    texts = []
+    for word in argv:
+        name = word.partition("=")[0].removeprefix("--").replace("-", "_")
+        if not word.startswith("--") or name in available:
+            continue
+        models = [model for model in registry.list_models() if name in vars(registry.get_entry(model).config)]
+        if models:
+            texts.append(f"; {option_name(name)} is an option of {', '.join(models)}")
+    return "".join(texts)
+
+
+def print_models_and_exit() -> None:
+    """What `--list` does."""
+    from zoo.cli.list import format_models
+
+    print(format_models())
+    sys.exit()

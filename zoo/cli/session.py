@@ -1,0 +1,255 @@
+"""One training from its request to the finished run: data, model, scores, the loop, export, model card."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from zoo import data, metrics
+from zoo.cli import console
+from zoo.cli.options import MIN_EVAL_SAMPLES, TrainOptions
+from zoo.cli.request import TrainRequest
+from zoo.core import Config, Game
+from zoo.errors import UserError
+from zoo.metrics.extractors import load_extractor
+from zoo.metrics.registry import requires_extractor
+from zoo.registry import ModelEntry
+from zoo.reports.model_card import write_card
+from zoo.runs import DataRecord, Run, RunRecord, explain_write_errors, export_versions, load_model
+from zoo.serving.saved_model import export_model
+from zoo.training import runtime
+from zoo.training.callbacks import Evaluate, SaveCheckpoint, WriteEvaluation
+from zoo.training.loop import fit
+from zoo.training.monitor import Diverged, TrainingMonitor
+from zoo.training.tensorboard import Profile, TensorBoardSummaries
+
+PREVIEW_SIZE = 64  # real examples that the previews and the monitor see, always the same
+PATH_OPTIONS = "^(file|inception):(.+)"  # feature extractors that name a file
+
+
+class TrainingSession:
+    """A training that is ready to start: opening one reads the data and builds the model, and writes nothing.
+
+    Args:
+        request: What was asked for.
+
+    Attributes:
+        run: The run's folder; None until `train` creates it, unless a run is resumed.
+
+    Raises:
+        UserError: For options that do not fit the data, the model, the hardware or the resumed run.
+    """
+
+    def __init__(self, request: TrainRequest) -> None:
+        self.request, self.run = request, request.run
+        self.options: TrainOptions = request.options
+        self.entry: ModelEntry = request.entry
+        self._open_data()
+        self._check_options()
+        self._select_hardware()
+        self.record = self._build_record()
+        if self.run:
+            self.run.check_settings(self.record)
+        self.prepared_source = self.entry.model.prepare_data(self.config, self.source)
+        _check_step_size(self.config, self.prepared_source)
+        self._build_model()
+        self.batches = self.prepared_source.batches(self.config.batch_size * self.config.discriminator_steps)
+
+    # -- what is needed before anything is written --------------------------------------------------------------------
+
+    def _open_data(self) -> None:
+        options, requested = self.options, self.request.config
+        shape = getattr(requested, "image_shape", None)
+        self.full_source = data.open_source(options.data, options.data_dir, shape, self.entry.model.batch_keys)
+        self.source, self.config = self.full_source, requested.resolve(**self.full_source.config_defaults)
+        if options.examples is not None:
+            self.source = self.source.subset(options.examples, self.config.seed)
+        classes = self.source.num_classes
+        if classes and self.config.num_classes != classes:
+            raise UserError(f"--num-classes {self.config.num_classes}: {self.source.name} has {classes} classes; omit the option")
+
+    def _check_options(self) -> None:
+        if not self.run:
+            Run.check_free(self.options.run_dir)
+        model = self.entry.model
+        self.best = self.options.best or ("frechet" if model.generates_from_noise else model.own_metrics[0].name)
+        metrics.find_metric(self.best, model.own_metrics)
+        if self.options.eval_samples and self.options.eval_samples < MIN_EVAL_SAMPLES:
+            raise UserError(f"--eval-samples {self.options.eval_samples}: must be at least {MIN_EVAL_SAMPLES}, or 0 to disable scores")
+
+    def _select_hardware(self) -> None:
+        self.policy = runtime.select_precision(self.options.precision)
+        self.strategy = runtime.select_strategy(self.options.strategy)
+        self.replicas = self.strategy.num_replicas_in_sync
+        self.jit_compile = runtime.use_xla(self.options.xla, self.replicas)
+        config = self.config
+        runtime.check_replicas(self.replicas, self.policy, self.jit_compile, config.batch_size, config.gradient_accumulation)
+        self.hardware = runtime.describe(self.policy, self.jit_compile, self.replicas)
+
+    def _build_record(self) -> RunRecord:
+        options, source = self.options, self.source
+        return RunRecord(
+            model=self.entry.name,
+            config=dataclasses.asdict(self.config),
+            data=DataRecord(
+                name=source.name,
+                version=source.version,
+                class_names=list(source.class_names) if source.class_names else None,
+                pose_names=list(source.pose_names) if source.pose_names else None,
+                examples=options.examples,
+            ),
+            precision=self.policy,
+            replicas=self.replicas,
+            xla=self.jit_compile,
+            options={  # with these, a resumed run finds its data and computes as before
+                "data_dir": _absolute(options.data_dir),
+                "precision": runtime.precision_choice(self.policy),
+                "strategy": "mirrored" if self.replicas > 1 else "none",
+                "xla": "on" if self.jit_compile else "off",
+                "eval_samples": options.eval_samples,
+                "best": self.best,
+                "init_from": _absolute(options.init_from),
+                "feature_extractor": re.sub(PATH_OPTIONS, lambda match: f"{match[1]}:{_absolute(match[2])}", options.feature_extractor),
+            },
+            command=self.request.command(),
+        )
+
+    def _build_model(self) -> None:
+        keras.utils.set_random_seed(self.config.seed)
+        with self.strategy.scope():
+            self.model: Game = self.entry.model(self.config)
+            self.model.compile(jit_compile=self.jit_compile)
+            self.restored = self.run.restore(self.model) if self.run and self.run.checkpoints() else None
+            if self.options.init_from and not self.restored:
+                initialize_from(self.model, self.options.init_from)
+
+    # -- the training --------------------------------------------------------------------------------------------------
+
+    def print_dry_run(self) -> None:
+        """Prints the plan, the resolved configuration and the shapes of a batch."""
+        console.print_plan(self.entry, self.model, self.source, self.hardware, "none (dry run)")
+        for name, value in dataclasses.asdict(self.config).items():
+            print(f"  {name} = {value}")
+        for key, spec in self.batches.element_spec.items():
+            print(f"  batch of {key}: {(self.config.batch_size * self.config.discriminator_steps, *spec.shape[1:])}")
+
+    def train(self) -> int | None:
+        """Trains the remaining steps, exports the model and writes its card.
+
+        Returns:
+            The number of the signal that ended the training early, or None.
+
+        Raises:
+            UserError: If there is nothing left to train, or the run's folder cannot be written.
+            Diverged: If values were not finite again after all retries.
+        """
+        start = self.model.completed_steps
+        if self.run and start >= self.config.steps and export_versions(self.run.export_folder):
+            command = f"{self.request.resume_command(self.run)} --steps {2 * start}"
+            raise UserError(f"{self.run.folder} has completed its {start:,} steps; to continue: {command}")
+        self._open_evaluation()
+        self.record.parameters = {network.name: network.count_params() for network in self.model.players.values()}
+        run = self.run = self.run or Run.create(self.record, self.options.run_dir)
+        console.print_plan(self.entry, self.model, self.source, self.hardware, run.folder)
+        if self.evaluation:
+            console.print_scores(self.evaluation, self.metric_names, self.model)
+        if self.restored:
+            print(f"resumed    after step {start:,} from {self.restored}", flush=True)
+        with explain_write_errors(run):
+            run.extend(self.config, start)
+            number = self._fit(run)
+            if number and self.model.completed_steps < self.config.steps:
+                write_card(run, self.entry, self.model)
+                command = self.request.resume_command(run)
+                print(f"\nsaved after step {self.model.completed_steps:,}; to continue: {command}", file=sys.stderr)
+                return number
+            version = export_model(load_model(run), run.export_folder)
+            write_card(run, self.entry, self.model)
+        console.print_report(run, self.model, version, self.request.resume_command(run))
+        return None
+
+    def _open_evaluation(self) -> None:
+        """Opens the feature extractor, which may train it: not before everything else has been checked."""
+        self.evaluation: metrics.Evaluation | None = None
+        self.metric_names: Sequence[str] = ()
+        if self.options.eval_samples:
+            extractor = None
+            if requires_extractor(self.model):
+                extractor = load_extractor(self.options.feature_extractor, self.full_source.single_images())
+            self.evaluation = metrics.Evaluation(self.prepared_source, extractor, self.options.eval_samples)
+            self.metric_names = self.evaluation.metrics_during_training(self.model, self.best)
+
+    def _fit(self, run: Run) -> int | None:
+        # Keras' loop of several steps fails under MirroredStrategy.
+        max_steps_per_execution = self.options.steps_per_execution if self.replicas == 1 else 1
+        with tf.summary.create_file_writer(str(run.folder)).as_default() as writer:
+            callbacks = [*self.model.callbacks(), *self._build_callbacks(run, writer)]
+            try:
+                return fit(self.model, run, self.prepared_source, callbacks, max_steps_per_execution)
+            except Diverged as error:
+                write_card(run, self.entry, self.model)
+                step, command = self.model.completed_steps, self.request.resume_command(run)
+                advice = f"the checkpoint after step {step:,} is intact, other settings need a new run; to continue: {command}"
+                raise Diverged(f"{error}; {advice}") from None
+
+    def _build_callbacks(self, run: Run, writer: Any) -> list[keras.callbacks.Callback]:
+        """The callbacks in the order in which they are called; `WriteEvaluation` records what those before it computed."""
+        source = self.prepared_source
+        split = "test" if "test" in source.sizes else "train"
+        batch = next(iter(source.batches(min(PREVIEW_SIZE, source.sizes[split]), 0, split=split)))
+        measuring: list[keras.callbacks.Callback] = [TrainingMonitor(run, batch)]
+        if self.evaluation:
+            measuring.append(Evaluate(run, writer, self.evaluation, self.metric_names, self.best))
+        callbacks = [SaveCheckpoint(run), TensorBoardSummaries(run, writer), *measuring, WriteEvaluation(run, writer, batch, measuring)]
+        return [*callbacks, Profile(run)] if self.options.profile else callbacks
+
+
+def initialize_from(model: Game, folder: str | Path) -> None:
+    """Copies the EMA generator of a run to a model's live and EMA generators.
+
+    Raises:
+        UserError: If the two networks differ; the message names the settings that do.
+    """
+    other = load_model(folder)
+    weights, other_weights = model.ema_generator.weights, other.ema_generator.weights
+    if [tuple(weight.shape) for weight in weights] != [tuple(weight.shape) for weight in other_weights]:
+        raise UserError(
+            f"--init-from {folder}: its generator ({other.ema_generator.count_params():,} parameters) differs from this model's "
+            f"({model.ema_generator.count_params():,}); {_describe_difference(model.config, other.config)}"
+        )
+    for network in (model.sampling_network, model.ema_generator):
+        network.set_weights(other.ema_generator.get_weights())
+
+
+def _describe_difference(config: Any, other: Any) -> str:
+    """The settings of the networks in which two configurations differ."""
+    shared = {field.name for field in dataclasses.fields(Config)} - {"num_classes", "latent_dim"}  # these do not decide the networks
+    here, there = dataclasses.asdict(config), dataclasses.asdict(other)
+    names = [name for name in here if name in there and name not in shared and here[name] != there[name]]
+    if not names:
+        return "it belongs to another model"
+    return f"{', '.join(f'{name} {there[name]} there, {here[name]} here' for name in names)}; these must be equal"
+
+
+def _absolute(path: str | None) -> str | None:
+    return os.path.abspath(os.path.expanduser(path)) if path else path
+
+
+def _check_step_size(config: Config, source: Any) -> None:
+    """Refuses steps that need more examples than the model's view of the data has."""
+    steps, parts, available = config.discriminator_steps, config.gradient_accumulation, source.sizes["train"]
+    if available < 2:
+        raise UserError(f"{source.name} has {available} image to train on; at least 2 are needed, and some hundreds to learn from")
+    if config.batch_size * steps > available:
+        largest = available // steps // parts * parts
+        advice = f"--batch-size {largest} is the largest possible" if largest else f"at least {steps * parts} are needed"
+        needed = f"{config.batch_size * steps} images ({steps} times --batch-size {config.batch_size})"
+        raise UserError(f"a step takes {needed} and {source.name} has {available} to train on; {advice}")

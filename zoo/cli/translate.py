@@ -1,0 +1,80 @@
+"""`zoo translate`: an image-to-image model applied to one image."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from zoo.cli.picture import PictureCommand
+from zoo.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from zoo.core import Signature
+
+MAX_COLUMNS = 12  # of the grid of poses
+
+
+@dataclasses.dataclass(frozen=True)
+class Translate(PictureCommand):
+    """translate one image: to the other domain, to other poses, or reconstruct it"""
+
+    by: str | None = None
+    """the signature, if the model has several, as to_y and to_x; if omitted, the first"""
+    pose: tuple[str, ...] | None = None
+    """target poses by name, or by number if they have no names, for models that take a pose; if omitted, all"""
+    seed: int | None = None
+    """of the noise, for models that take a seed; if omitted, 0"""
+
+    def __call__(self) -> None:
+        import tensorflow as tf
+
+        model = self.open()
+        name, signature = self._choose_signature(model)
+        image, *others = signature.inputs
+        extra = {spec.name for spec in others}
+        for option in ("pose", "seed"):
+            if getattr(self, option) is not None and option not in extra:
+                raise UserError(f"--{option}: {name} of this run's model does not take a {option}; omit it")
+        values = {"pose": self._poses(model) if "pose" in extra else [0], "seed": [self.seed or 0]}
+        rows = len(values["pose"])
+        pixels, size = self._read_resized(image.shape)
+        images = tf.repeat(tf.cast(pixels, tf.float32)[None] / 255, rows, axis=0)
+        translated = model.serve(name, image=images, **{option: values[option] for option in extra})["image"].numpy()
+        self.write(model.modality.render(translated, min(rows, MAX_COLUMNS)), f"{self.picture} ({size}) by {name}")
+
+    def _choose_signature(self, model: Any) -> tuple[str, Signature]:
+        """The name and the signature that translates: those that also exist for PNG files do."""
+        signatures = model.signatures()
+        translating = [name for name in signatures if f"{name}_png" in signatures]
+        if not translating:
+            raise UserError("zoo translate: this run's model does not translate images; `zoo list` shows what each model is for")
+        name = self.by or translating[0]
+        if name not in translating:
+            raise UserError(f"--by {self.by}: this run's model translates by {' and '.join(translating)}")
+        return name, signatures[name]
+
+    def _read_resized(self, shape: Any) -> tuple[np.ndarray, str]:
+        """The image in the size that a signature takes, and a description of both sizes."""
+        import numpy as np
+
+        from zoo import data
+
+        pixels = self.read(shape[-1])
+        size = f"{pixels.shape[1]}x{pixels.shape[0]}"
+        if shape[1] is not None and pixels.shape != tuple(shape[1:]):
+            pixels = np.asarray(data.center_crop_and_resize(pixels, tuple(shape[1:])))
+            size += f", center-cropped and resized to {pixels.shape[1]}x{pixels.shape[0]}"
+        return pixels, size
+
+    def _poses(self, model: Any) -> list[int]:
+        """Numbers of the target poses."""
+        from zoo.runs import Run
+
+        numbers = range(model.config.num_poses)
+        names = Run(self.run).record.data.pose_names or [str(number) for number in numbers]
+        for name in self.pose or ():
+            if name not in names:
+                raise UserError(f"--pose {name}: this run's poses are {', '.join(names)}")
+        return [names.index(name) for name in self.pose] if self.pose else list(numbers)

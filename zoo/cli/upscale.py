@@ -1,0 +1,22 @@
+"""`zoo upscale`: a super-resolution model applied to one image."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from zoo.cli.picture import PictureCommand
+from zoo.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Upscale(PictureCommand):
+    """upscale an image of any size by a super-resolution run"""
+
+    def __call__(self) -> None:
+        model = self.open()
+        if "upscale" not in model.signatures():
+            raise UserError("zoo upscale: this run's model does not upscale images; `zoo list` shows what each model is for")
+        pixels = self.read(model.config.image_shape[-1])
+        upscaled = model.upscale(pixels)
+        description = f"{pixels.shape[1]}x{pixels.shape[0]} pixels upscaled to {upscaled.shape[1]}x{upscaled.shape[0]}"
+        self.write(upscaled, description)

@@ -1,0 +1,45 @@
+"""`zoo utility`: the downstream utility of a run's samples."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import ClassVar
+
+from zoo.cli.measuring import Measurement
+from zoo.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Utility(Measurement):
+    """measure downstream utility: GAN-train, GAN-test, and augmentation of small real training sets"""
+
+    sizes: tuple[int, ...] | None = None
+    """numbers of real images that samples are added to; if omitted, those of 100, 500 and 2,000 that there are"""
+    repeats: int = 3
+    """trainings of each kind"""
+    updates: int = 1000
+    """of each classifier, of 128 images each"""
+    out: Path | None = None
+    """folder of the tables and plots; if omitted, utility/ in the run's folder"""
+
+    protocol_in_title: ClassVar[tuple[str, ...]] = ("real_images", "fake_images", "extractor", "extractor_sha256", "resizing")
+
+    def __call__(self) -> None:
+        from zoo.metrics import analyses
+
+        if self.repeats < 1:
+            raise UserError(f"--repeats {self.repeats}: must be at least 1")
+        for size in self.sizes or ():
+            if size < 1:
+                raise UserError(f"--sizes {size}: must be at least 1")
+        opened = self.open()
+        evaluation, model = opened.evaluation, opened.model
+        available = evaluation.source.sizes["train"]
+        for size in self.sizes or ():
+            if size > available:
+                raise UserError(f"--sizes {size}: {evaluation.source.name} has {available} images to train on")
+        folder = self.out or opened.run.folder / "utility"
+        self.write_analysis(opened, analyses.gan_train_test(evaluation, model, updates=self.updates), folder)
+        augmentation = analyses.augmentation(evaluation, model, self.sizes, repeats=self.repeats, updates=self.updates)
+        self.write_analysis(opened, augmentation, folder)

@@ -1,0 +1,116 @@
+"""What users feed to a model: data for `fit` and `evaluate`, inputs of `model(x)` and `model.predict(x)`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from zoo.core.signatures import Signature, as_integers, require_in_range
+from zoo.errors import UserError
+
+if TYPE_CHECKING:
+    from zoo.core.game import Game
+
+INTEGER_KEYS = {"label": ("num_classes", "classes"), "pose": ("num_poses", "poses")}  # key -> setting that counts them, their plural
+
+
+def call_default(signature: Signature, inputs: Any) -> Any:
+    """The output of a signature, alone where it has one only; see `Game.call`."""
+    names = [spec.name for spec in signature.inputs]
+    if not isinstance(inputs, dict):
+        values = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+        if len(values) > len(names):
+            raise UserError(f"{len(values)} inputs were given; this model is called with {', '.join(names)}")
+        inputs = dict(zip(names, values, strict=False))  # what is missing is reported below
+    if missing := [name for name in names if name not in inputs]:
+        raise UserError(f"{missing[0]} is missing; this model is called with {', '.join(names)}")
+    tensors = [tf.cast(inputs[spec.name], spec.dtype) for spec in signature.inputs]
+    for tensor, spec in zip(tensors, signature.inputs, strict=True):
+        if not spec.shape.is_compatible_with(tensor.shape):
+            raise UserError(f"{spec.name} has shape {list(tensor.shape)}; this model takes {list(spec.shape)}")
+    outputs = signature.function(*tensors)
+    return outputs[signature.outputs[0]] if len(signature.outputs) == 1 else outputs
+
+
+def as_batches(game: Game, x: Any, y: Any = None, batch_size: int | None = None, validate: bool = True) -> Any:
+    """Data as a stream of dict batches; see `Game.fit`.
+
+    Args:
+        game: The model.
+        x: A data set of batches, arrays, or anything else that Keras takes, which is left as it is.
+        y: Labels, where x is an array.
+        batch_size: Of arrays.
+        validate: Check all arrays, or the first batch of a data set.
+    """
+    keys = game.train_keys or game.batch_keys
+    if isinstance(x, tf.data.Dataset):
+        batches = _with_keys(x, keys)
+        if validate:
+            first = next(iter(batches.take(1)), None)
+            if first is None:
+                raise UserError("the data set is empty")
+            _validate(game, keys, first)
+        return batches.map(_with_int64, num_parallel_calls=tf.data.AUTOTUNE) if validate else batches
+    arrays = _as_arrays(keys, x, y)
+    if arrays is None:
+        return x
+    rows = (batch_size or game.config.batch_size) * game.config.discriminator_steps
+    _validate(game, keys, arrays, divisible=False)
+    size = len(next(iter(arrays.values())))
+    if size < rows:
+        raise UserError(f"a step takes {rows} examples and there are {size}; give a smaller batch_size")
+    stream = tf.data.Dataset.from_tensor_slices(_with_int64(arrays)).shuffle(size, seed=game.config.seed)
+    return stream.batch(rows, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+
+def _with_keys(data: tf.data.Dataset, keys: tuple[str, ...]) -> tf.data.Dataset:
+    """The data set as one of dicts: the parts of a tuple are named in the order of the model's keys."""
+    spec = data.element_spec
+    if isinstance(spec, dict):
+        _require_keys(keys, spec)
+        return data
+    parts = spec if isinstance(spec, tuple) else (spec,)
+    _require_keys(keys, dict(zip(keys, parts, strict=False)))
+    # Not strict: (image, label) also feeds a model that needs the images only.
+    return data.map(lambda *values: dict(zip(keys, values, strict=False)))
+
+
+def _as_arrays(keys: tuple[str, ...], x: Any, y: Any) -> dict[str, np.ndarray] | None:
+    """Arrays by key; None for what is not made of arrays."""
+    if isinstance(x, dict):
+        arrays = dict(x)
+    elif isinstance(x, (np.ndarray, tf.Tensor, list, tuple)):
+        parts = x if isinstance(x, tuple) else (x,)
+        arrays = dict(zip(keys, [*parts, *([] if y is None else [y])], strict=False))
+    else:
+        return None
+    _require_keys(keys, arrays)
+    arrays = {key: np.asarray(value) for key, value in arrays.items()}
+    lengths = {key: len(value) if value.ndim else 0 for key, value in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        raise UserError(f"arrays of different lengths: {', '.join(f'{key} has {length}' for key, length in lengths.items())}")
+    return arrays
+
+
+def _require_keys(keys: tuple[str, ...], available: Any) -> None:
+    if missing := [key for key in keys if key not in available]:
+        raise UserError(
+            f"{missing[0]} is missing: this model trains on batches of {', '.join(keys)}, as a dict or a tuple in that order; "
+            f"available: {', '.join(available) or 'none'}"
+        )
+
+
+def _validate(game: Game, keys: tuple[str, ...], batch: dict[str, Any], divisible: bool = True) -> None:
+    game.modality.validate_batch({key: batch[key] for key in keys}, game.config)
+    for key, (setting, plural) in INTEGER_KEYS.items():
+        if key in keys:
+            require_in_range(as_integers(key, batch[key]), getattr(game.config, setting), key, plural)
+    rows, parts = len(batch[keys[0]]), game.config.discriminator_steps * game.config.gradient_accumulation
+    if divisible and rows % parts:
+        raise UserError(f"a batch of {rows} rows cannot be split into {parts} parts (discriminator_steps times gradient_accumulation)")
+
+
+def _with_int64(batch: dict[str, Any]) -> dict[str, Any]:
+    return {key: tf.cast(value, tf.int64) if key in INTEGER_KEYS else value for key, value in batch.items()}

@@ -1,0 +1,105 @@
+"""Convolutions, resampling, and the convolutional trunks of DCGAN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+from keras import KerasTensor
+
+from zoo.core.layers.normalization import batch_norm, norm_relu
+from zoo.core.layers.sizes import Size, channel_widths, resolutions
+
+
+def normal_init(stddev: float = 0.02) -> keras.initializers.Initializer:
+    """A new N(0, stddev) initializer.
+
+    Each layer needs an initializer of its own: one that is used twice draws the same weights twice.
+    """
+    return keras.initializers.RandomNormal(0.0, stddev)
+
+
+def conv(x: KerasTensor, filters: int, kernel: int, strides: int = 1, **kwargs: Any) -> KerasTensor:
+    """Convolution with "same" padding and weights initialized from N(0, 0.02)."""
+    return keras.layers.Conv2D(filters, kernel, strides, "same", kernel_initializer=normal_init(), **kwargs)(x)
+
+
+def upsample_conv(x: KerasTensor, size: Size, filters: int, kernel: int, **kwargs: Any) -> KerasTensor:
+    """Transposed convolution of stride 2 with weights initialized from N(0, 0.02), cropped to `size` (height, width) if that is odd."""
+    return crop_to(keras.layers.Conv2DTranspose(filters, kernel, 2, "same", kernel_initializer=normal_init(), **kwargs)(x), size)
+
+
+def crop_to(x: KerasTensor, size: Size) -> KerasTensor:
+    """Feature maps without the last rows and columns that exceed `size` (height, width)."""
+    rows, columns = x.shape[1] - size[0], x.shape[2] - size[1]
+    return keras.layers.Cropping2D(((0, rows), (0, columns)))(x) if rows or columns else x
+
+
+def upsample(x: KerasTensor, size: Size) -> KerasTensor:
+    """Nearest-neighbor upsampling by 2, cropped to `size` (height, width) if that is odd."""
+    return crop_to(keras.layers.UpSampling2D()(x), size)
+
+
+def downsample(x: KerasTensor) -> KerasTensor:
+    """Average pooling by 2; odd sides round up."""
+    return keras.layers.AveragePooling2D(2, padding="same")(x)
+
+
+def dcgan_generator_trunk(
+    x: KerasTensor,
+    image_shape: Sequence[int],
+    width: int,
+    kernel: int,
+    after: Callable[[KerasTensor], KerasTensor] = norm_relu,
+    use_bias: bool = False,
+    output_bias: bool = True,
+) -> KerasTensor:
+    """DCGAN's generator up to the output activation: a dense layer to 4x4 feature maps, then transposed convolutions of stride 2.
+
+    Args:
+        x: Latent vectors [n, d].
+        image_shape: Height, width and channels of the images.
+        width: Number of channels at the largest size; see `channel_widths`.
+        kernel: Side of the kernels.
+        after: Normalization and activation, applied after every layer but the last.
+        use_bias: Whether every layer but the last has a bias.
+        output_bias: Whether the last layer has a bias.
+
+    Returns:
+        Images before the output activation, [n, height, width, channels].
+    """
+    start, *sizes = resolutions(image_shape)
+    first, *widths = channel_widths(width, len(sizes))
+    x = keras.layers.Dense(start[0] * start[1] * first, use_bias=use_bias, kernel_initializer=normal_init())(x)
+    x = after(keras.layers.Reshape((*start, first))(x))
+    for size, filters in zip(sizes[:-1], widths, strict=True):
+        x = after(upsample_conv(x, size, filters, kernel, use_bias=use_bias))
+    return upsample_conv(x, sizes[-1], image_shape[-1], kernel, use_bias=output_bias)
+
+
+def dcgan_discriminator_trunk(
+    x: KerasTensor,
+    width: int,
+    kernel: int,
+    negative_slope: float,
+    after: Callable[[KerasTensor], KerasTensor] = batch_norm,
+    use_bias: bool = False,
+) -> KerasTensor:
+    """DCGAN's discriminator up to its last layer: convolutions of stride 2 down to 4x4 feature maps, which are flattened.
+
+    Args:
+        x: Images [n, height, width, channels].
+        width: Number of channels at the largest size; see `channel_widths`.
+        kernel: Side of the kernels.
+        negative_slope: Slope of the leaky ReLU for negative inputs.
+        after: Normalization, applied after every convolution but the first.
+        use_bias: Whether the convolutions have a bias.
+
+    Returns:
+        Features [n, d].
+    """
+    for i, filters in enumerate(reversed(channel_widths(width, len(resolutions(x.shape[1:])) - 1))):
+        x = conv(x, filters, kernel, 2, use_bias=use_bias)
+        x = keras.layers.LeakyReLU(negative_slope)(after(x) if i else x)
+    return keras.layers.Flatten()(x)

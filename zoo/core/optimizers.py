@@ -1,0 +1,67 @@
+"""A player's optimizer: its kind, its learning rate and schedule, its loss scale."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from zoo.core.config import OPTIMIZER_DEFAULTS, Config
+
+
+@keras.saving.register_keras_serializable("zoo")
+class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate as a function of the number of updates, so that it resumes exactly.
+
+    Args:
+        rate: At the start.
+        shape: "constant", "linear" or "cosine" (half a period).
+        start: Update at which the decay begins.
+        end: Update at which it ends.
+        final: Fraction of `rate` that is left then.
+        decay: Factor per update, from the first one on.
+    """
+
+    def __init__(self, rate: float, shape: str = "constant", start: int = 0, end: int = 1, final: float = 0.0, decay: float = 1.0) -> None:
+        self.rate, self.shape, self.start, self.end, self.final, self.decay = rate, shape, start, end, final, decay
+
+    def __call__(self, step: Any) -> tf.Tensor:
+        step = tf.cast(step, tf.float32)
+        progress = tf.clip_by_value((step - self.start) / (self.end - self.start), 0.0, 1.0)
+        decayed = {"constant": 0.0, "linear": progress, "cosine": (1 - tf.cos(math.pi * progress)) / 2}[self.shape]
+        return self.rate * (1 - (1 - self.final) * decayed) * tf.exp(math.log(self.decay) * step)
+
+    def get_config(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+
+def build(config: Config, rate: float, updates: int) -> keras.optimizers.Optimizer:
+    """The optimizer that a configuration describes.
+
+    Args:
+        config: Resolved.
+        rate: The learning rate at the start.
+        updates: How many updates a step has.
+    """
+    schedule: Any = rate
+    if config.schedule != "constant" or config.learning_rate_decay != 1:
+        assert config.decay_end is not None, "the configuration is not resolved"
+        end = config.decay_end * updates
+        start = min(round(config.decay_start * config.decay_end), config.decay_end - 1) * updates
+        schedule = LearningRate(rate, config.schedule, start, end, config.final_rate, config.learning_rate_decay)
+    values = {**OPTIMIZER_DEFAULTS[config.optimizer]}
+    values |= {name: value for name in values if (value := getattr(config, name)) is not None}
+    if config.optimizer == "sgd":
+        return keras.optimizers.SGD(schedule, momentum=values["beta_1"])
+    if config.optimizer == "rmsprop":
+        return keras.optimizers.RMSprop(schedule, values["beta_2"], epsilon=values["epsilon"])
+    return keras.optimizers.Adam(schedule, values["beta_1"], values["beta_2"], values["epsilon"])
+
+
+def with_loss_scale(optimizer: keras.optimizers.Optimizer, policy: str) -> keras.optimizers.Optimizer:
+    """The optimizer, wrapped with a loss scale where the dtype policy needs one: Keras itself wraps only one of two optimizers."""
+    if policy != "mixed_float16" or isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return optimizer
+    return keras.optimizers.LossScaleOptimizer(optimizer)

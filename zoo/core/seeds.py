@@ -1,0 +1,82 @@
+"""Stateless seeds: random numbers that are a function of the step, so that a resumed run draws the same ones."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import keras
+import tensorflow as tf
+
+
+class TracePosition(threading.local):
+    """How many seeds have been drawn in one tracing of the step; replicas are traced in threads of their own, which take turns."""
+
+    def __init__(self) -> None:
+        self.value = 0
+
+
+class StatelessSeeds(keras.random.SeedGenerator):
+    """Seeds that are a function of (seed, retries, step, position in the step, replica).
+
+    It replaces the seed generator of every Keras layer, whose state is in no checkpoint and is shared by all replicas.
+
+    Args:
+        seed: The run's seed.
+        retries: Counter of the times that training went back to a checkpoint after diverging; each retry draws other noise.
+        step: Counter of completed steps.
+    """
+
+    def __init__(self, seed: int, retries: keras.Variable, step: keras.Variable) -> None:
+        super().__init__(seed)
+        self.base_seed, self.retries, self.step, self.position = seed, retries, step, TracePosition()
+
+    def restart(self) -> None:
+        """Begins a new step: its first draw comes next."""
+        self.position.value = 0
+
+    def next(self, ordered: bool = True) -> tf.Tensor:
+        """The next seed, int64 [2], for `tf.random.stateless_*` operations."""
+        replica = tf.distribute.get_replica_context()
+        seed = tf.constant([self.base_seed, 0], tf.int64)
+        parts = (self.retries.value, self.step.value, self.position.value, replica.replica_id_in_sync_group if replica else 0)
+        for part in parts:
+            seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(part, tf.int64))
+        self.position.value += 1
+        return seed
+
+
+def flatten_layers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
+    """The layer and all layers nested in it, each once, in the order of their definition."""
+    pending, visited = [layer], set()
+    while pending:
+        current = pending.pop(0)
+        if id(current) in visited:
+            continue
+        visited.add(id(current))
+        yield current
+        pending = [*(current.layers if isinstance(current, keras.Model) else _sublayers(current)), *pending]
+
+
+def replace_seed_generators(model: keras.Model, seeds: StatelessSeeds) -> None:
+    """Makes every random layer (dropout, noise) of a model draw from `seeds`.
+
+    Raises:
+        RuntimeError: If a layer keeps a seed generator of its own under an unexpected name: a resumed run would draw other numbers.
+    """
+    for layer in flatten_layers(model):
+        if layer is model:
+            continue
+        if hasattr(layer, "seed_generator"):
+            vars(layer)["seed_generator"] = seeds  # not by `setattr`: Keras tracks the state of what is assigned to a layer
+        for name, value in vars(layer).items():
+            if isinstance(value, keras.random.SeedGenerator) and value is not seeds:
+                raise RuntimeError(
+                    f"layer {layer.name} keeps a seed generator of its own in '{name}'; runs of this model would not resume exactly"
+                )
+
+
+def _sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """The layers among a layer's attributes, and in its lists of them."""
+    values = [part for value in vars(layer).values() for part in (value if isinstance(value, (list, tuple)) else [value])]
+    return [value for value in values if isinstance(value, keras.layers.Layer)]

@@ -1,0 +1,121 @@
+"""Unpaired data sets of two domains."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar
+
+import numpy as np
+import tensorflow as tf
+
+from zoo.data.source import Source
+from zoo.data.transforms import Arrays, Example
+
+
+@dataclasses.dataclass(frozen=True)
+class Domains:
+    """Two sources as the domains of an unpaired data set: a batch holds `x` and `y`, each shuffled on its own.
+
+    Attributes:
+        name: As it was given to `open_source`.
+        version: Changes with the data.
+        x: The first domain.
+        y: The second domain.
+        paired: Splits in which equal rows of both domains belong together.
+    """
+
+    name: str
+    version: str
+    x: Source
+    y: Source
+    paired: tuple[str, ...] = ()
+    keys: ClassVar[tuple[str, ...]] = ("x", "y")
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels."""
+        return self.x.image_shape
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Split -> size of the smaller domain, which an epoch covers once."""
+        return {split: min(size, self.y.sizes[split]) for split, size in self.x.sizes.items() if split in self.y.sizes}
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """Names of the classes, which both domains share; None: no labels."""
+        return self.x.class_names
+
+    @property
+    def pose_names(self) -> None:
+        """Domains have no poses."""
+        return None
+
+    @property
+    def num_classes(self) -> int | None:
+        """Number of classes; None: no labels."""
+        return self.x.num_classes
+
+    @property
+    def cache_dir(self) -> str:
+        """A writable folder for what is derived from the data."""
+        return self.x.cache_dir
+
+    @property
+    def config_defaults(self) -> dict[str, Any]:
+        """Fields of a model's configuration whose default the data decide."""
+        return self.x.config_defaults
+
+    def batches(self, batch_size: int, seed: int = 0, start: int = 0, split: str = "train") -> tf.data.Dataset:
+        """Endless batches, see `Source.batches`."""
+        x, y = (part.batches(batch_size, seed + i, start, split) for i, part in enumerate((self.x, self.y)))
+        return tf.data.Dataset.zip(x, y).map(lambda x, y: {"x": x["image"], "y": y["image"]})
+
+    def load_examples(self, split: str = "train", count: int = 10_000, seed: int = 0) -> Arrays:
+        """Up to `count` examples of each domain.
+
+        Returns:
+            Arrays `x` and `y`; if there are classes, `label_x` and `label_y`; if equal rows belong together, `pair`.
+        """
+        x, y = (part.load_examples(split, count, seed) for part in (self.x, self.y))
+        arrays = {"x": x["image"], "y": y["image"]}
+        arrays |= {f"label_{name}": part["label"] for name, part in (("x", x), ("y", y)) if "label" in part}
+        if split in self.paired:
+            arrays["pair"] = np.arange(len(x["image"]))
+        return arrays
+
+    def single_images(self) -> Source:
+        """A source of single images, see `Source.single_images`."""
+        sizes = {split: self.x.sizes[split] + self.y.sizes[split] for split in self.sizes}
+        return dataclasses.replace(
+            self.x,
+            name=self.name,
+            version=self.version,
+            sizes=sizes,
+            class_names=self.class_names or ("x", "y"),
+            keys=(),
+            examples=self._concatenate,
+            transform=None,
+        )
+
+    def _concatenate(self, split: str) -> tf.data.Dataset:
+        x, y = self.x.examples(split), self.y.examples(split)
+        if not self.class_names:
+            x, y = x.map(lambda row: _label(row, 0)), y.map(lambda row: _label(row, 1))
+        return x.concatenate(y)
+
+    def subset(self, count: int, seed: int = 0) -> Domains:
+        """Both domains with only `count` of their training images, see `Source.subset`."""
+        return dataclasses.replace(self, x=self.x.subset(count, seed), y=self.y.subset(count, seed))
+
+    def with_jitter(self, margin: int, flip: bool) -> Domains:
+        """Both domains with random crops and flips, see `Source.with_jitter`."""
+        return dataclasses.replace(self, x=self.x.with_jitter(margin, flip), y=self.y.with_jitter(margin, flip))
+
+    def in_memory(self, split: str) -> bool:
+        """Whether a split of both domains is loaded into memory."""
+        return self.x.in_memory(split) and self.y.in_memory(split)
+
+
+def _label(row: Example, domain: int) -> Example:
+    return {"image": row["image"], "label": tf.constant(domain, tf.int64)}

@@ -1,0 +1,64 @@
+"""Data sets by name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from zoo.data.domains import Domains
+from zoo.data.folder_source import PREFIX, open_folder
+from zoo.data.source import Source
+from zoo.errors import UserError
+
+_DOMAINS = "data of two domains (outlines, cycle_gan/horse2zebra, a folder with trainA trainB testA testB)"
+SUGGESTIONS = {  # key of an example -> data that have it
+    "label": "data with class labels (digits, mnist, a folder with one folder per class)",
+    "x": _DOMAINS,
+    "y": _DOMAINS,
+    "pair": "data in pairs (outline_pairs, a folder of pictures with both halves side by side)",
+    "pose": "data with identities and poses (turned_digits, a folder of IDENTITY/POSE*.jpg)",
+    "picture": "pictures of any size (photographs, div2k, a folder of them)",
+    "image": "data of single images (digits, mnist, a folder of pictures)",
+}
+
+
+def open_source(
+    name: str,
+    data_dir: str | os.PathLike[str] | None = None,
+    image_shape: Sequence[int] | None = None,
+    keys: Sequence[str] = ("image",),
+) -> Source | Domains:
+    """Opens a data set by name, downloading it if necessary.
+
+    Args:
+        name: A built-in data set (`digits`, `outlines`, `outline_pairs`, `photographs`, `turned_digits`), an image data set of TFDS
+            (`NAME[/CONFIG]`), or `folder:PATH`.
+        data_dir: Folder of prepared TFDS data sets; default: TFDS's own.
+        image_shape: Height, width and channels (1 or 3) that images are center-cropped and resized to; default: the data's own.
+        keys: Keys that an example must have; they decide in which layout a folder or a data set is read.
+
+    Raises:
+        UserError: The name is unknown, the data are not available or not valid, or lack a key.
+    """
+    if name.startswith(("/", ".", "~")):
+        raise UserError(f"{name} is a path, not the name of a data set; for a folder of pictures, use --data {PREFIX}{name}")
+    if name.startswith(PREFIX):
+        source = open_folder(name, image_shape, keys)
+        check_keys(source, keys)
+        return source
+    from zoo.data import tfds_source  # imports TFDS, which takes seconds
+
+    opener = tfds_source.Opener(name, data_dir, image_shape, keys)
+    check_keys(opener.source(), keys)  # its metadata suffice, before anything is downloaded
+    opener.prepare()
+    return opener.prepared_source()
+
+
+def check_keys(source: Source | Domains, keys: Sequence[str]) -> None:
+    """Raises a UserError if a source lacks one of the keys; it names data that have it."""
+    if missing := [key for key in keys if key not in source.keys]:
+        available = " and ".join(source.keys)
+        raise UserError(
+            f"the model needs {' and '.join(missing)}, but {source.name} has only {available}; use {SUGGESTIONS[missing[-1]]}, or a model "
+            f"that needs only {available} (python -m zoo list shows them)"
+        )

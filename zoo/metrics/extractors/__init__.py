@@ -1,0 +1,50 @@
+"""Feature extractors: networks that compute what the metrics compare. The protocol of a score names the one that it used.
+
+`classifier` is trained here, on the data set's own labels (or, if labels are missing or scarce, on recognizing rotations), once, and cached
+with its accuracy and hash. `inception` is the graph of 2015 behind the published FIDs; `keras:NAME` is any network of `keras.applications`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from zoo.errors import UserError, suggest
+from zoo.metrics.extractors.applications import load_application
+from zoo.metrics.extractors.base import FeatureExtractor
+from zoo.metrics.extractors.classifier import REQUESTED, load_classifier, load_file
+from zoo.metrics.extractors.inception import load_inception
+from zoo.metrics.interfaces import Source
+
+__all__ = ["NAMES", "FeatureExtractor", "load_application", "load_classifier", "load_extractor", "load_file", "load_inception"]
+
+NAMES = ("classifier", "classifier:SEED", "rotations", "file:PATH", "inception", "inception:FILE", "keras:NETWORK")
+
+
+def load_extractor(
+    name: str, source: Source, folder: str | os.PathLike[str] | None = None, log: Callable[[str], object] = print
+) -> FeatureExtractor:
+    """Loads a feature extractor by name, training or fetching it if necessary.
+
+    Args:
+        name: `classifier`, `classifier:SEED`, `rotations`, `file:PATH`, `inception`, `inception:FILE` or `keras:NETWORK`.
+        source: The data set whose classifier it is; its train split is learned from.
+        folder: Where trained and fetched networks are cached; default: `source.cache_dir`.
+        log: Called with a message when a training or download begins.
+
+    Raises:
+        UserError: The name is unknown, or the weights can neither be loaded nor fetched.
+    """
+    folder = folder or source.cache_dir
+    kind, _, argument = name.partition(":")
+    if kind == "classifier" and (not argument or (argument.isdecimal() and int(argument) < 10**6)):
+        return load_classifier(source, int(argument or 0), folder, log)
+    if name == "rotations":
+        return load_classifier(source, 0, folder, log, rotations=REQUESTED)
+    if kind == "file":
+        return load_file(argument, source)
+    if kind == "inception":
+        return load_inception(argument or None, folder, log)
+    if kind == "keras":
+        return load_application(argument)
+    raise UserError(f"--feature-extractor {name}: unknown feature extractor{suggest(name, NAMES)} Available: {', '.join(NAMES)}.")

@@ -1,0 +1,63 @@
+"""The networks of `keras.applications` as feature extractors."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from zoo.errors import UserError, suggest
+from zoo.metrics.extractors.base import FeatureExtractor, hash_weights, one_line, resizing_to
+
+SHAPE = (224, 224, 3)
+
+
+def load_application(name: str, weights: str | None = "imagenet") -> FeatureExtractor:
+    """Loads a network of `keras.applications` without its head, average-pooled; Keras fetches its weights.
+
+    Args:
+        name: Name of the network, such as `MobileNetV2`.
+        weights: As in `keras.applications`; None: random ones.
+
+    Raises:
+        UserError: There is no such network, or its weights cannot be loaded.
+    """
+    builders = {key: value for key, value in vars(keras.applications).items() if callable(value)}
+    if name not in builders:
+        raise UserError(
+            f"--feature-extractor keras:{name}: keras.applications has no '{name}'{suggest(name, builders)} "
+            f"Available: {', '.join(sorted(builders))}."
+        )
+    network = _build_network(builders[name], name, weights)
+    preprocess = sys.modules[builders[name].__module__].preprocess_input
+    sha256 = hash_weights(network)
+    return FeatureExtractor(
+        name=f"keras_{name}-{sha256[:4]}",
+        sha256=sha256,
+        description=f"keras.applications.{name}, pooled features",
+        shape=SHAPE,
+        resizing=resizing_to(SHAPE),
+        run=tf.function(
+            lambda images: {"features": network(preprocess(images * 255), training=False)}, [tf.TensorSpec([None, *SHAPE], tf.float32)]
+        ),
+    )
+
+
+def _build_network(builder: Callable[..., keras.Model], name: str, weights: str | None) -> keras.Model:
+    """Builds the network in float32, whatever the precision of the model that is evaluated."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        return builder(include_top=False, weights=weights, pooling="avg", input_shape=SHAPE)
+    except Exception as error:
+        # `keras.utils.get_file` turns a network error into a bare Exception; what else it raises is a file that cannot be written or read.
+        if type(error) is not Exception and not isinstance(error, (OSError, ValueError, EOFError)):
+            raise
+        raise UserError(
+            f"--feature-extractor keras:{name}: the weights cannot be loaded ({one_line(error)}); Keras looks for them in "
+            "~/.keras/models, where you can put the file; to do without: --feature-extractor classifier"
+        ) from None
+    finally:
+        keras.config.set_dtype_policy(policy)

@@ -1,0 +1,201 @@
+"""The data set's own classifier as a feature extractor: trained once on the train split, then cached with its accuracy and hash.
+
+If labels are missing or scarce, the network learns to recognize by how many quarter turns an image was rotated instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from zoo.errors import UserError
+from zoo.files import write_atomically, write_text
+from zoo.metrics.extractors import small_classifier
+from zoo.metrics.extractors.base import FeatureExtractor, hash_weights, one_line, resize_images, resizing_to
+from zoo.metrics.interfaces import Source
+
+RECIPE = 1  # version of the network and its training: another number trains new ones
+MIN_CLASS_IMAGES = 20  # images per class (median) below which there are too few labels to learn from
+MAX_IMAGES = 60_000  # training images that it learns from
+TEST_IMAGES = 10_000
+REQUESTED = "requested"  # reason of a network that learned rotations although there are labels
+REQUESTED_REASONS = (REQUESTED, "asked for")  # records written before version 0.2 have the second
+HINT = "--feature-extractor classifier"
+
+
+def load_classifier(
+    source: Source,
+    seed: int = 0,
+    folder: str | os.PathLike[str] | None = None,
+    log: Callable[[str], object] = print,
+    rotations: str | None = None,
+) -> FeatureExtractor:
+    """Loads the classifier of a data source from the cache, or trains it.
+
+    If the source has no labels, or fewer than 20 images per class, it learns by how many quarter turns an image was rotated (Gidaris et al.
+    2018, arXiv:1803.07728) and is called `rotations-...`: it computes features, but knows no classes.
+
+    Args:
+        source: Its train split is learned from.
+        seed: Seed of the training; another one trains another network.
+        folder: Where trained networks are cached; default: `source.cache_dir`.
+        log: Called with a message before a training begins.
+        rotations: A reason to learn rotations even if there are labels.
+
+    Raises:
+        UserError: The network cannot be saved.
+    """
+    folder = Path(folder or source.cache_dir)
+    for learns_rotations in (False, True) if rotations is None else (True,):
+        path = _cache_path(source, seed, learns_rotations, folder)
+        # A network whose rotations were requested does not tell why there is no classifier. A damaged file is trained again.
+        if path.exists() and (rotations or _rotations_reason(path) not in REQUESTED_REASONS):
+            with contextlib.suppress(UserError):
+                return load_file(path, source)
+    examples = source.load_examples("train", MAX_IMAGES, seed)
+    reason = rotations or _why_no_classifier(source, examples)
+    path = _cache_path(source, seed, bool(reason), folder)
+    why = f" ({reason}: it learns by how many quarter turns an image was rotated)" if reason else ""
+    log(f"scores     training the feature extractor behind the metrics on {source.name}{why}; once, then cached in {path.parent}")
+    shape, classes = _input_shape(source, bool(reason)), 4 if reason else source.num_classes
+    assert classes is not None
+    network, accuracy = _train(source, examples, shape, classes, seed, bool(reason))
+    record = {"data": source.name, "version": source.version, "shape": shape, "classes": classes, "seed": seed, "rotations": reason}
+    _save(path, network, {**record, "accuracy": accuracy, "sha256": hash_weights(network)})
+    return load_file(path, source)
+
+
+def load_file(path: str | os.PathLike[str], source: Source) -> FeatureExtractor:
+    """Loads a network that `load_classifier` has saved: PATH.keras, and PATH.json next to it.
+
+    Raises:
+        UserError: A file is missing or damaged, or the network was trained on other data.
+    """
+    path = Path(path).expanduser()
+    try:
+        record, network = _read(path)
+        shape, rotations, accuracy = tuple(record["shape"]), record["rotations"], float(record["accuracy"])
+        sha256 = hash_weights(network)
+        if sha256 != record["sha256"]:
+            raise ValueError("its weights do not match the recorded hash")
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} cannot be read as a feature extractor ({one_line(error)}); {HINT} trains one") from None
+    classes = record["classes"]
+    matches = record["data"] == source.name and shape[-1] == source.image_shape[-1] and (rotations or classes == source.num_classes)
+    if not matches:
+        trained = f"{record['data']} ({'x'.join(map(str, shape))}, {classes} classes)"
+        raise UserError(f"{path} was trained for {trained}, and the data are {source.name}; {HINT} trains one for them")
+    return FeatureExtractor(
+        name=f"{_title(record)}-{sha256[:4]}",
+        sha256=sha256,
+        description=f"a small network trained {_describe_task(source, rotations)}: {accuracy:.2%} accuracy on held-out images",
+        shape=shape,
+        resizing=resizing_to(shape),
+        run=tf.function(lambda images: network(images, training=False), [tf.TensorSpec([None, *shape], tf.float32)]),
+        classes=None if rotations else classes,
+        accuracy=accuracy,
+    )
+
+
+def _read(path: Path) -> tuple[dict[str, Any], keras.Model]:
+    """The record and the network; raises ValueError if a file or a field is missing."""
+    for file in (path, path.with_suffix(".json")):
+        if not file.exists():
+            raise ValueError(f"there is no {file.name} in {file.parent}")
+    record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    if missing := {"data", "classes", "seed"} - set(record):
+        raise ValueError(f"{path.with_suffix('.json').name} lacks {', '.join(sorted(missing))}")
+    return record, keras.saving.load_model(path, compile=False)
+
+
+def _rotations_reason(path: Path) -> str | None:
+    """Why a saved network has learned rotations; None if it has not, or if its record cannot be read."""
+    try:
+        return json.loads(path.with_suffix(".json").read_text(encoding="utf-8")).get("rotations")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _why_no_classifier(source: Source, examples: Mapping[str, Any]) -> str | None:
+    """Why a source's labels are not enough to learn from, or None."""
+    if source.class_names is None:
+        return f"{source.name} has no labels"
+    classes = len(source.class_names)
+    if classes < 2:
+        return f"{source.name} has one class"
+    images_per_class = np.median(np.bincount(examples["label"][examples["label"] >= 0], minlength=classes))
+    return f"{source.name} has {images_per_class:.0f} images per class" if images_per_class < MIN_CLASS_IMAGES else None
+
+
+def _input_shape(source: Source, rotations: bool) -> tuple[int, int, int]:
+    """The shape of the images that the network takes: that of the data, at most 64 px; square if they are rotated."""
+    height, width, channels = small_classifier.input_shape(source.image_shape)
+    return (min(height, width), min(height, width), channels) if rotations else (height, width, channels)
+
+
+def _cache_path(source: Source, seed: int, rotations: bool, folder: Path) -> Path:
+    shape = _input_shape(source, rotations)
+    key = [RECIPE, source.name, source.version, shape, source.num_classes, seed]
+    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:8]
+    return folder / f"{_title({'data': source.name, 'seed': seed, 'rotations': rotations})}-{'x'.join(map(str, shape))}-{digest}.keras"
+
+
+def _title(record: Mapping[str, Any]) -> str:
+    """`classifier-mnist`, `classifier1-mnist` (of another seed), `rotations-pictures`."""
+    data = re.sub(r"[^A-Za-z0-9]+", "_", os.path.basename(record["data"].rstrip("/"))).strip("_").lower()
+    return f"{'rotations' if record['rotations'] else 'classifier'}{record['seed'] or ''}-{data}"
+
+
+def _describe_task(source: Source, rotations: str | None) -> str:
+    if rotations:
+        return f"to recognize quarter turns of {source.name} ({REQUESTED if rotations in REQUESTED_REASONS else rotations})"
+    names = source.class_names or ()
+    return f"to tell {' from '.join(names)} in {source.name}" if len(names) == 2 else f"on the labels of {source.name}"
+
+
+def _train(
+    source: Source, examples: dict[str, Any], shape: tuple[int, int, int], classes: int, seed: int, rotations: bool
+) -> tuple[keras.Model, float]:
+    """The network, and its accuracy on the test split, or on a tenth of the train split if there is no other."""
+    if "test" in source.sizes:
+        held_out = source.load_examples("test", TEST_IMAGES, seed)
+    else:
+        count = max(1, len(examples["image"]) // 10)
+        held_out = {key: value[:count] for key, value in examples.items()}
+        examples = {key: value[count:] for key, value in examples.items()}
+    train, test = (_training_pairs(part, shape, seed, rotations) for part in (examples, held_out))
+    network = small_classifier.train_classifier(*train, classes, seed)
+    return network, small_classifier.measure_accuracy(network, *test)
+
+
+def _training_pairs(examples: Mapping[str, Any], shape: tuple[int, int, int], seed: int, rotations: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Resized images with their labels, or rotated by random quarter turns with the numbers of turns."""
+    images = resize_images(examples["image"], shape)
+    if not rotations:
+        return images, examples["label"]
+    turns = np.random.RandomState(seed).randint(0, 4, len(images))
+    return np.stack([np.rot90(image, turn) for image, turn in zip(images, turns, strict=True)]), turns
+
+
+def _save(path: Path, network: keras.Model, record: Mapping[str, Any]) -> None:
+    """Saves atomically, the record last: an interrupted training leaves no record."""
+    network.optimizer = None  # its state would be three quarters of the file
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, network.save)
+        write_text(path.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
+    except OSError as error:
+        raise UserError(
+            f"the classifier cannot be saved in {path.parent}: {error}; free some space, or set TFDS_DATA_DIR to another folder"
+        ) from None

@@ -1,0 +1,136 @@
+"""The Inception graph of 2015, with which published FIDs and inception scores are computed."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import shutil
+import tarfile
+import urllib.request
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import tensorflow as tf
+
+from zoo.errors import UserError
+from zoo.files import write_atomically, write_text
+from zoo.metrics.extractors.base import FeatureExtractor, one_line
+
+URL = "https://storage.googleapis.com/download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz"
+GRAPH = "classify_image_graph_def.pb"
+TIMEOUT = 60  # seconds without a response
+READ_ERRORS = (OSError, EOFError, KeyError, tarfile.TarError, zlib.error)
+
+
+def load_inception(
+    file: str | os.PathLike[str] | None, folder: str | os.PathLike[str], log: Callable[[str], object] = print
+) -> FeatureExtractor:
+    """Loads the Inception graph of 2015-12-05 (Szegedy et al. 2015) as Heusel et al. 2017 use it: pool_3 [2048], 1008 classes.
+
+    It takes images of 0 to 255 and resizes them itself, as for the published figures. The logits of the inception score leave the bias
+    out, as Salimans et al. 2016 do. No checksum of the file is published: its hash is recorded when it is fetched, logged, compared each
+    time it is loaded from there, and part of the protocol of every score.
+
+    Args:
+        file: `classify_image_graph_def.pb`, or the archive that contains it; None: the one in `folder`, where it is fetched if missing.
+        folder: Cache of the fetched graph.
+        log: Called with a message before and after a download.
+
+    Raises:
+        UserError: The graph cannot be fetched or read, is another graph, or differs from the one that was fetched.
+    """
+    recorded = None
+    if file is None:
+        file = Path(folder) / GRAPH
+        if not file.exists():
+            _fetch(file, log)
+        recorded = _hash_file(file)
+    file = Path(file).expanduser()
+    try:
+        content = _read_graph(file)
+        expected = recorded.read_text(encoding="utf-8").strip() if recorded and recorded.exists() else None
+    except (*READ_ERRORS, UnicodeDecodeError) as error:
+        raise UserError(f"{file} cannot be read as the Inception graph ({one_line(error)}); it is in {URL}") from None
+    sha256 = hashlib.sha256(content).hexdigest()
+    if expected and sha256 != expected:
+        raise UserError(
+            f"{file} is not the file that was fetched: its sha256 is {sha256}, and {expected} is recorded in {recorded}; "
+            "delete both to fetch it again"
+        )
+    return FeatureExtractor(
+        name=f"inception-2015-{sha256[:4]}",
+        sha256=sha256,
+        description=f"the Inception graph of 2015-12-05, from {file}",
+        shape=None,
+        resizing="to 299x299 by the graph itself (bilinear, not anti-aliased)",
+        run=_import_graph(content, file),
+    )
+
+
+def _import_graph(content: bytes, file: Path) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    """Function of images in [0, 1] that returns the graph's features and probabilities."""
+    from google.protobuf.message import DecodeError
+
+    graph = tf.compat.v1.GraphDef()
+    try:
+        graph.ParseFromString(content)
+        wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), [])
+        element = wrapped.graph.as_graph_element
+        weights = wrapped.graph.get_operation_by_name("softmax/logits/MatMul").inputs[1]
+        network = wrapped.prune(element("ExpandDims:0"), [element("pool_3:0"), weights])
+        shape = tuple(weights.shape)
+    except (DecodeError, tf.errors.OpError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise UserError(f"{file} is not the Inception graph of 2015 ({one_line(error)}); it is in {URL}") from None
+    if shape != (2048, 1008):
+        raise UserError(f"{file} is not the Inception graph of 2015: its last layer is {shape}, not (2048, 1008); it is in {URL}")
+
+    def run(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        images = tf.image.grayscale_to_rgb(images) if images.shape[-1] == 1 else images
+        outputs = [network(image[None] * 255) for image in images]  # the graph takes one image at a time
+        features = tf.concat([tf.reshape(pooled, [1, -1]) for pooled, _ in outputs], 0)
+        return {"features": features, "probabilities": tf.nn.softmax(features @ outputs[0][1])}
+
+    return run
+
+
+def _read_graph(file: Path) -> bytes:
+    """The content of the graph's file, from the archive if that is what it is."""
+    if not tarfile.is_tarfile(file):
+        return file.read_bytes()
+    with tarfile.open(file) as archive:
+        member = archive.extractfile(GRAPH)
+        if member is None:
+            raise KeyError(f"{GRAPH} is not a file of the archive")
+        return member.read()
+
+
+def _hash_file(file: Path) -> Path:
+    """Where the hash of a fetched graph is recorded."""
+    return file.with_name(f"{file.name}.sha256")
+
+
+def _fetch(file: Path, log: Callable[[str], object]) -> None:
+    """Downloads the archive, extracts the graph and records its hash."""
+    log(f"scores     fetching the Inception graph from {URL} to {file.parent}")
+    archive = file.with_name(os.path.basename(URL))
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(archive, _download)
+        content = _read_graph(archive)
+        sha256 = hashlib.sha256(content).hexdigest()
+        write_text(_hash_file(file), sha256 + "\n")
+        write_atomically(file, lambda temporary: temporary.write_bytes(content))
+        archive.unlink()
+    except (*READ_ERRORS, http.client.HTTPException, ValueError) as error:  # urllib's errors are OSErrors
+        raise UserError(
+            f"the Inception graph is not in {file.parent} and could not be fetched ({one_line(error, 80)}); "
+            f"download {URL} and name the file: --feature-extractor inception:FILE; to do without: --feature-extractor classifier"
+        ) from None
+    log(f"scores     the sha256 of {GRAPH} is {sha256}, recorded in {_hash_file(file).name}")
+
+
+def _download(path: Path) -> None:
+    with urllib.request.urlopen(URL, timeout=TIMEOUT) as response, path.open("wb") as file:
+        shutil.copyfileobj(response, file)

@@ -1,0 +1,96 @@
+"""Identification across poses, the protocol of DR-GAN (Tran, Yin, Liu 2017, §4): rank-1 accuracy on identities without training images.
+
+The gallery holds one image of each identity, that of its first pose; all other images are probes, and take the identity of the nearest
+gallery image by cosine distance of their features. Two baselines show what the features are worth: pixels (Euclidean distance), and an
+encoder that was trained for recognition alone, where the model has one. Accuracy is also reported by how far a probe is turned away from
+the gallery's pose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from zoo.metrics.registry import Metric, Score
+
+if TYPE_CHECKING:
+    from zoo.metrics.evaluation import Evaluation
+
+BATCH = 250  # images per forward pass
+QUARTERS = (25, 50, 75, 100)  # upper ends of the quarters of the pose range, in percent: how far a probe is from the gallery's pose
+
+
+class Recognizer(Protocol):
+    """What rank-1 accuracy needs of a model."""
+
+    config: Any  # `num_poses`; `circular_poses`: whether the last pose is next to the first
+
+    @property
+    def encoders(self) -> Mapping[str, Callable[[tf.Tensor], tf.Tensor]]:
+        """Name -> function from images in [-1, 1] to features [n, f]: the model's own under "", baselines under other names."""
+
+
+def identify_probes(vectors: np.ndarray, label: np.ndarray, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Identify every probe by its nearest neighbor in the gallery.
+
+    Args:
+        vectors: Features, [n, f], compared by their Euclidean distance.
+        label: Identities, int [n].
+        pose: Poses, int [n].
+
+    Returns:
+        Whether each probe is identified correctly, bool [probes], and the number of poses between it and the gallery image of its
+        identity, int [probes].
+    """
+    order = np.lexsort((pose, label))
+    gallery = order[np.unique(label[order], return_index=True)[1]]
+    probes = np.setdiff1d(np.arange(len(label)), gallery)
+    probe_vectors, gallery_vectors = (np.asarray(vectors[rows], np.float64) for rows in (probes, gallery))
+    # Squared distances up to the squared norm of the probe, which does not change the order of a row.
+    distances = np.square(gallery_vectors).sum(1) - 2 * probe_vectors @ gallery_vectors.T
+    predictions = label[gallery][distances.argmin(1)]
+    own = np.searchsorted(label[gallery], label[probes])
+    return predictions == label[probes], np.abs(pose[probes] - pose[gallery][own])
+
+
+def compute_rank1(evaluation: Evaluation, model: Recognizer) -> dict[str, Score]:
+    """Compute rank-1 identification accuracy on held-out identities.
+
+    Returns:
+        `rank1` of the model's features, `rank1_pixels`, and `rank1_NAME` of each baseline encoder; with `_apart_25` to `_apart_100` the
+        accuracy of the probes in each quarter of the pose range that has probes. Nothing if no identity has two images.
+    """
+    images, label, pose = (evaluation.held_out[key] for key in ("image", "label", "pose"))
+    if len(np.unique(label)) == len(label):
+        return {}
+    vectors = {"": encode_images(model.encoders[""], images), "_pixels": images.reshape(len(images), -1)}
+    vectors |= {f"_{name}": encode_images(encoder, images) for name, encoder in model.encoders.items() if name}
+    num_poses, scores = model.config.num_poses, {}
+    for suffix, rows in vectors.items():
+        correct, distance = identify_probes(rows, label, pose)
+        largest = num_poses - 1
+        if model.config.circular_poses:
+            distance, largest = np.minimum(distance, num_poses - distance), num_poses // 2
+        quarter = np.maximum(np.ceil(distance * 4 / max(largest, 1)), 1)
+        scores[f"rank1{suffix}"] = correct.mean()
+        for i, percent in enumerate(QUARTERS, 1):
+            if (quarter == i).any():
+                scores[f"rank1{suffix}_apart_{percent}"] = correct[quarter == i].mean()
+    return {name: Score(float(value)) for name, value in scores.items()}
+
+
+def encode_images(encoder: Callable[[tf.Tensor], tf.Tensor], images: np.ndarray) -> np.ndarray:
+    """Encode uint8 images as features of length 1 [n, f], so that their Euclidean distance orders them as the angle between them does."""
+    batches = [tf.constant(images[i : i + BATCH] / 127.5 - 1, tf.float32) for i in range(0, len(images), BATCH)]
+    vectors = np.concatenate([np.asarray(encoder(batch)) for batch in batches])
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+IDENTIFICATION_METRICS = tuple(
+    Metric(f"rank1{suffix}{quarter}", "higher", ("held_out",), compute_rank1, during_training=True)
+    for suffix in ("", "_pixels", "_encoder")
+    for quarter in ("", *(f"_apart_{percent}" for percent in QUARTERS))
+)

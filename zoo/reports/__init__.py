@@ -1,0 +1,1 @@
+"""Reports on runs: the model card and the comparison."""

@@ -1,0 +1,246 @@
+"""The model card of a run: RUN/README.md, written from the run's folder, with the curves that it shows."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.files import write_text
+from zoo.metrics.registry import Metric
+from zoo.registry import ModelEntry
+from zoo.reports import markdown
+from zoo.reports.curve import write_curve
+from zoo.reports.directions import find_best_point, find_score_metric
+from zoo.reports.usage import input_names, write_usage
+from zoo.runs.folder import Run, command_prefix
+from zoo.runs.scores import format_score, grid_step, latest_grid, score_points
+from zoo.types import Protocol, ScorePoint
+
+if TYPE_CHECKING:
+    from zoo.core import Game
+    from zoo.core.signatures import Signature
+
+Scores = Mapping[Protocol, Mapping[str, Sequence[ScorePoint]]]
+
+MAX_CLASSES = 12  # that are named one by one
+MAX_WARNINGS = 8  # that are quoted
+MAX_STEPS = 3  # that are named of a warning
+MISUSE = (
+    "This model is meant for study and research. Do not use it to create the likeness of a real person without their consent, to identify "
+    "people, or to pass its outputs off as photographs or as measured data. Its outputs carry no watermark, and detectors of generated "
+    "content are unreliable: label the outputs as generated, and do not rely on a detector as proof."
+)
+LICENSES = {
+    "digits": 'the UCI data set "Optical Recognition of Handwritten Digits" (Alpaydin & Kaynak), CC BY 4.0',
+    **dict.fromkeys(
+        ("outlines", "outline_pairs", "turned_digits"), "derived from the digits of the UCI data set (Alpaydin & Kaynak), CC BY 4.0"
+    ),
+    "photographs": "two photographs that scikit-learn ships (danielbuechele; vultilion), CC BY 2.0",
+    "mnist": "MNIST (LeCun, Cortes, Burges), CC BY-SA 3.0",
+    "fashion_mnist": "Fashion-MNIST (Zalando), MIT",
+    "cifar10": "CIFAR-10 (Krizhevsky 2009), whose authors state no license",
+}
+CATALOG = "https://www.tensorflow.org/datasets/catalog"
+
+
+def write_card(run: Run, entry: ModelEntry, model: Game) -> Path:
+    """Writes the card of a run and its curve.png.
+
+    Args:
+        run: The run.
+        entry: The registry entry of its model.
+        model: The model; its weights do not matter.
+
+    Returns:
+        The path of the card.
+    """
+    scores, signatures = score_points(run), model.signatures()
+    sections = [
+        _write_title(run, entry, model, signatures),
+        _write_samples(run, model),
+        _write_scores(scores, model.own_metrics),
+        write_curve(run, scores),
+        _write_training(run),
+        _write_data(run),
+        _write_warnings(run),
+        _write_limitations(run, model, scores),
+        write_usage(run, model, signatures),
+        _write_versions(run),
+    ]
+    path = run.folder / "README.md"
+    write_text(path, "\n\n".join(section for section in sections if section) + "\n")
+    return path
+
+
+# -- the sections, each Markdown, or empty if there is nothing to report --------------------------------------------------------------
+
+
+def _write_title(run: Run, entry: ModelEntry, model: Game, signatures: Mapping[str, Signature]) -> str:
+    record, evaluations = run.record, run.evaluations()
+    by_class = "label" in input_names(signatures, "sample")
+    classes = f" in {record.config['num_classes']:,} classes" if by_class else ""
+    shape = model.modality.describe_shape(model.config)
+    data = f"{markdown.escape(record.data.name)} {markdown.escape(record.data.version)}"
+    purpose = f"generates {shape}{classes} and was trained on {data}" if model.generates_from_noise else f"was trained on {shape} of {data}"
+    state = "no evaluation yet"
+    if evaluations:
+        last = evaluations[-1]
+        state = f"{last['step']:,} steps, {last['images']:,} training examples, {markdown.format_duration(last['seconds'])}"
+        if last["step"] < record.config["steps"]:
+            state += f"; stopped before its {record.config['steps']:,} steps were completed"
+    return (
+        f"# {markdown.escape(run.folder.resolve().name)}\n\n"
+        f"`{record.model}`: {markdown.escape(entry.paper)}. {markdown.escape(entry.summary)}. This run {purpose}: {state}."
+    )
+
+
+def _write_samples(run: Run, model: Game) -> str:
+    path = latest_grid(run)
+    if path is None:
+        return ""
+    step = grid_step(path)
+    description = (type(model).preview.__doc__ or "").partition("\n")[0]
+    return (
+        f"![samples after step {step:,}](samples/{path.name})\n\nAfter step {step:,}, not cherry-picked. {markdown.escape(description)}"
+    ).rstrip()
+
+
+def _write_scores(scores: Scores, own_metrics: Sequence[Metric]) -> str:
+    """One table per protocol."""
+    if not scores:
+        return ""
+    parts = ["## Scores", "Scores are comparable only if their whole protocols are equal; each table has one."]
+    for protocol in sorted(scores, key=lambda protocol: -protocol.fake_images):
+        rows = [_score_row(name, points, find_score_metric(name, own_metrics)) for name, points in scores[protocol].items()]
+        header = ["score", "better is", "best", "at step", "last", "at step"]
+        table = markdown.table(header, rows, numeric=[False, False, True, True, True, True])
+        ambiguous = sum(other.subject == protocol.subject for other in scores) > 1
+        heading = f"{protocol.subject}, {protocol.describe_field('precision')}" if ambiguous else protocol.subject
+        parts += [f"### {heading}", table, f"Protocol: {markdown.escape(protocol.describe())}."]
+    return "\n\n".join(parts)
+
+
+def _score_row(name: str, points: Sequence[ScorePoint], metric: Metric | None) -> list[str]:
+    last = points[-1]
+    best = find_best_point(metric, points) or (last if metric else None)
+    best_cells = _point_cells(best) if best else ["–", "–"]
+    return [name.replace("_", " "), metric.better if metric else "–", *best_cells, *_point_cells(last)]
+
+
+def _point_cells(point: ScorePoint) -> list[str]:
+    error = "" if point.error is None else f" ± {format_score(point.error, 2)}"
+    return [f"{format_score(point.value)}{error}", f"{point.step:,}"]
+
+
+def _write_training(run: Run) -> str:
+    record, evaluations, best = run.record, run.evaluations(), run.best()
+    facts = [f"created {record.created[:10]}", f"precision {record.precision}"]
+    if record.replicas > 1:
+        facts.append(f"{record.replicas} replicas")
+    if evaluations:
+        facts.append(f"{evaluations[-1]['images_per_second']:,.0f} examples/s")
+    if record.parameters:
+        facts.append("parameters: " + ", ".join(f"{name} {size:,}" for name, size in record.parameters.items()))
+    if best:
+        facts.append(f"the best checkpoint is step {best.step:,}, selected during training by {best.name} {format_score(best.value)}")
+    settings = [[name, markdown.escape(markdown.format_setting(value))] for name, value in record.config.items()]
+    return (
+        f"## How it was trained\n\n{markdown.code_block('sh', record.command)}\n\n{markdown.format_sentence('; '.join(facts))}\n\n"
+        f"<details><summary>All settings</summary>\n\n{markdown.table(['setting', 'value'], settings)}\n\n</details>"
+    )
+
+
+def _write_data(run: Run) -> str:
+    data = run.record.data
+    names = data.class_names or []
+    listed = ", ".join(map(markdown.escape, names[:MAX_CLASSES])) + (", ..." if len(names) > MAX_CLASSES else "")
+    classes = f"{len(names):,} classes: {listed}." if names else "No classes."
+    if data.pose_names:
+        classes += f" {len(data.pose_names):,} poses, numbered from 0: {', '.join(map(markdown.escape, data.pose_names))}."
+    return (
+        f"## Data\n\n{markdown.escape(data.name)}, version {markdown.escape(data.version)}. {classes} {_describe_license(data.name)} "
+        "The license of the data may also apply to outputs that resemble them, whatever the license of this code."
+    )
+
+
+def _describe_license(data: str) -> str:
+    short_name = data.partition("/")[0]
+    if data.startswith("folder:"):
+        return "They come from a folder of the person who trained the model: the rights belong to their authors and to the people depicted."
+    if short_name in LICENSES:
+        return f"They are {markdown.escape(LICENSES[short_name])}."
+    catalog = f" in the [TFDS catalog]({CATALOG}/{short_name})" if re.fullmatch(r"\w+", short_name) else ""
+    return f"Their license is not known to this card: look it up{catalog} before you publish any outputs."
+
+
+def _write_warnings(run: Run) -> str:
+    """The warnings, each one once, with the steps at which it was raised if the text does not begin with one."""
+    steps_by_text: dict[str, list[int]] = {}
+    for row in run.rows():
+        for text in row.get("warnings") or ():
+            steps_by_text.setdefault(str(text), []).append(row["step"])
+    lines = []
+    for text, steps in steps_by_text.items():
+        prefix = "" if re.match(r"(step|round) \d", text) else f"at step {_list_steps(steps)}: "
+        lines.append(f"- {prefix}{markdown.escape(text)}")
+    if len(lines) > MAX_WARNINGS:
+        lines[MAX_WARNINGS:] = [f"- and {len(lines) - MAX_WARNINGS} more in metrics.jsonl"]
+    return "## Warnings during training\n\n" + ("\n".join(lines) or "No warnings.")
+
+
+def _write_limitations(run: Run, model: Game, scores: Scores) -> str:
+    describe = _generator_limitations if model.generates_from_noise else _translator_limitations
+    return f"## Limitations and misuse\n\n{' '.join(describe(run, model, scores))}\n\n{MISUSE}"
+
+
+def _generator_limitations(run: Run, model: Game, scores: Scores) -> list[str]:
+    text = [f"It generates {model.modality.describe_shape(model.config)} only, with the gaps and biases of its training data."]
+    if scores:
+        text.append(
+            "The scores compare two sets of samples through the features of one network: they do not show that every sample is plausible, "
+            "and they miss what that network ignores. The best checkpoint is selected with the same real examples that score it, which "
+            "makes its score slightly optimistic."
+        )
+    else:
+        text.append(f"It has not been evaluated: its quality is known from the samples only. To evaluate it: `{_evaluate(run)}`.")
+    memorization = [points["memorization"][-1] for points in scores.values() if "memorization" in points]
+    if memorization:
+        text.append(
+            f"Memorization is {format_score(memorization[-1].value)}: the median distance from a sample to its nearest training image, "
+            "divided by the same distance for unseen real images (about 1: no closer than those; 0: copies). A median does not rule out "
+            "single copies."
+        )
+    else:
+        text.append(f"Memorization of training examples was not measured and is not ruled out: `{_evaluate(run)} --metrics memorization`.")
+    return text
+
+
+def _translator_limitations(run: Run, model: Game, scores: Scores) -> list[str]:
+    text = [
+        "It is made for inputs like its training data, and has their gaps and biases; the details that it adds are plausible, not true."
+    ]
+    if scores:
+        subjects = " and ".join(dict.fromkeys(protocol.subject for protocol in scores))
+        return [*text, f"The scores are means over {subjects}."]
+    return [*text, f"It has not been evaluated. To evaluate it: `{_evaluate(run)}`."]
+
+
+def _write_versions(run: Run) -> str:
+    record = run.record
+    versions = [f"{name} {version}" for name, version in record.versions.items()]
+    if record.zoo_version:
+        commit = f" (commit {record.git_commit})" if record.git_commit else ""
+        versions.append(f"gan-zoo {record.zoo_version}{commit}")
+    return f"## Versions\n\n{markdown.escape(', '.join(versions))}; XLA {'on' if record.xla else 'off'}."
+
+
+def _evaluate(run: Run) -> str:
+    return f"{command_prefix()} evaluate {shlex.quote(str(run.folder))}"
+
+
+def _list_steps(steps: Sequence[int]) -> str:
+    more = f" and {len(steps) - MAX_STEPS} more" if len(steps) > MAX_STEPS else ""
+    return ", ".join(map(str, steps[:MAX_STEPS])) + more

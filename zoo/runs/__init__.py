@@ -1,0 +1,24 @@
+"""A run's folder: its record, checkpoints, measurements and samples."""
+
+from zoo.runs.folder import BestCheckpoint, Run, command_prefix, program_name
+from zoo.runs.loading import load_model
+from zoo.runs.record import DataRecord, RunRecord
+from zoo.runs.scores import export_versions, format_score, format_table, latest_grid, round_score, score_points
+from zoo.runs.writing import explain_write_errors
+
+__all__ = [
+    "BestCheckpoint",
+    "DataRecord",
+    "Run",
+    "RunRecord",
+    "command_prefix",
+    "explain_write_errors",
+    "export_versions",
+    "format_score",
+    "format_table",
+    "latest_grid",
+    "load_model",
+    "program_name",
+    "round_score",
+    "score_points",
+]

@@ -1,0 +1,157 @@
+"""The one table of what has been renamed: old options keep working and old runs keep loading through it.
+
+Each dictionary maps an old name to the new one. Schema 1 is what a `config.json` without a "schema" field has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+COMMANDS = {"analyse": "analyze", "usefulness": "utility"}
+
+OPTIONS = {"scores": "eval_samples", "extractor": "feature_extractor", "init": "init_from"}  # of train.py, beside a model's configuration
+
+CONFIG_FIELDS = {
+    # all models
+    "every": "eval_every",
+    "averaging": "ema_decay",
+    "accumulation": "gradient_accumulation",
+    "steady": "decay_start",
+    "slope": "negative_slope",
+    "penalty": "penalty_weight",
+    # biggan
+    "embedding": "embedding_dim",
+    "orthogonality": "orthogonal_weight",
+    # cyclegan, pix2pix
+    "cycle": "cycle_weight",
+    "identity": "identity_weight",
+    "l1": "l1_weight",
+    "patch": "patch_layers",
+    "pool": "pool_size",
+    # drgan
+    "circular": "circular_poses",
+    "form": "variant",
+    "held_out": "held_out_identities",
+    "images": "images_per_set",
+    # ebm
+    "buffer": "buffer_size",
+    "climb": "langevin_steps",
+    "renewed": "reinit_probability",
+    "served_climb": "sampling_steps",
+    "size": "l2_weight",
+    "steepest": "gradient_clip",
+    "step": "step_size",
+    # gan
+    "discriminator_range": "discriminator_init_range",
+    "generator_range": "generator_init_range",
+    "pieces": "maxout_pieces",
+    # infogan
+    "information": "information_weight",
+    "levels": "conv_layers",
+    "numbers": "continuous_codes",
+    # pggan
+    "base": "fmap_base",
+    "drift": "drift_weight",
+    "most": "fmap_max",
+    "phase": "phase_steps",
+    "target": "gradient_target",
+    # r3gan
+    "final_penalty": "final_penalty_weight",
+    # srgan
+    "from_bicubic": "bicubic_skip",
+    "turned": "random_rotation",
+    "variation_weight": "total_variation_weight",
+    # wgan
+    "clip": "weight_clip",
+}
+
+SCORES = {"memorisation": "memorization", "misclassified": "error_rate", "translated": "translation_accuracy"}
+
+VALUES = {"generator": {"averaged": "ema"}}  # of a protocol: field -> old value -> new value
+
+ROW_KEYS = {"round": "step", "variety": "diversity"}  # of a line of metrics.jsonl, and of a best checkpoint's score.json
+
+CHECKPOINT_ATTRIBUTES = {
+    "averaged": "ema_generator",
+    "kept": "buffer",
+    "kept_x": "buffer_x",
+    "kept_y": "buffer_y",
+    "round": "step_counter",
+}
+
+UNCERTAINTIES = ("_error", "_spread")  # endings: `kid_error[...]` was the uncertainty of `kid[...]`
+
+
+def rename_keys(fields: Mapping[str, Any], renames: Mapping[str, str]) -> dict[str, Any]:
+    """A copy in which the keys have their new names."""
+    return {renames.get(name, name): value for name, value in fields.items()}
+
+
+def upgrade_score_name(name: str) -> str:
+    """`memorisation[classifier-mnist-1a2b]` -> `memorization`: the feature extractor is a field of the protocol."""
+    base = name.partition("[")[0]
+    return SCORES.get(base, base)
+
+
+def upgrade_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a `config.json` of any schema, in the current one."""
+    if record.get("schema", 1) > 1:
+        return dict(record)
+    options = rename_keys(record.get("options") or {}, OPTIONS)
+    if options.get("best"):
+        options["best"] = upgrade_score_name(options["best"])
+    config = rename_keys(record["config"], CONFIG_FIELDS)
+    command = _upgrade_command(record.get("command", ""))
+    return {**record, "config": config, "options": options, "command": command, "schema": 2}
+
+
+def upgrade_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A line of `metrics.jsonl`, with the current names; a line that has them already is returned unchanged."""
+    if "round" not in row:
+        return dict(row)
+    row = rename_keys(row, ROW_KEYS)
+    if row.get("scores"):
+        scores, errors = _upgrade_scores(row["scores"])
+        row["scores"] = scores
+        if errors:
+            row["errors"] = errors
+    if row.get("protocol"):
+        row["protocol"] = {name: VALUES[name].get(value, value) if name in VALUES else value for name, value in row["protocol"].items()}
+    return row
+
+
+def upgrade_best(score: Mapping[str, Any]) -> dict[str, Any]:
+    """A best checkpoint's `score.json`, with the current names."""
+    if "round" not in score:
+        return dict(score)
+    extractor = score["name"].partition("[")[2].removesuffix("]") or None
+    return {**rename_keys(score, ROW_KEYS), "name": upgrade_score_name(score["name"]), "extractor": extractor}
+
+
+def _upgrade_scores(scores: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The scores of a line, and their uncertainties under the names of the scores."""
+    values, errors = {}, {}
+    for name, value in scores.items():
+        stem, bracket, extractor = name.partition("[")
+        bases = [stem.removesuffix(ending) for ending in UNCERTAINTIES if stem.endswith(ending)]
+        scored = [base for base in bases if f"{base}{bracket}{extractor}" in scores]
+        if scored:
+            errors[upgrade_score_name(scored[0])] = value
+        else:
+            values[upgrade_score_name(name)] = value
+    return values, errors
+
+
+def _upgrade_command(command: str) -> str:
+    """The command line of a record, with the current names of options and scores."""
+    options = {old.replace("_", "-"): new.replace("_", "-") for old, new in {**CONFIG_FIELDS, **OPTIONS}.items()}
+    command = re.sub(r"^train\.py\b", "python train.py", command, flags=re.MULTILINE)
+    command = re.sub(r"(?<=\s)--(no-)?([a-z0-9_-]+)", lambda match: _rename_option(match, options), command)
+    return re.sub(r"(?<=\s)(--best[ =])(\w+)", lambda match: match[1] + upgrade_score_name(match[2]), command)
+
+
+def _rename_option(match: re.Match[str], options: Mapping[str, str]) -> str:
+    name = match[2].replace("_", "-")
+    return f"--{match[1] or ''}{options[name]}" if name in options else match[0]

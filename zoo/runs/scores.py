@@ -1,0 +1,103 @@
+"""The scores, samples and exports in a run's folder, and how scores are printed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.types import Protocol, ScorePoint
+
+if TYPE_CHECKING:
+    from zoo.runs.folder import Run
+
+ScoreValue = float | tuple[float, float | None]  # a number, or value and uncertainty, as `metrics.Score` has them
+GRID_PREFIXES = ("step-", "round-")  # of the sample grids' names; the second one in old runs
+
+
+def score_points(run: Run) -> dict[Protocol, dict[str, list[ScorePoint]]]:
+    """The scores of a run.
+
+    Returns:
+        For each protocol and each score its points, in the order of their steps. If a step was scored twice by the same protocol, the
+        later value counts. Scores without a protocol are comparable with nothing: they are left out.
+    """
+    points: dict[Protocol, dict[str, dict[int, ScorePoint]]] = {}
+    for row in run.rows():
+        scores = {name: value for name, value in (row.get("scores") or {}).items() if isinstance(value, (int, float))}
+        if not scores or not row.get("protocol"):
+            continue
+        by_name = points.setdefault(Protocol.from_dict(row["protocol"]), {})
+        errors = row.get("errors") or {}
+        images = _images(run, row)
+        for name, value in scores.items():
+            by_name.setdefault(name, {})[row["step"]] = ScorePoint(value, row["step"], images, errors.get(name))
+    return {
+        protocol: {name: [by_step[step] for step in sorted(by_step)] for name, by_step in by_name.items()}
+        for protocol, by_name in points.items()
+    }
+
+
+def score_fields(scores: Mapping[str, ScoreValue], protocol: Protocol) -> dict[str, Any]:
+    """The fields of a row that hold scores: "scores", "errors" (where there are uncertainties) and "protocol".
+
+    Args:
+        scores: By name: numbers, or `metrics.Score`s (value and uncertainty).
+        protocol: How they were computed.
+    """
+    pairs = {name: score if isinstance(score, tuple) else (score, None) for name, score in scores.items()}
+    errors = {name: round_score(error) for name, (_, error) in pairs.items() if error is not None}
+    values = {name: round_score(value) for name, (value, _) in pairs.items()}
+    return {"scores": values, **({"errors": errors} if errors else {}), "protocol": protocol.to_dict()}
+
+
+def latest_grid(run: Run) -> Path | None:
+    """Path of the newest sample grid that is a complete image; None if there is none."""
+    from PIL import Image
+
+    paths = [path for path in (run.folder / "samples").glob("*.png") if _is_grid(path)]
+    for path in sorted(paths, key=grid_step, reverse=True):
+        try:
+            with Image.open(path) as picture:
+                picture.load()
+            return path
+        except (OSError, SyntaxError):  # what Pillow raises for a truncated file
+            continue
+    return None
+
+
+def grid_step(path: Path) -> int:
+    """The step of a sample grid: `step-000200.png` -> 200."""
+    return int(path.stem.rpartition("-")[2])
+
+
+def export_versions(folder: Path) -> list[int]:
+    """Numbers of the SavedModels in a folder, sorted; empty if the folder does not exist."""
+    return sorted(int(path.name) for path in Path(folder).glob("*") if path.name.isdecimal())
+
+
+def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in plain text, with the columns aligned."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines = [header, ["-" * width for width in widths], *rows]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def round_score(value: float) -> float:
+    """A score as it is written to files: six significant digits."""
+    return float(f"{value:.6g}")
+
+
+def format_score(value: float, digits: int = 3) -> str:
+    """A score with this many significant digits: 71.2, 0.850, 0.00120; from 1,000 on as a whole number."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.{digits}g}".rstrip(".")
+
+
+def _images(run: Run, row: dict[str, Any]) -> int:
+    """Number of training images by the step of a row."""
+    config = run.record.config
+    return row.get("images", row["step"] * config["batch_size"] * config["discriminator_steps"])
+
+
+def _is_grid(path: Path) -> bool:
+    return any(path.stem.removeprefix(prefix).isdecimal() for prefix in GRID_PREFIXES if path.stem.startswith(prefix))

@@ -1,0 +1,256 @@
+"""What happens during `fit`: checkpoints, scores, sample grids, a line of metrics.jsonl per evaluation, signals."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from zoo.core import images
+from zoo.errors import UserError
+from zoo.metrics import find_metric
+from zoo.runs.scores import score_fields
+
+if TYPE_CHECKING:
+    from zoo.metrics import Evaluation
+    from zoo.metrics.registry import Score
+    from zoo.runs import Run
+    from zoo.types import Batch, Protocol
+
+MAX_TIME_SHARE = 0.15  # of a training's time that scores may take
+PROBE_SIZE = 50  # images from which the time of an evaluation is estimated
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupt(keras.callbacks.Callback):
+    """Ctrl-C and SIGTERM end the training after the current step, which is still evaluated and saved.
+
+    Python allows signal handlers in the main thread only; in any other thread this callback does nothing.
+
+    Attributes:
+        signal: The number of the signal that was received, or None.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.signal: int | None = None
+        self._handlers: dict[int, Any] = {}
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        if self.signal is None and threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                self._handlers.setdefault(number, signal.signal(number, self._receive))
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self.signal = number
+        self.restore_handlers()  # a second signal ends the process at once
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.signal:
+            self.model.stop_training = True
+
+    def restore_handlers(self) -> None:
+        """Restores the signal handlers that were installed before."""
+        while self._handlers:
+            signal.signal(*self._handlers.popitem())
+
+
+class SaveCheckpoint(keras.callbacks.Callback):
+    """Saves a checkpoint at the end of each epoch, before any other callback, and at the start of a run that has none."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.run = run
+
+    def set_model(self, model: keras.Model) -> None:
+        super().set_model(model)
+        self.manager = self.run.manager(model)
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        if not self.run.checkpoints():
+            self.save()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.save()
+
+    def save(self) -> None:
+        """Saves the model under the number of its completed steps."""
+        self.manager.save(checkpoint_number=self.model.completed_steps)
+
+
+class Evaluate(keras.callbacks.Callback):
+    """Scores the model at the end of an epoch, and saves the best checkpoint by one of the scores.
+
+    When scores would take more than `MAX_TIME_SHARE` of the training's time, an evaluation skips them (except the last), so that training
+    does not stall and all scores share one protocol.
+
+    Args:
+        run: The run whose best checkpoint is saved.
+        writer: Writes TensorBoard events.
+        evaluation: Computes the scores.
+        metrics: Their names.
+        best: The one that decides which checkpoint is the best.
+
+    Attributes:
+        row: What `WriteEvaluation` adds to metrics.jsonl.
+    """
+
+    def __init__(self, run: Run, writer: tf.summary.SummaryWriter, evaluation: Evaluation, metrics: Sequence[str], best: str) -> None:
+        super().__init__()
+        self.run, self.writer, self.evaluation, self.metrics, self.best = run, writer, evaluation, metrics, best
+        self.row: dict[str, Any] = {}
+        self.started: float | None = None
+        self.seconds_spent = 0.0
+        self.seconds_expected = 0.0
+        self._warnings: set[str] = set()
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        if self.started is not None:
+            return
+        if self.model.generates_from_noise:
+            self.seconds_expected = self._estimate_seconds()
+        self.started = time.monotonic()
+        with self.writer.as_default(step=self.model.completed_steps):
+            tf.summary.text("protocol", f"```\n{json.dumps(self._protocol().to_dict(), indent=2)}\n```")
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.row = {}
+        began = time.monotonic()
+        if self.model.stop_training or not self._is_affordable(began):
+            return
+        try:
+            scores = self.evaluation.evaluate(self.model, self.metrics, self._warn)
+        except UserError as error:  # all samples are the same, for example: training continues, and may recover
+            self._warn(f"this evaluation has no scores: {error}")
+            scores = {}
+        self._save_if_best(scores)
+        seconds = time.monotonic() - began
+        self.seconds_spent += seconds
+        self.seconds_expected = seconds
+        if scores:
+            self._record(scores, seconds, logs if logs is not None else {})
+
+    def _is_affordable(self, now: float) -> bool:
+        if self.model.completed_steps >= self.model.config.steps:  # the last evaluation is always scored
+            return True
+        assert self.started is not None
+        return self.seconds_spent + self.seconds_expected <= MAX_TIME_SHARE * (now - self.started)
+
+    def _record(self, scores: dict[str, Score], seconds: float, logs: dict[str, Any]) -> None:
+        self.row = {**score_fields(scores, self._protocol()), "scores_seconds": round(seconds, 2)}
+        with self.writer.as_default(step=self.model.completed_steps):
+            for name, score in scores.items():
+                tf.summary.scalar(f"scores of {self.evaluation.count}/{name}", score.value)
+        logs.update({name: score.value for name, score in scores.items()}, scores_seconds=seconds)  # for Keras' progress line
+
+    def _estimate_seconds(self) -> float:
+        """Seconds that an evaluation will take, extrapolated from a few images."""
+        evaluation, real = self.evaluation, self.evaluation.real.images[:PROBE_SIZE]
+        assert evaluation.extractor is not None  # as for every model that generates from noise
+        evaluation.check_model(self.model)
+        for _ in range(2):  # the first pass traces
+            began = time.monotonic()
+            generated = evaluation.generate_images(self.model, PROBE_SIZE)
+            for batch in (generated, real):
+                evaluation.extractor(batch)
+        return (time.monotonic() - began) / PROBE_SIZE * evaluation.count
+
+    def _protocol(self) -> Protocol:
+        return self.evaluation.protocol(self.model.compute_dtype, self.model.generates_from_noise)
+
+    def _warn(self, text: str) -> None:
+        """Prints a warning once: samples that a metric cannot score are no reason to stop."""
+        if text not in self._warnings:
+            print(f"\nwarning: {text}", file=sys.stderr, flush=True)
+        self._warnings.add(text)
+
+    def _save_if_best(self, scores: dict[str, Score]) -> None:
+        name = self.evaluation.score_name(self.best)
+        if name not in scores:
+            if scores:
+                self._warn(
+                    f"these data do not allow measuring {name}: no best checkpoint is saved; --best may be one of {', '.join(scores)}"
+                )
+            return
+        value = scores[name].value
+        if math.isfinite(value) and self._is_best(name, value):
+            self.run.keep_best(self.model, name, value, self._extractor_name())
+
+    def _is_best(self, name: str, value: float) -> bool:
+        best = self.run.best()
+        if best is None:
+            return True
+        if best.name != name or best.extractor not in (None, self._extractor_name()):
+            self._warn(
+                f"the best checkpoint was chosen by {best.name}; from here on it is chosen by {name}, and the two are not comparable"
+            )
+            return True
+        return find_metric(name, self.model.own_metrics).is_better(value, best.value)
+
+    def _extractor_name(self) -> str | None:
+        return self.evaluation.extractor.name if self.evaluation.extractor else None
+
+
+class WriteEvaluation(keras.callbacks.Callback):
+    """Writes a sample grid and a line of metrics.jsonl at the end of each epoch.
+
+    Args:
+        run: The run.
+        writer: Writes TensorBoard events.
+        batch: The examples that the model's preview is made from.
+        sources: Callbacks before this one, whose `row` becomes part of the line.
+    """
+
+    def __init__(self, run: Run, writer: tf.summary.SummaryWriter, batch: Batch, sources: Sequence[Any] = ()) -> None:
+        super().__init__()
+        self.run, self.writer, self.batch, self.sources = run, writer, batch, sources
+        self.started: float | None = None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        if self.started is None:
+            self.started = time.monotonic()
+            self.seconds_before = max((row.get("seconds", 0.0) for row in self.run.rows()), default=0.0)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.epoch_began, self.first_step = time.monotonic(), self.model.completed_steps
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.epoch_ended = time.monotonic()  # what comes after is not training
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._write_samples()
+        assert self.started is not None
+        step, config = self.model.completed_steps, self.model.config
+        images_per_step = config.batch_size * config.discriminator_steps
+        rows = [source.row for source in self.sources]
+        recorded = {name for row in rows for name in row.get("scores", {})} | {"scores_seconds"}
+        line = {
+            "step": step,
+            "images": step * images_per_step,
+            "seconds": round(self.seconds_before + time.monotonic() - self.started, 3),
+            "images_per_second": round((step - self.first_step) * images_per_step / (self.epoch_ended - self.epoch_began), 1),
+        }
+        line |= {name: round(float(value), 6) for name, value in (logs or {}).items() if name not in recorded}
+        for row in rows:
+            line |= row
+        self.run.append(line)
+
+    def _write_samples(self) -> None:
+        step = self.model.completed_steps
+        samples, columns = self.model.preview(self.batch)
+        picture = self.model.modality.render(np.asarray(samples), int(columns))
+        folder = self.run.folder / "samples"
+        folder.mkdir(exist_ok=True)
+        images.write_png(folder / f"step-{step:06d}.png", picture)
+        with self.writer.as_default(step=step):
+            tf.summary.image("samples", picture[None])

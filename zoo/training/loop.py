@@ -1,0 +1,132 @@
+"""The training loop: a run in phases of `fit`, and back to the last checkpoint when values are no longer finite."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import keras
+
+from zoo.core import Game
+from zoo.runs import Run
+from zoo.training.callbacks import Interrupt
+from zoo.training.monitor import Diverged
+
+if TYPE_CHECKING:
+    from zoo.data import Source
+
+RETRIES = 3  # how often a training that has diverged is continued from its last checkpoint
+ADVICE = "What usually helps: smaller learning rates, --precision float32, a smaller penalty"
+
+
+class Phase(NamedTuple):
+    """One call of `fit`.
+
+    Attributes:
+        start: Its first step.
+        length: Steps per epoch.
+        epochs: How many epochs.
+        steps_per_execution: Steps between two returns to Python.
+    """
+
+    start: int
+    length: int
+    epochs: int
+    steps_per_execution: int
+
+
+def phases(start: int, steps: int, eval_every: int, max_steps_per_execution: int = 8, boundaries: Sequence[int] = ()) -> Iterator[Phase]:
+    """Divides the steps from `start` to `steps` into calls of `fit`, whose epochs have one length and end where an evaluation is due.
+
+    That is a shorter epoch up to the next evaluation, whole ones, the rest. No phase crosses a stage boundary, where the step becomes
+    another one; up to there `steps_per_execution` is the same, because each value costs a trace.
+
+    Args:
+        start: Completed steps.
+        steps: Steps of the whole training.
+        eval_every: Steps between evaluations.
+        max_steps_per_execution: Upper bound on Keras' `steps_per_execution`.
+        boundaries: Steps at which a new stage begins.
+    """
+    while start < steps:
+        end = min([steps, *(boundary for boundary in boundaries if boundary > start)])
+        parts = []
+        while start < end:
+            length = min(eval_every - start % eval_every, end - start)
+            epochs = (end - start) // eval_every if length == eval_every else 1
+            parts.append((start, length, epochs))
+            start += length * epochs
+        common = math.gcd(*(length for _, length, _ in parts))
+        steps_per_execution = max(n for n in range(1, max_steps_per_execution + 1) if common % n == 0)
+        for part in parts:
+            yield Phase(*part, steps_per_execution)
+
+
+def fit(
+    model: Game, run: Run, source: Source, callbacks: Sequence[keras.callbacks.Callback], max_steps_per_execution: int = 8
+) -> int | None:
+    """Trains the remaining steps, going back to the last checkpoint when values are no longer finite.
+
+    Args:
+        model: The compiled model, at the step from which it continues.
+        run: Where its checkpoints are.
+        source: The data as the model sees them.
+        callbacks: In their order; the first of all is `Interrupt`.
+        max_steps_per_execution: Upper bound on Keras' `steps_per_execution`.
+
+    Returns:
+        The number of the signal that ended the training early, or None.
+
+    Raises:
+        Diverged: If values were not finite again after `RETRIES` retries. The last checkpoint is intact.
+    """
+    interrupt = Interrupt()
+    try:
+        for attempt in range(1, RETRIES + 2):
+            try:
+                _fit_phases(model, source, interrupt, callbacks, max_steps_per_execution)
+                return interrupt.signal
+            except Diverged as error:
+                final = attempt > RETRIES
+                action = "giving up" if final else f"returning to the last checkpoint with new noise ({attempt} of {RETRIES})"
+                warning = f"{error}. {ADVICE}; {action}"
+                _return_to_checkpoint(model, run, warning)
+                if final:
+                    run.manager(model).save(checkpoint_number=model.completed_steps)  # with new noise: a continuation does not repeat this
+                    raise Diverged(warning) from None
+                print(f"\nwarning: {warning}", file=sys.stderr, flush=True)
+    finally:
+        interrupt.restore_handlers()
+    raise AssertionError("unreachable")
+
+
+def _return_to_checkpoint(model: Game, run: Run, warning: str) -> None:
+    retries = int(keras.ops.convert_to_numpy(model.retries)) + 1
+    run.restore(model)
+    model.retries.assign(retries)  # part of every seed
+    run.append({"step": model.completed_steps, "warnings": [warning]})
+
+
+def _fit_phases(
+    model: Game, source: Source, interrupt: Interrupt, callbacks: Sequence[keras.callbacks.Callback], max_steps_per_execution: int
+) -> None:
+    config: Any = model.config
+    phase_list = phases(model.completed_steps, config.steps, config.eval_every, max_steps_per_execution, model.stage_boundaries)
+    for phase in phase_list:
+        if model.steps_per_execution != phase.steps_per_execution:
+            model.steps_per_execution, model.train_function = phase.steps_per_execution, None  # Keras builds another one
+        first_epoch = phase.start // config.eval_every
+        model.fit(
+            source.batches(config.batch_size * config.discriminator_steps, config.seed, phase.start),
+            steps_per_epoch=phase.length,
+            initial_epoch=first_epoch,
+            epochs=first_epoch + phase.epochs,
+            verbose=1 if sys.stdout.isatty() else 2,
+            shuffle=False,
+            callbacks=[interrupt, *callbacks],
+            validate_data=False,  # they come from the zoo's own sources
+        )
+        if interrupt.signal:
+            break

@@ -1,0 +1,153 @@
+"""The training monitor: values that are not finite stop the training; failures that GANs are known for trigger one warning each."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from zoo.errors import UserError
+
+if TYPE_CHECKING:
+    from zoo.runs import Run
+    from zoo.types import Batch
+
+DOMINANCE = 0.998  # share of pairs in which the real image is ranked above the generated one: from here on the discriminator dominates
+VANISHED = 0.01  # of a gradient's largest norm: below, it has vanished
+NO_GRADIENT = 1e-7  # a norm that has vanished whatever it was before
+CHANCE = 0.6  # accuracy of a discriminator that is hardly better than chance
+COLLAPSED = 0.4  # of the diversity of real images: below, the samples have collapsed
+RISING = 1.1  # factor from which on diversity is still growing, as in the first steps, when all samples are gray
+PATIENCE = 2  # evaluations for which a failure must last
+ADVICE = {
+    "discriminator dominance": (
+        "a smaller --discriminator-learning-rate, a larger --generator-learning-rate, dropout or a penalty (R1) in the discriminator"
+    ),
+    "vanishing gradients": "the non-saturating loss instead of minimax, a smaller --discriminator-learning-rate",
+    "uninformative discriminator": "a larger --discriminator-learning-rate, more --discriminator-steps, less dropout",
+    "mode collapse": "smaller learning rates, a larger --batch-size, a penalty on the discriminator, or a checkpoint from before it",
+}
+
+
+class Diverged(UserError):
+    """A loss, gradient or weight is no longer finite; the message names it, and the step."""
+
+    exit_status = 3
+
+
+class TrainingMonitor(keras.callbacks.Callback):
+    """Watches a training: raises `Diverged` for values that are not finite, and warns of dominance, vanishing gradients and collapse.
+
+    The failures are judged at each evaluation by the means since the last one, must last for `PATIENCE` evaluations, and trigger one
+    warning each.
+
+    Args:
+        run: The run; warnings that its rows hold are not repeated.
+        batch: Real examples, to which the diversity of the samples is compared.
+
+    Attributes:
+        row: What `WriteEvaluation` adds to metrics.jsonl: `warnings` and `diversity`.
+    """
+
+    def __init__(self, run: Run, batch: Batch) -> None:
+        super().__init__()
+        self.batch = batch
+        self.row: dict[str, Any] = {}
+        earlier = [text for row in run.rows() for text in row.get("warnings", [])]
+        self.warned = {failure for failure, advice in ADVICE.items() if any(advice in text for text in earlier)}
+        self.largest_norms: dict[str, float] = {}
+        self.evaluations: dict[str, int] = {}  # failure -> how many evaluations it has lasted
+        self.labels: np.ndarray | None = None  # of the batch, if the model is class-conditional
+        self.real_diversity: float | None = None
+        self.last_diversity = 0.0
+        self.epoch_start = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.epoch_start = self.model.completed_steps
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if all(math.isfinite(value) for value in (logs or {}).values()):
+            return
+        non_finite = self.model.step_metrics.first_non_finite(batch + 1)
+        if non_finite is None:
+            raise Diverged(f"by step {self.epoch_start + batch + 1}: a value exceeds the range of float32")
+        step = self.epoch_start + non_finite.step + 1
+        raise Diverged(f"step {step}: {_describe_non_finite(non_finite.values, non_finite.weights)}")
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        failures = dict(self._find_failures(logs or {}))
+        diversity = self._relative_diversity()
+        is_rising = diversity is None or diversity > RISING * self.last_diversity
+        self.last_diversity = diversity or 0.0
+        if diversity is not None and not is_rising and diversity < COLLAPSED:
+            subject = "two samples of a class" if self.labels is not None else "two samples"
+            failures["mode collapse"] = f"{subject} differ {diversity:.0%} as much as two real images do"
+        warnings = self._warn(failures)
+        self.row = {"warnings": warnings} if warnings else {}
+        if diversity is not None:
+            self.row["diversity"] = round(diversity, 4)
+
+    def _warn(self, failures: dict[str, str]) -> list[str]:
+        """Prints and returns the warnings that are due."""
+        self.evaluations = {failure: self.evaluations.get(failure, 0) + 1 for failure in failures}
+        due = [failure for failure, count in self.evaluations.items() if count >= PATIENCE and failure not in self.warned]
+        self.warned.update(due)
+        step = self.model.completed_steps
+        texts = [f"step {step}: {failure}: {failures[failure]}. What usually helps: {ADVICE[failure]}" for failure in due]
+        for text in texts:
+            print(f"\nwarning: {text}", file=sys.stderr, flush=True)
+        return texts
+
+    def _find_failures(self, logs: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        """(Failure, its description) by the means since the last evaluation."""
+        accuracy, norms, vanished = logs.get("d_accuracy"), {}, {}
+        for player in "gd":
+            norm = logs.get(f"{player}_gradient_norm")
+            if norm is not None:
+                largest = max(norm, self.largest_norms.get(player, 0.0))
+                self.largest_norms[player], norms[player] = largest, norm
+                vanished[player] = norm < VANISHED * largest or norm < NO_GRADIENT
+        if accuracy is not None and accuracy > DOMINANCE and not self.model.objective.critic:
+            yield "discriminator dominance", f"it ranks {accuracy:.1%} of the real images above generated ones"
+        if vanished.get("g"):
+            yield "vanishing gradients", f"the generator's gradient norm is {norms['g']:.1e}, it was {self.largest_norms['g']:.1e}"
+        if vanished.get("d") and accuracy is not None and accuracy < CHANCE:
+            yield "uninformative discriminator", f"its accuracy is {accuracy:.0%} and its gradient norm {norms['d']:.1e}"
+
+    def _relative_diversity(self) -> float | None:
+        """How much two samples differ, divided by how much two real images do; within classes for class-conditional models."""
+        if not self.model.generates_from_noise:
+            return None
+        modality = self.model.modality
+        batch: Any = self.batch
+        real = batch[modality.key]
+        if self.real_diversity is None:
+            self.real_diversity = self._measure_real(np.asarray(modality.to_external(real)))
+        conditions = {name: batch[name] for name in self.model.conditions}
+        samples = np.asarray(self.model.sample(np.arange(len(real), dtype=np.int64), **conditions))
+        try:
+            return modality.diversity(samples, self.labels) / self.real_diversity if self.real_diversity else None
+        except UserError:  # samples that are not finite
+            return None
+
+    def _measure_real(self, real: np.ndarray) -> float:
+        self.labels = np.asarray(self.batch["label"]) if "label" in self.model.conditions else None
+        try:
+            return self.model.modality.diversity(real, self.labels)
+        except UserError:  # no two of a class among them
+            self.labels = None
+            return self.model.modality.diversity(real, None)
+
+
+def _describe_non_finite(values: list[str], weights: list[str]) -> str:
+    """Names of logged values and of weights with gradients that are not finite, as text."""
+    terms = [name for name in values if not name.endswith("gradient_norm")]
+    parts = [f"{' and '.join(terms)} {'are' if len(terms) > 1 else 'is'} not finite" if terms else "every loss term is finite"]
+    if weights:
+        others = f" and {len(weights) - 1} more" if len(weights) > 1 else ""
+        parts.append(f"the gradient of the {weights[0]}{others} is not finite")
+    return "; ".join(parts)
