@@ -77,7 +77,7 @@ def print_table(workers: dict[str, Worker]) -> None:
     height, width, _ = OVERRIDES["image_shape"]
     batch_size, baseline = OVERRIDES["batch_size"], workers[BASELINE]
     parameters = sum(baseline.parameters.values())
-    print(f"DCGAN {height}x{width}, batch size {batch_size}, {parameters:,} parameters, {len(baseline.seconds)} repetitions")
+    print(f"DCGAN {height}x{width}, batch size {batch_size}, {parameters:,} parameters, repetitions: {len(baseline.seconds)}")
     print(f"{'':34}{'precision':16}{'ms/step':>9}{'images/s':>10}{f'{BASELINE} = 1':>17}")
     for style, worker in workers.items():
         fastest = min(worker.seconds)

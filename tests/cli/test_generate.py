@@ -70,3 +70,9 @@ def test_bad_input(run, working_directory, capsys, argv, parts):
     error = read_error(capsys, [str(run) if word == "RUN" else word for word in argv], tool.main)
     assert all(part in error for part in parts), error
     assert list_files() == []
+
+
+@pytest.mark.parametrize("command", ["translate", "upscale"])
+def test_commands_that_the_model_does_not_offer(capsys, command):
+    error = read_error(capsys, [command, str(small_gan()), "in.png", "out.png"], tool.main)
+    assert f"zoo {command}: this run's model does not {command} images" in error and "zoo list" in error

@@ -42,12 +42,12 @@ from zoo.cli import parsing
         (["--model", "vae", "--augment", "color"], ["--augment", "no discriminator"]),
         (["--model", "gan", "--decay-start", "0.5"], ["--decay-start", "--schedule linear or cosine"]),
         (["--model", "gan", "--schedule", "linear", "--final-rate", "2"], ["--final-rate 2", "at most 1"]),
-        (["--model", "dcgan", "--gradient-accumulation", "5"], ["--batch-size 64", "5 micro-batches"]),
+        (["--model", "dcgan", "--gradient-accumulation", "5"], ["--batch-size 64", "--gradient-accumulation 5"]),
         (["--model", "dcgan", "--decay-start", "1"], ["--decay-start 1", "less than 1"]),
         (["--model", "dcgan", "--augment", "colour"], ["colour", "color"]),
         (["--model", "dcgan", "--learning-rate-decay", "0"], ["--learning-rate-decay 0", "more than 0"]),
         (["--model", "dcgan", "--optimizer", "rmsprop", "--beta-1", "0.9"], ["--beta-1 0.9", "rmsprop"]),
-        (["--model", "lsgan_112", "--generator-widths", "8", "8", "8"], ["--generator-widths has 3 numbers", "one less"]),
+        (["--model", "lsgan_112", "--generator-widths", "8", "8", "8"], ["one less than --generator-widths, of which there are 3"]),
         (["--model", "r3gan_32", "--widths", "100"], ["--group 16: must divide 200"]),
         (["--model", "sgan_32", "--image-shape", "8", "8", "1"], ["images of 8x8 pixels", "at least 9"]),
         (["--model", "gan", "--data", "cifar10:9.9.9"], ["TFDS cannot", "cifar10:9.9.9"]),
@@ -90,7 +90,7 @@ def test_a_data_set_that_cannot_be_downloaded(working_directory, capsys, monkeyp
         for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.delenv(name, raising=False)
     else:
-        monkeypatch.setattr("zoo.data.tfds_source._is_online", lambda: True)
+        monkeypatch.setattr("zoo.data.tfds_source.is_online", lambda: True)
         monkeypatch.setattr("tensorflow_datasets.core.DatasetBuilder.download_and_prepare", fail)
     error = read_error(capsys, ["--model", "gan", "--data", "mnist", "--data-dir", str(working_directory / "tfds")])
     for part in ("'mnist' is not in", "tfds/mnist/3.0.1", "could not be downloaded", "--data-dir", "digits"):
@@ -115,7 +115,7 @@ def test_one_image_is_too_few(working_directory, capsys):
 
 
 def test_an_empty_folder(working_directory, capsys):
-    assert "no images in" in read_error(capsys, ["--model", "gan", "--data", f"folder:{working_directory}"])
+    assert "no pictures in" in read_error(capsys, ["--model", "gan", "--data", f"folder:{working_directory}"])
 
 
 def test_a_bug_is_a_traceback():

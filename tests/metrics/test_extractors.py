@@ -188,7 +188,7 @@ def test_a_fetched_graph_is_recorded_with_its_hash_and_checked(tmp_path, digits,
 @pytest.mark.parametrize(
     "name, parts",
     [
-        ("clasifier", ["--feature-extractor clasifier: unknown feature extractor", "did you mean 'classifier'?", "Available: classifier"]),
+        ("clasifier", ["unknown feature extractor 'clasifier'", "did you mean 'classifier'?", "Available: classifier"]),
         ("keras:ResNet51", ["no 'ResNet51'", "ResNet50"]),
         ("inception:nowhere.pb", ["nowhere.pb cannot be read", "inception-2015-12-05.tgz"]),
         ("file:nowhere.keras", ["nowhere.keras cannot be read as a feature extractor (there is no nowhere.keras in .)"]),

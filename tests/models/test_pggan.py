@@ -16,7 +16,7 @@ from zoo.models import pggan
 
 def test_growth_is_a_function_of_the_step():
     model = tiny_model("pggan", phase_steps=4)
-    assert model.stage_boundaries == [4, 12]
+    assert model.config.stage_boundaries == [4, 12]
     expected = {0: 0, 4: 0, 6: 0.5, 8: 1, 11: 1, 12: 1, 13: 1.25, 16: 2, 99: 2}
     for completed, growth in expected.items():
         model.step_counter.assign(completed)

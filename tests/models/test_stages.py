@@ -8,8 +8,8 @@ import pytest
 import zoo
 from zoo import registry
 
-# A stage is (side, channels, number of convolutions with that output: 0 for the output of a pooling, resampling or concatenation); an int is
-# the units of a dense layer. A dense layer whose units are reshaped to feature maps is the first convolution of their stage.
+# A stage is (side, channels, number of convolutions with that output: 0 for the output of a pooling, resampling or concatenation); an int
+# is the units of a dense layer. A dense layer whose units are reshaped to feature maps is the first convolution of their stage.
 
 
 def attention(side, channels):

@@ -22,7 +22,7 @@ SMALL = {"generator_units": [8], "discriminator_units": [4], "maxout_pieces": 2,
 @pytest.mark.parametrize("steps, eval_every", [(1200, 200), (3906, 489), (1201, 400)])
 def test_phases_cover_a_run_and_share_a_trace(name, steps, eval_every):
     model = tiny_model(name, image_shape=(32, 32, 1), **({"phase_steps": 100} if name == "pggan" else {}))
-    boundaries = model.stage_boundaries
+    boundaries = model.config.stage_boundaries
     for begin in (0, 350):
         completed, traces = begin, {}
         for phase in phases(begin, steps, eval_every, 8, boundaries):

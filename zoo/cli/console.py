@@ -31,9 +31,9 @@ def print_plan(entry: ModelEntry, model: Game, source: Any, hardware: str, folde
     images = config.batch_size * config.discriminator_steps
     print(f"model      {entry.name}: {entry.paper}; parameters: {counts}")
     print(f"data       {source.name} {source.version}: {', '.join(details)}")
-    if model.stage_boundaries:
-        starts = ", ".join(f"{boundary:,}" for boundary in model.stage_boundaries)
-        print(f"stages     {len(model.stage_boundaries) + 1}, from steps 0, {starts}")
+    if model.config.stage_boundaries:
+        starts = ", ".join(f"{boundary:,}" for boundary in model.config.stage_boundaries)
+        print(f"stages     {len(model.config.stage_boundaries) + 1}, from steps 0, {starts}")
     print(f"training   {config.steps:,} steps of {images} {unit}, evaluation every {config.eval_every:,}")
     print(f"precision  {hardware}")
     print(f"folder     {folder}", flush=True)
@@ -42,9 +42,9 @@ def print_plan(entry: ModelEntry, model: Game, source: Any, hardware: str, folde
 
 def _print_length_warnings(model: Game) -> None:
     config: Any = model.config
-    late = [boundary for boundary in model.stage_boundaries if boundary >= config.steps]
+    late = [boundary for boundary in model.config.stage_boundaries if boundary >= config.steps]
     if late:
-        stages = f"{len(late)} of {len(model.stage_boundaries) + 1} stages begin after the last step"
+        stages = f"{len(late)} of {len(model.config.stage_boundaries) + 1} stages begin after the last step"
         print(f"warning: {stages}; training all of them needs --steps {late[-1] + 1} or more", file=sys.stderr, flush=True)
     if config.steps > config.learning_stops_at:
         reason = f"from step {config.learning_stops_at:,} on the learning rates are 0 (--schedule {config.schedule}) and nothing is learned"

@@ -1,4 +1,4 @@
-"""What a training is asked to do: options from the command line or from Python, with a model's defaults or those of a resumed run."""
+"""The request for a training: options from the command line or from Python, with a model's defaults or those of a resumed run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COMMAND_LINE_ONLY = ("list", "dry_run")
 
 @dataclasses.dataclass(frozen=True)
 class TrainRequest:
-    """A training that was asked for.
+    """A request for a training.
 
     Attributes:
         entry: The model's registry entry.
@@ -44,9 +44,10 @@ class TrainRequest:
 
     def command(self) -> str:
         """The command line that asks for this training: the options that differ from the model's defaults."""
+        from zoo.data import default_source_name
         from zoo.runs.folder import program_name
 
-        defaults = TrainOptions(data=self.entry.model.default_data)
+        defaults = TrainOptions(data=default_source_name(self.entry.model.batch_keys))
         words = format_options(self.options, defaults, NOT_RECORDED) + format_options(self.config, self.entry.config)
         return f"{program_name()} {shlex.join(['--model', self.options.model, *words])}"
 
@@ -133,11 +134,12 @@ def _validated(request: TrainRequest) -> TrainRequest:
 def _default_request(model: str | None, resume: str | None) -> TrainRequest:
     """The training without any other option: of a model as it is registered, or of a run as it was made."""
     from zoo import registry
+    from zoo.data import default_source_name
     from zoo.runs import Run
 
     if not resume:
         entry = registry.resolve(model or "")
-        return TrainRequest(entry, TrainOptions(model=model or "", data=entry.model.default_data), entry.config)
+        return TrainRequest(entry, TrainOptions(model=model or "", data=default_source_name(entry.model.batch_keys)), entry.config)
     run = Run(resume)
     record = run.record
     if model and model.rpartition(":")[2] != record.model:

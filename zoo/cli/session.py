@@ -18,6 +18,7 @@ from zoo.cli import console
 from zoo.cli.options import MIN_EVAL_SAMPLES, TrainOptions
 from zoo.cli.request import TrainRequest
 from zoo.core import Config, Game
+from zoo.core.step import sampling_network
 from zoo.errors import UserError
 from zoo.metrics.extractors import load_extractor
 from zoo.metrics.registry import requires_extractor
@@ -39,7 +40,7 @@ class TrainingSession:
     """A training that is ready to start: opening one reads the data and builds the model, and writes nothing.
 
     Args:
-        request: What was asked for.
+        request: The options, the configuration, and the run to resume.
 
     Attributes:
         run: The run's folder; None until `train` creates it, unless a run is resumed.
@@ -225,7 +226,7 @@ def initialize_from(model: Game, folder: str | Path) -> None:
             f"--init-from {folder}: its generator ({other.ema_generator.count_params():,} parameters) differs from this model's "
             f"({model.ema_generator.count_params():,}); {_describe_difference(model.config, other.config)}"
         )
-    for network in (model.sampling_network, model.ema_generator):
+    for network in (sampling_network(model), model.ema_generator):
         network.set_weights(other.ema_generator.get_weights())
 
 
@@ -247,7 +248,7 @@ def _check_step_size(config: Config, source: Any) -> None:
     """Refuses steps that need more examples than the model's view of the data has."""
     steps, parts, available = config.discriminator_steps, config.gradient_accumulation, source.sizes["train"]
     if available < 2:
-        raise UserError(f"{source.name} has {available} image to train on; at least 2 are needed, and some hundreds to learn from")
+        raise UserError(f"{source.name} has {available} image to train on; at least 2 are needed, and hundreds to learn anything")
     if config.batch_size * steps > available:
         largest = available // steps // parts * parts
         advice = f"--batch-size {largest} is the largest possible" if largest else f"at least {steps * parts} are needed"

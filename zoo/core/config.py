@@ -57,6 +57,11 @@ class Config:
         """The step from which the learning rates are 0; infinite where they never are."""
         return self.decay_end if self.schedule != "constant" and not self.final_rate and self.decay_end else math.inf
 
+    @property
+    def stage_boundaries(self) -> list[int]:
+        """Steps at which the training step changes and is traced again (progressive growing)."""
+        return []
+
     def override(self: Self, **changes: Any) -> Self:
         """A copy with some fields replaced; another optimizer begins with its own defaults."""
         if changes.get("optimizer", self.optimizer) != self.optimizer:

@@ -47,8 +47,6 @@ class Game(keras.Model):
     objective: losses.Objective = losses.non_saturating
     batch_keys: ClassVar[tuple[str, ...]] = ("image",)  # what the model needs of a data set
     train_keys: ClassVar[tuple[str, ...] | None] = None  # what a training batch holds, where `prepare_data` changes the keys
-    real_key: ClassVar[str] = "image"  # what the discriminator takes as real
-    default_data: ClassVar[str] = "digits"  # the data set that is used where none is named
     modality: ClassVar[Images] = Images()  # what samples are: how they are shown, checked and encoded
     generates_from_noise: ClassVar[bool] = True  # False for image-to-image models, which declare signatures and metrics of their own
     supports_truncation: ClassVar[bool] = False  # the truncation trick needs a normal latent vector and a generator trained for it
@@ -59,11 +57,6 @@ class Game(keras.Model):
     def prepare_data(config: Any, source: Any) -> Any:
         """The data set as the model with this configuration sees it: a `Source` derived from another one."""
         return source
-
-    @property
-    def stage_boundaries(self) -> list[int]:
-        """Steps at which the training step changes and is traced again (progressive growing)."""
-        return []
 
     def sample_latent(self, shape: Any, seed: Any) -> tf.Tensor:
         """Latent vectors, float32 of the given shape; a function of the seed alone."""
@@ -86,7 +79,7 @@ class Game(keras.Model):
 
     def discriminator_loss(self, batch: dict[str, tf.Tensor], fake: Any) -> dict[str, tf.Tensor]:
         """Named, weighted terms: the discriminator minimizes their sum, and each is logged under its name."""
-        real_logits, fake_logits = self.call_discriminator(batch[self.real_key], batch), self.call_discriminator(fake, batch)
+        real_logits, fake_logits = self.call_discriminator(batch[self.modality.key], batch), self.call_discriminator(fake, batch)
         return {"d_adversarial": self.discriminator_objective(real_logits, fake_logits)}
 
     def generator_loss(self, batch: dict[str, tf.Tensor], fake: Any) -> dict[str, tf.Tensor]:
@@ -270,7 +263,7 @@ class Game(keras.Model):
         if (validation_data := kwargs.pop("validation_data", None)) is not None:
             parts = validation_data if isinstance(validation_data, tuple) else (validation_data,)
             kwargs["validation_data"] = feeding.as_batches(self, *parts)
-        return super().fit(feeding.as_batches(self, x, y, batch_size, validate_data), **kwargs)
+        return super().fit(feeding.as_batches(self, x, y, batch_size, validate_data), **{"shuffle": False, **kwargs})
 
     def evaluate(self, x: Any = None, y: Any = None, batch_size: int | None = None, **kwargs: Any) -> Any:
         """The mean loss terms over data, without training; takes the same data as `fit`."""
@@ -296,6 +289,8 @@ class Game(keras.Model):
         return cls(settings if isinstance(settings, Config) else keras.saving.deserialize_keras_object(settings))
 
     def get_compile_config(self) -> dict[str, Any]:
+        if not self.compiled:
+            return {}
         serialized = {f"{player}_optimizer": keras.saving.serialize_keras_object(one) for player, one in self.optimizers.items()}
         return {**serialized, "jit_compile": self.jit_compile}
 

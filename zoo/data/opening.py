@@ -21,6 +21,13 @@ SUGGESTIONS = {  # key of an example -> data that have it
     "image": "data of single images (digits, mnist, a folder of pictures)",
 }
 
+DEFAULTS = {"pair": "outline_pairs", "x": "outlines", "pose": "turned_digits", "picture": "photographs"}  # key -> built-in data set
+
+
+def default_source_name(keys: Sequence[str]) -> str:
+    """The built-in data set for a model that needs these keys of an example."""
+    return next((name for key, name in DEFAULTS.items() if key in keys), "digits")
+
 
 def open_source(
     name: str,

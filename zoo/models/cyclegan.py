@@ -140,7 +140,6 @@ class CycleGAN(Game):
 
     objective = losses.least_squares._replace(generator=lambda fake: tf.reduce_mean(tf.square(fake - 1)))
     batch_keys = ("x", "y")
-    default_data = "outlines"
     generates_from_noise = False
     own_metrics = UNPAIRED_METRICS
 

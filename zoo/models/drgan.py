@@ -198,7 +198,6 @@ class DRGAN(Game):
     """Rotates faces or objects to another pose, and recognizes them in any pose by features without the pose."""
 
     batch_keys = ("image", "label", "pose")
-    default_data = "turned_digits"
     generates_from_noise = False
     own_metrics = IDENTIFICATION_METRICS
     discriminator_outputs = ("identity", "pose", "features", "realness")

@@ -60,6 +60,10 @@ class Config(ImageConfig):
         """Sides of the images at each stage: 4, 8, ..."""
         return [side for side, _ in layers.resolutions(self.image_shape)]
 
+    @property
+    def stage_boundaries(self):
+        return [self.phase_steps * (2 * stage - 1) for stage in range(1, len(self.stage_sides))]
+
     def channels_at(self, side):
         """Number of channels of feature maps of a side."""
         return max(1, min(2 * self.fmap_base // side, self.fmap_max))
@@ -224,10 +228,6 @@ class PGGAN(Game):
         super().__init__(config, generators[-1], critics[-1])
         self.generators, self.critics, self.stage = generators, critics, 0
 
-    @property
-    def stage_boundaries(self):
-        return [self.config.phase_steps * (2 * stage - 1) for stage in range(1, len(self.config.stage_sides))]
-
     def callbacks(self):
         return [GrowNetworks()]
 
@@ -289,11 +289,11 @@ class GrowNetworks(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         model = self.model
-        stage = sum(model.completed_steps >= boundary for boundary in model.stage_boundaries)
+        stage = sum(model.completed_steps >= boundary for boundary in model.config.stage_boundaries)
         if stage != model.stage:
             model.stage, model.train_function = stage, None
             model.make_train_function()
-        if model.completed_steps in model.stage_boundaries:
+        if model.completed_steps in model.config.stage_boundaries:
             for optimizer in model.optimizers.values():
                 reset(getattr(optimizer, "inner_optimizer", optimizer))
 

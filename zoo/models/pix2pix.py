@@ -109,8 +109,6 @@ class Pix2Pix(Game):
     """Translates images, learned from pairs."""
 
     batch_keys = ("x", "y", "pair")
-    real_key = "y"
-    default_data = "outline_pairs"
     generates_from_noise = False
     own_metrics = PAIRED_METRICS
 
@@ -128,6 +126,10 @@ class Pix2Pix(Game):
 
     def call_discriminator(self, images, batch):
         return self.discriminator({"both": self.augment(tf.concat([batch["x"], images], -1))}, training=True)
+
+    def discriminator_loss(self, batch, fake):
+        real_logits, fake_logits = self.call_discriminator(batch["y"], batch), self.call_discriminator(fake, batch)
+        return {"d_adversarial": self.discriminator_objective(real_logits, fake_logits)}
 
     def generator_loss(self, batch, fake):
         l1 = self.config.l1_weight * tf.reduce_mean(tf.abs(batch["y"] - fake))

@@ -223,7 +223,6 @@ class SRResNet(Game):
 
     batch_keys = ("picture",)
     train_keys = ("high", "low")
-    default_data = "photographs"
     generates_from_noise = False
     own_metrics = SUPER_RESOLUTION_METRICS
     upscale_factor = SCALE
@@ -294,7 +293,6 @@ class SRResNet(Game):
 class SRGAN(SRResNet):
     """Upscales pictures by a factor of 4 so that they look like photographs."""
 
-    real_key = "high"
     features = None  # of VGG19; loaded by `compile`, because only training needs them
 
     def __init__(self, config):
@@ -312,6 +310,10 @@ class SRGAN(SRResNet):
         if self.config.content_loss == "vgg22":
             terms["g_total_variation"] = self.config.total_variation_weight * tf.reduce_mean(tf.image.total_variation(fake))
         return terms
+
+    def discriminator_loss(self, batch, fake):
+        real_logits, fake_logits = self.call_discriminator(batch["high"], batch), self.call_discriminator(fake, batch)
+        return {"d_adversarial": self.discriminator_objective(real_logits, fake_logits)}
 
     def generator_loss(self, batch, fake):
         adversarial = self.objective.generator(self.call_discriminator(fake, batch))

@@ -89,7 +89,7 @@ def check_resumes_bit_exactly(trained: TrainedModel) -> None:
 
 def check_the_step_is_traced_once(trained: TrainedModel) -> None:
     """One trace in all, and one more for each later stage."""
-    assert trained.traces == 1 + len([boundary for boundary in trained.model.stage_boundaries if boundary < 4])
+    assert trained.traces == 1 + len([boundary for boundary in trained.model.config.stage_boundaries if boundary < 4])
 
 
 def check_several_discriminator_steps(trained: TrainedModel) -> None:

@@ -90,7 +90,7 @@ def train_steps(model: Game, start: int, steps: int) -> dict[str, list[float]]:
     """Trains on the model's random data for some steps, from step `start` on; returns Keras' histories, joined."""
     config = model.config
     history: dict[str, list[float]] = {}
-    for first, length, count, _ in phases(start, start + steps, start + steps, 1, model.stage_boundaries):
+    for first, length, count, _ in phases(start, start + steps, start + steps, 1, model.config.stage_boundaries):
         stream = random_source(model).batches(config.batch_size * config.discriminator_steps, config.seed, first)
         result = model.fit(stream, steps_per_epoch=length, epochs=count, verbose=0, shuffle=False, callbacks=model.callbacks())
         for name, values in result.history.items():

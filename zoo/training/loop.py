@@ -113,7 +113,7 @@ def _fit_phases(
     model: Game, source: Source, interrupt: Interrupt, callbacks: Sequence[keras.callbacks.Callback], max_steps_per_execution: int
 ) -> None:
     config: Any = model.config
-    phase_list = phases(model.completed_steps, config.steps, config.eval_every, max_steps_per_execution, model.stage_boundaries)
+    phase_list = phases(model.completed_steps, config.steps, config.eval_every, max_steps_per_execution, model.config.stage_boundaries)
     for phase in phase_list:
         if model.steps_per_execution != phase.steps_per_execution:
             model.steps_per_execution, model.train_function = phase.steps_per_execution, None  # Keras builds another one

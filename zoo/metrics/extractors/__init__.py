@@ -47,4 +47,4 @@ def load_extractor(
         return load_inception(argument or None, folder, log)
     if kind == "keras":
         return load_application(argument)
-    raise UserError(f"--feature-extractor {name}: unknown feature extractor{suggest(name, NAMES)} Available: {', '.join(NAMES)}.")
+    raise UserError(f"unknown feature extractor '{name}'{suggest(name, NAMES)} Available: {', '.join(NAMES)}.")
