@@ -70,7 +70,7 @@ accuracy) as the feature extractor, or of the model's own metrics on held-out im
 @dataclasses.dataclass(frozen=True)
 class Options:
     models: tuple[str, ...] = ORDER
-    """models to train; the rows of others are kept"""
+    """models to train; the rows of other models stay as they are"""
     rows: Path = TOP / "docs" / "gallery.jsonl"
     """file with a line for each model; the page is generated from it, next to it as .md"""
 

@@ -44,7 +44,7 @@ METRICS = ("frechet", "kid", "precision", "recall", "class_accuracy")
 @dataclasses.dataclass(frozen=True)
 class Options:
     models: tuple[str, ...] = ("gan", "dcgan", "cgan", "acgan")
-    """models to train; the rows of others are kept"""
+    """models to train; the rows of other models stay as they are"""
     data: tuple[str, ...] = ("mnist", "fashion_mnist")
     """TFDS data sets with a `test` split and class labels"""
     seeds: int = 3

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import threading
 from pathlib import Path
@@ -18,8 +19,8 @@ from zoo.cli import train
 from zoo.runs import Run
 
 SMALL = {
-    "generator_units": [8],
-    "discriminator_units": [4],
+    "generator_units": 8,
+    "discriminator_units": 4,
     "maxout_pieces": 2,
     "latent_dim": np.int64(4),
     "batch_size": 16,
@@ -44,7 +45,7 @@ class MyGAN(GAN):
 def own_model(working_directory, monkeypatch):
     """A file that registers `mygan`; the registry forgets it afterwards."""
     monkeypatch.setattr(registry, "_entries", dict(registry._entries))
-    monkeypatch.setattr(registry, "_loaded_files", set(registry._loaded_files))
+    monkeypatch.setattr(registry, "_loaded_files", registry._loaded_files.copy())
     Path("mygan.py").write_text(OWN_MODEL)
     return "mygan.py:mygan"
 
@@ -66,10 +67,7 @@ def test_train_returns_the_run_of_the_command_line(working_directory, monkeypatc
 
 def test_the_recorded_command_asks_for_the_same_training(working_directory):
     run = zoo.train("gan", steps=2, eval_every=1, run_dir="a run", **SMALL, augment=("color", "cutout"), profile=True)
-    import shlex
-
     words = shlex.split(run.record.command)
-    assert words[:2] == ["zoo", "train"] or words[1:2] == ["train.py"] or "train" in words[:4]
     words = words[words.index("--model") :]
     words[words.index("--run-dir") + 1] = "again"
     assert train.main(words) == 0
@@ -131,7 +129,7 @@ def test_renamed_options_warn(working_directory):
         ({"steps": "many"}, "steps='many': expected int"),
         ({"steps": 2.5}, "steps=2.5: expected int"),
         ({"steps": True}, "steps=True: expected int"),
-        ({"generator_units": 8}, "generator_units=8: expected tuple"),
+        ({"augment": "color"}, "augment='color': expected tuple"),
         ({"precision": "float8"}, "--precision float8: choose from auto, float32"),
         ({"run_dir": 3}, "run_dir=3: expected str"),
         ({"dry_run": True}, "dry_run is an option of the command line only"),
@@ -160,7 +158,7 @@ def test_a_model_of_ones_own(own_model, working_directory, capsys):
 def test_a_run_of_an_unregistered_model(own_model, working_directory, monkeypatch):
     zoo.train(own_model, steps=1, run_dir="r", **SMALL)
     monkeypatch.setattr(registry, "_entries", {name: entry for name, entry in registry._entries.items() if name != "mygan"})
-    monkeypatch.setattr(registry, "_loaded_files", set())
+    monkeypatch.setattr(registry, "_loaded_files", type(registry._loaded_files)())
     with pytest.raises(UserError, match="unknown model 'mygan'.*--model path/to/file.py:mygan"):
         zoo.train(resume="r", steps=2)
     run = zoo.train(own_model, resume="r", steps=2)

@@ -8,7 +8,7 @@ from zoo import data, metrics
 from zoo.metrics.extractors import load_extractor
 from zoo.training.callbacks import Evaluate
 
-SMALL = {"generator_units": [8], "discriminator_units": [4], "maxout_pieces": 2, "latent_dim": 4, "batch_size": 16}
+SMALL = {"generator_units": 8, "discriminator_units": 4, "maxout_pieces": 2, "latent_dim": 4, "batch_size": 16}
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from zoo.runs import Run
 from zoo.training.loop import phases
 from zoo.training.monitor import Diverged
 
-SMALL = {"generator_units": [8], "discriminator_units": [4], "maxout_pieces": 2, "latent_dim": 4, "batch_size": 16, "eval_samples": 0}
+SMALL = {"generator_units": 8, "discriminator_units": 4, "maxout_pieces": 2, "latent_dim": 4, "batch_size": 16, "eval_samples": 0}
 
 
 @pytest.mark.parametrize("name", ["dcgan", "pggan"])
