@@ -102,12 +102,13 @@ def upscale(models: Mapping[str, Any], original: np.ndarray, factor: int) -> dic
     """
     import numpy as np
 
+    from zoo.core.tiling import upscale_picture
     from zoo.metrics.super_resolution import bicubic_resize
 
     height, width = original.shape[:2]
     low = bicubic_resize(original, (height // factor, width // factor))
     bicubic = {BICUBIC: np.asarray(bicubic_resize(low, (height, width)))}
-    return bicubic | {name: model.upscale(np.asarray(low)) for name, model in models.items()}
+    return bicubic | {name: upscale_picture(model, np.asarray(low)) for name, model in models.items()}
 
 
 def compare(picture: np.ndarray, original: np.ndarray) -> list[float]:

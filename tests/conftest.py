@@ -62,6 +62,8 @@ def tiny_settings(name):
         narrow["widths"] = narrow["widths"][-3:]  # as many as these images have sizes
     if hasattr(config, "content_loss"):
         narrow["content_loss"] = "mse"  # the weights of VGG are not available in tests
+    if hasattr(config, "langevin_steps"):
+        narrow["latent_dim"] = config.latent_dim  # the image decides it
     if hasattr(config, "held_out_identities"):
         narrow["num_classes"] = 4  # two identities to train on and two to test on
     return {**fitting, **narrow, "image_shape": (16, 16, channels)}

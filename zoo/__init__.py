@@ -9,10 +9,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.2.0"
-__all__ = ["Run", "UserError", "create", "list_models", "load", "register", "testing", "train"]
+__all__ = ["Run", "UserError", "create", "list_models", "load", "register", "registry", "testing", "train"]
 
 if TYPE_CHECKING:
-    from zoo import testing
+    from zoo import registry, testing
     from zoo.cli.train import train
     from zoo.errors import UserError
     from zoo.registry import create, list_models, register
@@ -26,6 +26,7 @@ _LOCATIONS = {  # public name -> (module, attribute; None: the module itself)
     "list_models": ("zoo.registry", "list_models"),
     "load": ("zoo.runs.loading", "load_model"),
     "register": ("zoo.registry", "register"),
+    "registry": ("zoo.registry", None),
     "testing": ("zoo.testing", None),
     "train": ("zoo.cli.train", "train"),
 }

@@ -17,6 +17,7 @@ from zoo.cli.options import TrainOptions
 from zoo.cli.translate import Translate
 from zoo.cli.upscale import Upscale
 from zoo.cli.utility import Utility
+from zoo.runs.commands import INSTALLED, MODULE, set_program
 from zoo.training import runtime
 
 PROG = "zoo"
@@ -42,10 +43,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def script() -> None:
-    """The installed command `zoo`."""
+def script(program: str = INSTALLED) -> None:
+    """The installed command `zoo`.
+
+    Args:
+        program: The command for training that messages name.
+    """
+    set_program(program)
     parsing.run(main, PROG)
 
 
 if __name__ == "__main__":
-    script()
+    script(MODULE)

@@ -10,6 +10,11 @@ class UserError(Exception):
     """A mistake in what the user asked for; the command line prints its message on one line and exits with status 2."""
 
 
+def option_name(field: str) -> str:
+    """A setting as the command line and messages name it: `eval_every` -> `--eval-every`."""
+    return f"--{field.replace('_', '-')}"
+
+
 def suggest(name: str, available: Iterable[str]) -> str:
     """The end of a sentence about an unknown name.
 

@@ -61,7 +61,8 @@ class ModelEntry:
 
 
 _entries: dict[str, ModelEntry] = {}
-_loaded_files: dict[Path, str] = {}  # model files of users -> the names of their modules
+_loaded_files: dict[Path, tuple[float, frozenset[str]]] = {}  # a user's model file -> when it was changed, the names that it registers
+_failed_entry_points: set[str] = set()
 
 
 def register(**presets: Any) -> Callable[[Model], Model]:
@@ -70,13 +71,15 @@ def register(**presets: Any) -> Callable[[Model], Model]:
     Args:
         **presets: Model name -> the configuration that the name stands for.
 
+    A class that is defined again, as by running a notebook's cell twice, replaces the former one.
+
     Raises:
         ValueError: If a name is taken by another class.
     """
 
     def decorate(model: Model) -> Model:
         for name, config in presets.items():
-            if name in _entries:
+            if name in _entries and _identity(_entries[name].model) != _identity(model):
                 raise ValueError(f"the model name '{name}' is taken by {_entries[name].model.__module__}")
             _entries[name] = ModelEntry(name, model, config)
         return model
@@ -115,9 +118,9 @@ def resolve(spec: str) -> ModelEntry:
             raise UserError(f"--model {spec}: which model of that file? Type --model {spec}:NAME, with the name that it registers")
         return get_entry(spec)
     _import_models()
-    module = _execute(Path(path).expanduser().resolve())
-    if name not in _entries or _entries[name].model.__module__ != module:
-        raise UserError(f"{path} registers no model '{name}'; its class needs @zoo.register({name}=Config())")
+    names = _execute(Path(path).expanduser().resolve())
+    if name not in names:
+        raise UserError(f"{path} registers no model '{name}'; registered: {', '.join(sorted(names)) or 'none'}")
     return _entries[name]
 
 
@@ -133,33 +136,52 @@ def create(name: str, **overrides: Any) -> Any:
 def _import_models() -> None:
     importlib.import_module(BUILT_IN)
     for entry_point in importlib.metadata.entry_points(group=ENTRY_POINTS):
-        if entry_point.module not in sys.modules:
-            try:
-                entry_point.load()
-            except (ImportError, AttributeError, ValueError) as error:  # a broken plug-in must not take the others with it
-                print(f"warning: the models of {entry_point.value} could not be loaded ({error})", file=sys.stderr)
+        if entry_point.value in _failed_entry_points or entry_point.module in sys.modules:
+            continue
+        try:
+            entry_point.load()
+        except Exception as error:  # whatever is wrong in an installed plug-in must not take all other models with it
+            _failed_entry_points.add(entry_point.value)
+            reason = f"{type(error).__name__}: {error}"
+            print(f"warning: the models of {entry_point.value} could not be loaded ({reason})", file=sys.stderr)
 
 
-def _execute(path: Path) -> str:
-    """Runs a model file as a module, once; returns the module's name."""
-    if path in _loaded_files:
-        return _loaded_files[path]
+def _execute(path: Path) -> frozenset[str]:
+    """Runs a user's model file as a module, again only if it was changed; returns the names that it registers."""
     if not path.is_file():
         raise UserError(f"--model {path}: no such file")
-    module_name = f"zoo_user_models.{path.stem}"
-    if module_name in sys.modules:  # another file of the same name
-        module_name += f"_{len(_loaded_files)}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
+    changed = path.stat().st_mtime
+    if path in _loaded_files and _loaded_files[path][0] == changed:
+        return _loaded_files[path][1]
+    spec = importlib.util.spec_from_file_location(f"zoo_user_models.{path.stem}", path)
     assert spec and spec.loader, path  # a .py file has a loader
     module = importlib.util.module_from_spec(spec)
+    before = dict(_entries)
+    replaced = sys.modules.get(spec.name)
     sys.modules[spec.name] = module  # dataclasses and Keras look classes up there
     try:
         spec.loader.exec_module(module)
-    except (ImportError, SyntaxError, ValueError) as error:
-        del sys.modules[spec.name]
-        raise UserError(f"{path} cannot be loaded as a model file ({type(error).__name__}: {error})") from error
-    _loaded_files[path] = module_name
-    return module_name
+    except BaseException as error:
+        _entries.clear()
+        _entries.update(before)
+        sys.modules.pop(spec.name)
+        if replaced is not None:
+            sys.modules[spec.name] = replaced
+        if isinstance(error, (ImportError, SyntaxError, ValueError, UserError)):
+            raise UserError(f"{path} cannot be loaded as a model file ({type(error).__name__}: {error})") from error
+        raise  # a bug in the file is a traceback
+    names = frozenset(name for name, entry in _entries.items() if before.get(name) is not entry)
+    _loaded_files[path] = changed, names
+    return names
+
+
+def _identity(model: Any) -> tuple[str, str]:
+    """Where a class is defined: the file, or the module of a notebook, and the name."""
+    try:
+        location = str(Path(inspect.getfile(model)).resolve())
+    except (TypeError, OSError):  # classes of a notebook or of `python -c` have no file
+        location = model.__module__
+    return location, model.__qualname__
 
 
 def _first_line(subject: Any) -> str:

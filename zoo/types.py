@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 if TYPE_CHECKING:
     import tensorflow as tf
 
-HASH_DIGITS = 12  # shown of a SHA-256
+HASH_DIGITS = 12  # leading digits of a SHA-256 that are shown
 
 
 class Batch(TypedDict, total=False):
-    """What a data set yields; a model declares the keys that it needs. Images are float32 [n, height, width, channels] in [-1, 1]."""
+    """A batch of a dataset; a model declares the keys that it needs. Images are float32 [n, height, width, channels] in [-1, 1]."""
 
     image: tf.Tensor
     label: tf.Tensor  # int64 [n]: class or identity
@@ -24,16 +24,16 @@ class Batch(TypedDict, total=False):
     picture: tf.Tensor  # an image of any size
     high: tf.Tensor  # high-resolution crops
     low: tf.Tensor  # the same crops, downsampled
-    labelled_image: tf.Tensor  # the images that `label` belongs to, where only some of the images have labels
+    labeled_image: tf.Tensor  # the images that `label` belongs to, if only some of the images have labels
 
 
 class ScorePoint(NamedTuple):
-    """The value of a score at one step of a training.
+    """The value of a score at one step of a training run.
 
     Attributes:
         value: The score.
         step: The step whose weights were scored.
-        images: How many training images had been shown by then.
+        images: Number of training images processed up to that step.
         error: The uncertainty of the value, for metrics that estimate it.
     """
 
@@ -50,15 +50,15 @@ class Protocol:
     Attributes:
         extractor: Name of the feature extractor; None for scores that need none.
         extractor_sha256: Hash of its weights.
-        data: Name and version of the data set that the real images come from.
+        data: Name and version of the dataset that the real images come from.
         split: Its split, and which part of it.
         real_images: Number of real examples.
         fake_images: Number of samples; 0 for image-to-image models, which are evaluated on real examples only.
-        image_shape: Shape of the real examples; None stands for a size that varies.
+        image_shape: Shape of the real examples; None in place of a side that varies.
         resizing: How images are resized for the extractor.
         seed: Seed of the samples and of the choice of real images.
-        generator: `ema` or `live`.
-        precision: Dtype in which the samples were computed; None in records that do not mention it.
+        generator: `ema`: the exponential moving average of the generator's weights; `live`: its raw training weights.
+        precision: Dtype in which the samples were computed; None in records without it.
         truncation: Bound on the latents in standard deviations; None: not truncated.
     """
 
@@ -77,7 +77,7 @@ class Protocol:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Protocol:
-        """A protocol as it was read from JSON; keys that are not fields are ignored."""
+        """A protocol from its JSON object; keys that are not fields are ignored."""
         names = {field.name for field in dataclasses.fields(cls)}
         values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
         return cls(**{name: value for name, value in values.items() if name in names})

@@ -172,7 +172,7 @@ def test_analyze(run, working_directory, capsys, linear_classifiers):
 
 def test_utility(run, working_directory, capsys, linear_classifiers):
     folder = shutil.copytree(run.folder, working_directory / "run")
-    with pytest.raises(UserError, match="--sizes 5000: digits has 1437 images to train on"):
+    with pytest.raises(UserError, match="--sizes 5000: digits has 1437 training images"):
         tool.main(["utility", str(folder), "--count", "100", "--sizes", "50", "5000"])
     argv = ["utility", str(folder), "--count", "100", "--sizes", "50", "--repeats", "1", "--updates", "40", "--out", "plots"]
     assert tool.main(argv) == 0

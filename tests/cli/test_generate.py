@@ -26,6 +26,11 @@ def test_generate(run, working_directory, capsys):
     assert list_files("each") == ["each/seed0-label1.png", "each/seed1-label2.png", "each/seed2-label1.png"]
 
 
+def test_the_largest_seed(run, working_directory):
+    assert tool.main(["generate", str(run), "--count", "1", "--seed", str(2**63 - 2), "--out", "one"]) == 0
+    assert list_files("one") == [f"one/seed{2**63 - 2}-label0.png"]
+
+
 def test_generate_more_than_one_batch(run, working_directory):
     assert tool.main(["generate", str(run), "--count", "101", "--columns", "1", "--out", "deep/column.png"]) == 0
     assert Image.open("deep/column.png").size == (32, 101 * 34 - 2)
@@ -56,6 +61,9 @@ def test_labels_are_refused_by_an_unconditional_model(capsys):
         (["export", "RUN", "--checkpoint", "5"], ["no checkpoint 5", "4", "6"]),
         (["generate", "RUN", "--label", "10"], ["--label 10", "classes 0 to 9"]),
         (["generate", "RUN", "--count", "0"], ["--count 0"]),
+        (["generate", "RUN", "--seed", str(2**63 - 64)], [f"--seed {2**63 - 64}: must be from", f"to {2**63 - 65}"]),
+        (["generate", "RUN", "--seed", str(2**70)], [f"--seed {2**70}: must be from"]),
+        (["translate", "RUN", "a.png", "b.png", "--seed", str(2**63)], [f"--seed {2**63}: must be from"]),
         (["generate", "RUN", "--cout", "3"], ["--count INT", "all options: zoo generate --help"]),
         (["generate", "RUN", "--label", "a"], ["--label 'a': takes {[INT", "all options: zoo generate --help"]),
         (["generate", "RUN", "--columns", "0"], ["--columns 0"]),

@@ -1,5 +1,6 @@
 """`zoo.train`: the command line's options as keyword arguments, in a thread, with errors for everything else."""
 
+import inspect
 import json
 import os
 import shlex
@@ -15,6 +16,7 @@ from conftest import same_arrays, weights
 
 import zoo
 from zoo import UserError, registry
+from zoo import __main__ as tool
 from zoo.cli import train
 from zoo.runs import Run
 
@@ -55,7 +57,7 @@ def test_train_returns_the_run_of_the_command_line(working_directory, monkeypatc
     keras.config.set_dtype_policy("mixed_bfloat16")
     run = zoo.train("gan", steps=6, eval_every=4, run_dir=Path("r"), precision="float32", **SMALL)
     assert keras.config.dtype_policy().name == "mixed_bfloat16", "the host program's own policy"
-    assert isinstance(run, Run) and run.folder == Path("r")
+    assert isinstance(run, Run) and run.folder == working_directory / "r" and run.display_path == Path("r")
     assert (Path("r") / "README.md").exists() and Path("r/export/gan/1").is_dir()
     assert run.record.command == (
         "zoo train --model gan --run-dir r --precision float32 --eval-samples 0 --latent-dim 4 --batch-size 16 --steps 6 --eval-every 4 "
@@ -118,7 +120,9 @@ def test_renamed_options_warn(working_directory):
     texts = [str(warning.message) for warning in warnings if warning.category is FutureWarning]
     expected = {"every is deprecated; use eval_every", "pieces is deprecated; use maxout_pieces", "scores is deprecated; use eval_samples"}
     assert expected <= set(texts)
-    assert any(warning.filename == __file__ for warning in warnings)
+    line = inspect.currentframe().f_code.co_firstlineno + 2  # of the call
+    places = {(warning.filename, warning.lineno) for warning in warnings if str(warning.message) in expected}
+    assert places == {(__file__, line)}
 
 
 @pytest.mark.parametrize(
@@ -152,14 +156,40 @@ def test_a_model_of_ones_own(own_model, working_directory, capsys):
     assert train.main(["--model", own_model, *small, "--steps", "1", "--run-dir", "r"]) == 0
     assert f"--resume r --model {own_model} --steps 2" in capsys.readouterr().out
     record = Run("r").record
-    assert record.model == "mygan" and f"--model {own_model}" in record.command
+    assert record.model == "mygan" and f"--model {own_model}" in record.command and record.options["model"] == own_model
+    text = Path("r/README.md").read_text()
+    assert f"zoo generate r --count 64 --out samples.png --model {own_model}  # a grid" in text
+    assert f'import zoo.registry\n\nzoo.registry.resolve("{own_model}")' in text and 'model = zoo.load("r")' in text
+    assert train.main(["--resume", "r", "--model", own_model, "--steps", "2"]) == 0
+    assert Run("r").record.command.endswith(f"zoo train --resume r --model {own_model} --steps 2 --eval-every 200")
+    assert f"zoo generate r --count 64 --out samples.png --model {own_model}\n" in capsys.readouterr().out
 
 
 def test_a_run_of_an_unregistered_model(own_model, working_directory, monkeypatch):
     zoo.train(own_model, steps=1, run_dir="r", **SMALL)
     monkeypatch.setattr(registry, "_entries", {name: entry for name, entry in registry._entries.items() if name != "mygan"})
     monkeypatch.setattr(registry, "_loaded_files", type(registry._loaded_files)())
-    with pytest.raises(UserError, match="unknown model 'mygan'.*--model path/to/file.py:mygan"):
+    with pytest.raises(UserError, match="unknown model 'mygan'.*--model mygan.py:mygan"):
         zoo.train(resume="r", steps=2)
+    with pytest.raises(UserError, match="the model of r is not registered; pass --model mygan.py:mygan "):
+        zoo.load("r")
     run = zoo.train(own_model, resume="r", steps=2)
     assert zoo.load(run).completed_steps == 2
+
+
+def test_a_recorded_file_is_never_executed(own_model, working_directory):
+    run = zoo.train(own_model, steps=1, run_dir="r", **SMALL)
+    Path("mygan.py").write_text("raise AssertionError('executed')")
+    zoo.load("r")
+    assert zoo.train(resume="r", steps=2).model_spec == run.model_spec == own_model, "the model is registered"
+
+
+def test_an_image_to_image_model_without_metrics_is_trained_without_scores(working_directory, monkeypatch, capsys):
+    monkeypatch.setattr(registry.get_entry("srresnet").model, "own_metrics", ())
+    run = zoo.train("srresnet", steps=1, eval_every=1, run_dir="r", batch_size=2, width=4, blocks=1)
+    assert run.record.options["best"] is None and "scores" not in capsys.readouterr().out
+    assert "The model has not been evaluated: it has no metrics." in Path("r/README.md").read_text()
+    with pytest.raises(UserError, match="has no metrics of its own"):
+        tool.main(["evaluate", "r"])
+    with pytest.raises(UserError, match="cannot generate from random noise; apply it: zoo upscale RUN IMAGE OUT.png$"):
+        tool.main(["generate", "r"])

@@ -13,6 +13,9 @@ from zoo.cli import parsing
     "argv, parts",
     [
         ([], ["which model?", "acgan"]),
+        (["--model", "gan", "--model", "acgan"], ["--model is given 2 times; give it once"]),
+        (["--model", "gan", "--model=gan"], ["--model is given 2 times"]),
+        (["--resume", "a", "--resume", "b"], ["--resume is given 2 times"]),
         (["--model", "acgn"], ["unknown model 'acgn'", "did you mean 'acgan'", "dcgan"]),
         (["--model", "acgan", "--latent-dimm", "3"], ["--latent-dimm", "Perhaps you meant", "--latent-dim"]),
         (["--model", "acgan", "--latent-dim", "x"], ["--latent-dim", "'x'"]),
@@ -20,7 +23,7 @@ from zoo.cli import parsing
         (["--model", "gan", "--data", "digit"], ["'digit'", "did you mean 'digits'", "folder:PATH"]),
         (["--model", "gan", "--data", "folder:nowhere"], ["folder", "nowhere"]),
         (["--model", "gan", "--batch-size", "0"], ["--batch-size 0", "more than 0"]),
-        (["--model", "gan", "--batch-size", "5000"], ["5000 images", "digits has 1437 to train on; --batch-size 1437 is the largest"]),
+        (["--model", "gan", "--batch-size", "5000"], ["5000 images", "digits has 1437 training images; --batch-size 1437 is the largest"]),
         (["--model", "gan", "--steps", "-1"], ["--steps -1"]),
         (["--model", "dcgan", "--image-shape", "4", "4", "1"], ["4x4 pixels", "8 to 1024"]),
         (["--model", "dcgan", "--image-shape", "32", "32", "2"], ["2 channels", "1 or 3"]),
@@ -111,7 +114,7 @@ def test_a_data_set_without_labels(working_directory, capsys):
 def test_one_image_is_too_few(working_directory, capsys):
     Image.new("L", (16, 16)).save(working_directory / "alone.png")
     error = read_error(capsys, ["--model", "gan", "--data", f"folder:{working_directory}", "--batch-size", "1"])
-    assert "has 1 image to train on; at least 2 are needed" in error and list_files() == ["alone.png"]
+    assert "has 1 training image; at least 2 are needed" in error and list_files() == ["alone.png"]
 
 
 def test_an_empty_folder(working_directory, capsys):

@@ -10,12 +10,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from command_line import ACGAN, GAN, SMALL, UNSCORED, list_files, read_error, small_acgan, small_gan, start, wait_for
+from command_line import ACGAN, GAN, ROOT, SMALL, UNSCORED, list_files, read_error, small_acgan, small_gan, start, wait_for
 from conftest import same_arrays, weights
 
 import zoo
+from zoo import __main__ as tool
 from zoo.cli import train
-from zoo.runs import program_name
+from zoo.runs import commands, program_name
 
 
 @pytest.fixture(scope="module")
@@ -91,17 +92,27 @@ def test_a_longer_run_is_recorded_and_a_missing_export_written(complete, working
     assert json.loads(Path(folder, "config.json").read_text())["command"].count("--resume") == 1
 
 
+@pytest.mark.parametrize("program", ["python train.py", "python -m zoo train", "zoo train"])
+def test_the_resume_command_is_that_of_the_program(complete, working_directory, capsys, monkeypatch, program):
+    monkeypatch.setattr("zoo.runs.commands._program", program)
+    assert read_error(capsys, ["--resume", str(complete)]).endswith(f"to continue: {program} --resume {complete} --steps 12")
+
+
 @pytest.mark.parametrize(
-    "started, program",
+    "script, argv, program",
     [
-        ("/somewhere/train.py", "python train.py"),
-        ("/usr/bin/zoo", "zoo train"),
-        ("/lib/site-packages/zoo/__main__.py", "python -m zoo train"),
+        (train.script, [str(ROOT / "train.py")], f"python {ROOT / 'train.py'}"),
+        (train.script, ["elsewhere/train.py"], "zoo train"),
+        (tool.script, ["/usr/bin/zoo", "train"], "zoo train"),
+        (lambda: tool.script(commands.MODULE), ["/site-packages/zoo/__main__.py", "train"], "python -m zoo train"),
     ],
 )
-def test_the_resume_command_is_that_of_the_program(complete, working_directory, capsys, monkeypatch, started, program):
-    monkeypatch.setattr("sys.argv", [started])
-    assert read_error(capsys, ["--resume", str(complete)]).endswith(f"to continue: {program} --resume {complete} --steps 12")
+def test_the_entry_points_set_the_program(working_directory, capsys, monkeypatch, script, argv, program):
+    monkeypatch.setattr(commands, "_program", commands.INSTALLED)
+    monkeypatch.setattr("sys.argv", [*argv, "--resume"])
+    with pytest.raises(SystemExit):
+        script()
+    assert f"error: which run? {program} --resume runs/NAME" in capsys.readouterr().err
 
 
 def test_two_replicas(working_directory):
@@ -138,7 +149,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(working_directory):
     stderr = process.communicate(timeout=120)[1]
     assert process.returncode == 2, stderr
     last = stderr.strip().splitlines()[-1]
-    assert "cannot write to r: File too large" in last and "python train.py --resume r" in last and "Traceback" not in stderr
+    assert "cannot write to r: File too large" in last and f"python {ROOT / 'train.py'} --resume r" in last and "Traceback" not in stderr
     assert zoo.load("r").completed_steps == 4
 
 

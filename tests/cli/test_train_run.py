@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from command_line import ACGAN, SMALL, UNSCORED, list_files, small_acgan
+from conftest import random_source, tiny_model
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 import zoo
-from zoo.cli import train
+from zoo import registry
+from zoo.cli import console, train
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +87,13 @@ def test_console_output(working_directory, capsys):
     argv = ["--model", "gan", *SMALL, *UNSCORED, "--steps", "1200", "--eval-every", "200", "--dry-run"]
     assert train.main(argv) == 0
     assert "training   1,200 steps of 16 images, evaluation every 200\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("settings, warned", [({}, True), ({"final_rate": 0.1}, False), ({"decay_end": 9}, False), ({"steps": 4}, False)])
+def test_steps_that_learn_nothing_are_warned_of(capsys, settings, warned):
+    model = tiny_model("gan", **{"schedule": "linear", "decay_end": 4, "steps": 8, **settings})
+    console.print_plan(registry.get_entry("gan"), model, random_source(model), "float32", "runs/x")
+    assert ("the learning rates are 0 from step 4 on" in capsys.readouterr().err) == warned
 
 
 def test_dry_run_writes_nothing(working_directory, capsys):

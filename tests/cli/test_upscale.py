@@ -12,7 +12,7 @@ from PIL import Image
 
 import zoo
 from zoo import __main__ as tool
-from zoo import data, runs
+from zoo import data, registry, runs
 from zoo.cli.session import initialize_from
 from zoo.cli.train import main as train_main
 from zoo.errors import UserError
@@ -41,8 +41,17 @@ def test_srgan_starts_from_a_run_of_srresnet(run):
     assert not same_arrays(weights(model.generator), trained)
     initialize_from(model, run)
     assert same_arrays(weights(model.generator), trained) and same_arrays(weights(model.ema_generator), trained)
-    with pytest.raises(UserError, match=r"differs from this model's \([\d,]+\); .*width 4 there, 6 here; these must be equal"):
+    with pytest.raises(
+        UserError, match=r"differs from this model's \([\d,]+\); .*width 4 in that run, 6 here; the architectures must be equal"
+    ):
         initialize_from(tiny_model("srgan", width=6), run)
+
+
+def test_the_home_folder_of_a_run_is_expanded(run, monkeypatch):
+    monkeypatch.setenv("HOME", str(run.parent))
+    model = tiny_model("srgan", width=4, blocks=1)
+    initialize_from(model, f"~/{run.name}")
+    assert same_arrays(weights(model.generator), weights(zoo.load(f"~/{run.name}").ema_generator))
 
 
 @pytest.mark.parametrize("mode, size", [("RGB", (37, 21)), ("L", (9, 14)), ("RGBA", (16, 8)), ("P", (12, 12))])
@@ -52,6 +61,15 @@ def test_a_picture_of_any_size_and_mode_is_upscaled(run, working_directory, mode
     upscaled = np.asarray(Image.open("out/large.png"))
     assert upscaled.shape == (4 * size[1], 4 * size[0], 3)
     np.testing.assert_array_equal(upscaled, zoo.load(run).upscale(data.folder.read_image("small.png", 3)))
+
+
+def test_a_model_needs_only_the_signature(run, working_directory, monkeypatch):
+    Image.fromarray(noise(150, 20, 3)).save("small.png")
+    expected = zoo.load(run).upscale(data.folder.read_image("small.png", 3))
+    for name in ("upscale", "upscale_factor", "tile_overlap"):
+        monkeypatch.delattr(registry.get_entry("srresnet").model, name)
+    assert tool.main(["upscale", str(run), "small.png", "large.png"]) == 0
+    np.testing.assert_allclose(np.asarray(Image.open("large.png")).astype(int), expected, atol=1)
 
 
 def test_mistakes_are_one_line(run, working_directory):

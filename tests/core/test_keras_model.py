@@ -6,7 +6,9 @@ import pytest
 import tensorflow as tf
 from conftest import same_arrays, tiny_model, to_numpy, weights
 
+import zoo
 from zoo.errors import UserError
+from zoo.precision import dtype_policy
 
 DRAW = np.random.RandomState(0)
 IMAGES = DRAW.uniform(-1, 1, (16, 16, 16, 1)).astype(np.float32)
@@ -54,6 +56,7 @@ def test_a_model_without_labels_takes_images_with_labels():
         (IMAGES, LABELS + 1, "label is out of range; available classes: 0 to 2"),
         (IMAGES, LABELS - 1, "label is out of range; available classes: 0 to 2"),
         (IMAGES, LABELS.astype(np.float32), "label: expected integers"),
+        (IMAGES, LABELS[:, None], r"label has shape \[16, 1\]; expected \[n\]"),
     ],
 )
 def test_wrong_ranges_and_shapes_are_refused_before_training(images, labels, message):
@@ -73,9 +76,12 @@ def test_wrong_ranges_and_shapes_are_refused_before_training(images, labels, mes
         ("acgan", {"x": IMAGES, "y": LABELS[:3]}, "arrays of different lengths: image has 16, label has 3"),
         ("dcgan", {"x": IMAGES[:3]}, "a step takes 4 examples and there are 3"),
         ("dcgan", {"x": batches(IMAGES).filter(lambda image: False)}, "the data set is empty"),
+        ("dcgan", {"x": IMAGES[:0]}, "a step takes 4 examples and there are 0"),
+        ("dcgan", {}, "no data; this model trains on batches of image"),
+        ("acgan", {"x": (IMAGES, LABELS, np.ones(16))}, "3 arrays were given; this model trains on image, label, without sample weights"),
         ("cyclegan", {"x": {"x": IMAGES}}, "y is missing"),
         ("srgan", {"x": {"picture": IMAGES}}, "high is missing|low is missing"),
-        ("sgan", {"x": IMAGES, "y": LABELS}, "labelled_image is missing|label is missing"),
+        ("sgan", {"x": IMAGES, "y": LABELS}, "labeled_image is missing|label is missing"),
     ],
 )
 def test_missing_keys_are_named(name, data, message):
@@ -169,3 +175,54 @@ def test_a_layer_with_a_seed_generator_of_its_own_is_refused():
     network = keras.Model(image, Noisy()(image))
     with pytest.raises(RuntimeError, match="keeps a seed generator of its own in 'own_seeds'"):
         replace_seed_generators(network, StatelessSeeds(0, keras.Variable(0), keras.Variable(0)))
+
+
+def test_generators_and_single_batches_train():
+    model = tiny_model("acgan")
+    model.fit(((IMAGES[:4], LABELS[:4]) for _ in range(2)), steps_per_epoch=2, verbose=0)
+    assert model.completed_steps == 2
+    logs = model.train_on_batch({"image": IMAGES[:4], "label": LABELS[:4]}, return_dict=True)
+    assert model.completed_steps == 3 and np.isfinite(list(logs.values())).all()
+    assert np.isfinite(list(model.test_on_batch(IMAGES[:4], LABELS[:4], return_dict=True).values())).all()
+
+
+def test_unchecked_arrays_are_taken_as_they_are():
+    model = tiny_model("dcgan")
+    model.fit((IMAGES + 1) / 2, batch_size=4, validate_data=False, verbose=0)
+    assert model.completed_steps == 4
+
+
+def test_each_player_has_an_optimizer_of_its_own():
+    model = zoo.create("dcgan", image_shape=(16, 16, 1))
+    with pytest.raises(UserError, match="give g_optimizer and d_optimizer"):
+        model.compile(optimizer="adam")
+    model.compile("sgd", keras.optimizers.Adam(1e-3))
+    assert isinstance(model.g_optimizer, keras.optimizers.SGD) and isinstance(model.d_optimizer, keras.optimizers.Adam)
+
+
+@pytest.mark.parametrize(
+    "name, settings, message",
+    [
+        ("vae", {"discriminator_learning_rate": 1e-3}, "--discriminator-learning-rate: this model has no discriminator"),
+        ("autoencoder", {"augment": ("color",)}, "--augment: this model has no discriminator"),
+        ("ebm", {"generator_learning_rate": 1e-3}, "--generator-learning-rate: this model has no generator"),
+        ("ebm", {"latent_dim": 50}, "--latent-dim: .*leave it out"),
+    ],
+)
+def test_options_of_a_player_that_a_model_lacks_are_refused(name, settings, message):
+    with pytest.raises(UserError, match=message):
+        zoo.create(name, **settings)
+
+
+def test_the_precision_is_saved(tmp_path):
+    with dtype_policy("mixed_bfloat16"):
+        model = tiny_model("dcgan")
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.dtype_policy.name == "mixed_bfloat16" and loaded.generator.layers[-2].compute_dtype == "bfloat16"
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_an_uncompiled_model_is_saved(tmp_path):
+    zoo.create("dcgan", image_shape=(16, 16, 1)).save(tmp_path / "model.keras")
+    assert not keras.saving.load_model(tmp_path / "model.keras").compiled

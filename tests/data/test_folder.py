@@ -36,7 +36,7 @@ def test_plain_pictures_of_sixteen_pixels_need_no_warning(tmp_path, capsys):
 
 
 def test_a_path_without_its_prefix_is_refused(tmp_path):
-    with pytest.raises(UserError, match="is a path, not the name of a data set; for a folder of pictures, use --data folder:"):
+    with pytest.raises(UserError, match="is a path, not the name of a dataset; for a folder of pictures, use --data folder:"):
         data.open_source(str(tmp_path))
 
 
@@ -59,8 +59,8 @@ def test_pictures_that_can_be_converted_are_counted_in_one_line(tmp_path, capsys
     warning = capsys.readouterr().err
     assert warning.count("\n") == 1
     for part in (
-        "1 with transparency, placed on white",
-        "1 with 16 or more bits per channel, reduced to 8",
+        "1 with transparency, composited onto white",
+        "1 with 16 or more bits per channel, converted to 8-bit",
         "1 with a palette, converted to RGB",
         "1 in mode 1, converted to L",
         "5 of 2 different sizes, center-cropped to a square and resized to 64x64",
@@ -68,7 +68,7 @@ def test_pictures_that_can_be_converted_are_counted_in_one_line(tmp_path, capsys
         assert part in warning
     assert source.image_shape == (64, 64, 3)
     images = dict(zip(["bits", "deep", "palette", "plain", "rgba"], source.arrays()["image"], strict=True))
-    assert images["rgba"].min() == 255, "transparency is placed on white"
+    assert images["rgba"].min() == 255, "transparent images are composited onto white"
     assert images["deep"].min() == 255, "16 bits are scaled, not clipped"
 
 
@@ -80,14 +80,14 @@ def test_pictures_that_cannot_be_used_are_named(tmp_path):
     cut.write_bytes(cut.read_bytes()[:300])
     with pytest.raises(UserError) as error:
         data.open_source(f"folder:{tmp_path}")
-    for part in ("3 of 4 pictures", "broken.png (not a picture)", "cut.jpg", "dot.png (1x1 pixels)"):
+    for part in ("3 of 4 pictures", "broken.png (not an image)", "cut.jpg", "dot.png (1x1 pixels)"):
         assert part in str(error.value)
 
 
 def test_exif_orientation_is_applied(tmp_path):
     image = Image.new("RGB", (40, 20))
     exif = image.getexif()
-    exif[0x0112] = 6  # a quarter turn
+    exif[0x0112] = 6  # rotated by 90 degrees
     image.save(tmp_path / "a.jpg", exif=exif)
     assert data.open_source(f"folder:{tmp_path}").image_shape == (40, 20, 3)
 
@@ -142,7 +142,7 @@ def test_pairs_side_by_side(tmp_path, capsys):
     assert "side by side?" not in capsys.readouterr().err
     save_picture(tmp_path / "flat" / "high.png", size=(12, 12))
     data.open_source(f"folder:{tmp_path / 'flat'}", keys=("x", "y", "pair"))
-    assert "1 not wider than high, halved anyway (high.png: 6x12): are they pairs, side by side?" in capsys.readouterr().err
+    assert "1 not wider than high, split anyway (high.png: 6x12): are they pairs, side by side?" in capsys.readouterr().err
     save_picture(tmp_path / "train" / "odd.png", size=(25, 12))
     with pytest.raises(UserError, match=r"odd.png \(25x12: halves of different sizes\)"):
         data.open_source(f"folder:{tmp_path}", keys=("x", "y", "pair"))

@@ -47,6 +47,19 @@ def test_importing_the_package_does_not_import_tfds():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
 
+@pytest.mark.parametrize("name", ["digits", "folder"])
+def test_a_key_that_no_data_have_is_refused(name, tmp_path):
+    """A model from outside the package may need any key."""
+    if name == "folder":
+        for i in range(4):
+            keras.utils.save_img(tmp_path / f"{i}.png", np.full((8, 8, 1), i), scale=False)
+        name = f"folder:{tmp_path}"
+    with pytest.raises(UserError, match="the model needs mask, but .* has only image.*; use a model that needs only image"):
+        data.open_source(name, keys=("image", "mask"))
+    with pytest.raises(UserError, match="the model needs pose, but .*; use data with identities and poses"):
+        data.open_source("digits", keys=("image", "pose"))
+
+
 def test_batches_are_normalized(digits):
     batch = next(iter(digits.batches(32)))
     assert set(batch) == {"image", "label"} and batch["image"].shape == (32, 32, 32, 1) and batch["label"].dtype == tf.int64

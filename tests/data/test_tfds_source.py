@@ -1,4 +1,4 @@
-"""Built-in data sets, and TFDS data sets of any layout."""
+"""Built-in datasets, and TFDS datasets of any layout."""
 
 import http.client
 import urllib.error
@@ -83,7 +83,7 @@ def test_a_missing_key_names_data_that_have_it(name, keys, suggestion):
 
 
 def test_an_unknown_name_suggests_a_similar_one():
-    with pytest.raises(UserError, match="unknown data set 'digit'; did you mean 'digits'. Available: digits, .*folder:PATH"):
+    with pytest.raises(UserError, match="unknown dataset 'digit'; did you mean 'digits'. Available: digits, .*folder:PATH"):
         data.open_source("digit")
     with pytest.raises(UserError, match="TFDS cannot open 'cycle_gan/horse2dog'"):
         data.open_source("cycle_gan/horse2dog")

@@ -8,6 +8,7 @@ import tensorflow as tf
 from PIL import Image
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
+from zoo.core.images import Images
 from zoo.errors import UserError
 from zoo.metrics import FeatureExtractor
 
@@ -45,7 +46,9 @@ def image_model(images, labels, wrong=0.0, conditions=("label",)):
         return tf.image.convert_image_dtype(tf.gather(images, tf.gather_nd(rows, tf.stack([label, chosen], 1))), tf.float32)
 
     config = types.SimpleNamespace(image_shape=images.shape[1:], num_classes=int(classes))
-    return types.SimpleNamespace(sample=sample, conditions=list(conditions), config=config, generates_from_noise=True, own_metrics=())
+    return types.SimpleNamespace(
+        sample=sample, conditions=list(conditions), config=config, modality=Images(), generates_from_noise=True, own_metrics=()
+    )
 
 
 def copying_model(source, split="train", **options):

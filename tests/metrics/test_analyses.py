@@ -190,10 +190,10 @@ def test_errors_of_few_images(digits, extractor):
     match = r"diversity needs at least 2 images of each of the 10 classes, and '\d' has [01] of the 15"
     assert_refused(match, analyses.diversity, evaluation, model)
     small = Evaluation(digits.subset(4), extractor, count=15)
-    assert_refused("the nearest 5 training images are requested, and there are 4", analyses.neighbors, small, model)
+    assert_refused("the nearest 5 training images are requested, but only 4 are available", analyses.neighbors, small, model)
 
 
 def test_an_extractor_that_does_not_classify(digits, extractor):
     evaluation = Evaluation(digits, dataclasses.replace(extractor, classes=None), count=50)
-    match = "needs a classifier of the 10 classes of digits, and linear is not one"
+    match = r"needs a classifier of the 10 classes of digits \(feature extractor: linear\)"
     assert_refused(match, analyses.discriminability, evaluation, copying_model(digits))

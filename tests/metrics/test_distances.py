@@ -239,7 +239,7 @@ FEATURE_ERRORS = [
     (lambda: distances.memorization(A, A, broken(A)), "Memorization: 2 of 8 unseen images have values that are NaN or infinite."),
     (
         lambda: distances.memorization(A, A, A),
-        "Memorization needs real images that were not trained on; most of these are training images.",
+        "Memorization needs real images that were not used in training; most of these are training images.",
     ),
     (
         lambda: distances.memorization(A, A, WIDE),

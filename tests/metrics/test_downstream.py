@@ -142,6 +142,6 @@ def test_errors_of_few_images(digits, extractor, trainings):
     evaluation, model = Evaluation(digits, extractor, count=15), copying_model(digits)
     assert_refused("GAN-train needs at least 2 images of each", analyses.gan_train_test, evaluation, model, count=15)
     assert_refused("augmentation with 15 real images needs at least 2", analyses.augmentation, evaluation, model, (15,))
-    assert_refused("--sizes 2000: digits has 1437 images to train on", analyses.augmentation, evaluation, model, (100, 2000))
+    assert_refused("--sizes 2000: digits has 1437 training images", analyses.augmentation, evaluation, model, (100, 2000))
     assert_refused("--repeats 0: .*at least 1", analyses.augmentation, evaluation, model, repeats=0)
     assert not trainings

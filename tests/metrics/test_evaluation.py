@@ -9,6 +9,7 @@ import tensorflow as tf
 from conftest import tiny_model
 
 from zoo import data, metrics
+from zoo.core.images import Images
 from zoo.errors import UserError
 from zoo.metrics import METRICS, Evaluation, ImageSet, Metric, Score, find_metric, requires_extractor
 from zoo.metrics.extractors import small_classifier
@@ -157,7 +158,7 @@ def test_an_evaluation_needs_two_images_a_split_and_the_models_size(digits, clas
         Evaluation(digits, classifier, 1)
     with pytest.raises(UserError, match=r"no such split\. Available: .*test"):
         Evaluation(digits, classifier, 10, "validation")
-    with pytest.raises(UserError, match=r"\(16, 16, 1\), and the real ones are loaded as \(32, 32, 1\)"):
+    with pytest.raises(UserError, match=r"\(16, 16, 1\), and the real images have shape \(32, 32, 1\)"):
         Evaluation(digits, classifier, 10).generate_samples(tiny_model("gan"))
     constant = ImageSet(np.zeros([20, 32, 32, 1], np.uint8), None, classifier)
     scores = Evaluation(digits, classifier, 20).scores(constant, ["frechet", "recall"])
@@ -167,7 +168,7 @@ def test_an_evaluation_needs_two_images_a_split_and_the_models_size(digits, clas
 class GrayModel:
     """A model whose samples are black and gray in turn."""
 
-    generates_from_noise, conditions, own_metrics = True, [], ()
+    modality, generates_from_noise, conditions, own_metrics = Images(), True, [], ()
 
     def __init__(self, value):
         self.config, self.value = types.SimpleNamespace(image_shape=(32, 32, 1)), value
@@ -228,7 +229,7 @@ def test_own_metrics_are_computed_by_one_call(digits, classifier):
 def test_own_metrics_that_are_not_available(digits):
     evaluation, model, messages = Evaluation(digits, None, 20), OwnModel(False), []
     assert evaluation.classify is None and evaluation.available_metrics(model, ["darkness", "confidence", "swd"]) == ["darkness"]
-    with pytest.raises(UserError, match="confidence needs a classifier of the data's own classes"):
+    with pytest.raises(UserError, match=r"confidence needs a classifier of the dataset's classes \(feature extractor: none\)"):
         evaluation.evaluate(model, ["confidence", "darkness"])
     assert list(evaluation.evaluate(model, ["confidence", "darkness"], messages.append)) == ["darkness"] and "confidence" in messages[0]
     assert evaluation.metrics_during_training(model, "darkness") == ["darkness"]
@@ -251,7 +252,7 @@ def test_metrics_during_training_are_the_cheap_ones(digits, classifier):
 
 
 def test_which_models_require_an_extractor():
-    without = types.SimpleNamespace(generates_from_noise=False, own_metrics=OwnModel(False).own_metrics[:1])
+    without = types.SimpleNamespace(modality=Images(), generates_from_noise=False, own_metrics=OwnModel(False).own_metrics[:1])
     assert requires_extractor(GrayModel(0.5)) and requires_extractor(OwnModel(False)) and not requires_extractor(without)
 
 

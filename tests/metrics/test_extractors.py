@@ -1,4 +1,4 @@
-"""Feature extractors: the data set's own classifier, its cache, the Inception graph, networks of keras.applications, and bad input."""
+"""Feature extractors: the dataset's own classifier, its cache, the Inception graph, networks of keras.applications, and bad input."""
 
 import functools
 import hashlib
@@ -36,7 +36,7 @@ def classifier(digits):
         return load_extractor("classifier", digits)
 
 
-# -- the data set's own classifier ----------------------------------------------------------------------------------------------------
+# -- the dataset's own classifier ----------------------------------------------------------------------------------------------------
 
 
 def test_the_classifier_is_cached_with_its_accuracy_and_hash(digits, classifier):
@@ -191,7 +191,7 @@ def test_a_fetched_graph_is_recorded_with_its_hash_and_checked(tmp_path, digits,
         ("clasifier", ["unknown feature extractor 'clasifier'", "did you mean 'classifier'?", "Available: classifier"]),
         ("keras:ResNet51", ["no 'ResNet51'", "ResNet50"]),
         ("inception:nowhere.pb", ["nowhere.pb cannot be read", "inception-2015-12-05.tgz"]),
-        ("file:nowhere.keras", ["nowhere.keras cannot be read as a feature extractor (there is no nowhere.keras in .)"]),
+        ("file:nowhere.keras", ["nowhere.keras cannot be read as a feature extractor (nowhere.keras is missing in .)"]),
     ],
 )
 def test_bad_extractors(digits, name, parts):
@@ -227,7 +227,7 @@ def test_files_that_are_not_an_extractor_for_these_data(tmp_path, digits, classi
     with pytest.raises(UserError, match="is not the Inception graph"):
         load_extractor(f"inception:{tmp_path / 'c.pb'}", digits)
     (file,) = Path(digits.cache_dir).glob("classifier-digits-*.keras")
-    with pytest.raises(UserError, match="was trained for digits .*and the data are random"):
+    with pytest.raises(UserError, match="was trained for digits .*, not for random"):
         load_extractor(f"file:{file}", random_pictures([0, 1] * 16))
     record = json.loads(file.with_suffix(".json").read_text())
     for name in ("accuracy", "classes"):

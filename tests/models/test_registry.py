@@ -1,11 +1,18 @@
 """Registering is testing: every network of the registry passes every check (presets that differ in size alone: one of them)."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from conftest import NAMES
 
 import zoo
 from zoo import testing
 from zoo.errors import UserError
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("check", testing.CHECKS, ids=lambda check: check.__name__)
@@ -85,3 +92,43 @@ def test_a_model_that_cannot_be_found_is_named(working_directory, spec, message)
 def test_patterns_select_names():
     assert zoo.list_models("sngan*") == sorted(name for name in zoo.list_models() if name.startswith("sngan"))
     assert "acgan" in zoo.list_models("*gan") and "acgan_32" not in zoo.list_models("*gan")
+
+
+def test_a_class_that_is_defined_again_replaces_the_former_one(tmp_path):
+    """As by running a notebook's cell twice, or by editing the file."""
+    path = tmp_path / "again.py"
+    path.write_text(MODEL_FILE.replace("NAME", "again"))
+    first = zoo.registry.resolve(f"{path}:again")
+    assert zoo.registry.resolve(f"{path}:again").model is first.model, "an unchanged file is not run again"
+    path.write_text(MODEL_FILE.replace("NAME", "again").replace("steps=4", "steps=8"))
+    os.utime(path, (1, 1))
+    assert zoo.registry.resolve(f"{path}:again").config.steps == 8
+    with pytest.raises(ValueError, match="the model name 'acgan' is taken by zoo.models.acgan"):
+        zoo.register(acgan=first.config)(first.model)
+
+
+def test_a_file_may_register_a_preset_of_a_known_class(tmp_path):
+    path = tmp_path / "preset.py"
+    path.write_text("import zoo\nfrom zoo.models.gan import GAN, Config\nzoo.register(gan_long=Config(steps=9))(GAN)\n")
+    assert zoo.registry.resolve(f"{path}:gan_long").config.steps == 9
+
+
+def test_a_file_that_fails_leaves_nothing_behind(tmp_path):
+    path = tmp_path / "half.py"
+    path.write_text(MODEL_FILE.replace("NAME", "half") + "\nundefined_name\n")
+    with pytest.raises(NameError):
+        zoo.registry.resolve(f"{path}:half")
+    assert "half" not in zoo.list_models()
+    path.write_text(MODEL_FILE.replace("NAME", "half"))
+    os.utime(path, (1, 1))
+    assert zoo.registry.resolve(f"{path}:half").name == "half"
+
+
+def test_a_saved_model_of_ones_own_loads_in_another_process(tmp_path):
+    path, saved = tmp_path / "own.py", tmp_path / "own.keras"
+    path.write_text(MODEL_FILE.replace("NAME", "own"))
+    zoo.registry.resolve(f"{path}:own").create(image_shape=(16, 16, 1)).save(saved)
+    load = f"keras.saving.load_model({str(saved)!r})([[0.0] * 100]).shape"
+    for statement in (f"import zoo; zoo.registry.resolve({str(path)!r} + ':own')", "import own"):
+        code = f"import keras; {statement}; assert tuple({load}) == (1, 16, 16, 1)"
+        subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"})

@@ -1,5 +1,7 @@
 """What a model and its export refuse; settings in Python; sizes of images; the two objectives of the first paper."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,6 +11,7 @@ import zoo
 from zoo import registry
 from zoo.core import losses
 from zoo.errors import UserError
+from zoo.testing import serving_checks
 from zoo.testing.serving_checks import run_cpp_loader
 
 
@@ -39,13 +42,24 @@ def test_a_server_refuses_other_sizes_and_one_label_for_two_images(trained, tmp_
     model, version, signatures = (getattr(trained("sngan_projection"), name) for name in ("model", "version", "served"))
     height, width, channels = model.config.image_shape
     image, label = np.full([2, height, width, channels], 0.5, np.float32), np.int64([0, 1])
-    assert run_cpp_loader(version, {"discriminate": {"image": image, "label": label}}, tmp_path)
-    with pytest.raises(RuntimeError, match="not compatible with expected shape"):
-        run_cpp_loader(version, {"discriminate": {"image": image[:, :, : width - 2], "label": label}}, tmp_path)
+    if serving_checks.has_cpp_library():
+        assert run_cpp_loader(version, {"discriminate": {"image": image, "label": label}}, tmp_path)
+        with pytest.raises(RuntimeError, match="not compatible with expected shape"):
+            run_cpp_loader(version, {"discriminate": {"image": image[:, :, : width - 2], "label": label}}, tmp_path)
     with pytest.raises(tf.errors.InvalidArgumentError, match="label: give one for each image"):
         signatures["discriminate"](image=tf.constant(image), label=tf.constant(label[:1]))
     with pytest.raises(UserError, match="label: give one for each image"):
         model.serve("discriminate", image=image, label=label[:1])
+
+
+def test_the_export_is_checked_without_the_cpp_library(trained, monkeypatch):
+    """As on macOS and Windows, where TensorFlow does not come with it."""
+    monkeypatch.setattr(serving_checks, "has_cpp_library", lambda: False)
+    monkeypatch.setattr(serving_checks, "run_cpp_loader", lambda *arguments: pytest.fail("no C++ loader"))
+    serving_checks.check_the_export_equals_the_model(trained("sngan_projection"))
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(AssertionError):
+        patch.setattr(type(trained("sngan_projection").model.modality), "to_external", lambda self, samples: samples)
+        serving_checks.check_the_export_equals_the_model(trained("sngan_projection"))
 
 
 @pytest.mark.parametrize("name, signature, argument", [("pix2pix", "translate", "seed"), ("drgan", "rotate", "pose")])
@@ -73,7 +87,7 @@ def test_settings_in_python_are_checked_as_on_the_command_line(name, settings, m
 
 def test_the_shape_of_images_has_three_numbers():
     with pytest.raises(UserError, match="image_shape has 2 numbers; give height, width and channels"):
-        zoo.create("gan", image_shape=(28, 28))
+        dataclasses.replace(registry.get_entry("gan").config, image_shape=(28, 28)).resolve()
 
 
 @pytest.mark.parametrize("side", [28, 100])

@@ -25,10 +25,10 @@ def test_sgan_losses_by_hand():
     def logsumexp(logits):
         return np.log(np.exp(logits).sum(1))
 
-    labeled, real, generated = (class_logits(images) for images in (batch["labelled_image"], batch["image"], fake))
+    labeled, real, generated = (class_logits(images) for images in (batch["labeled_image"], batch["image"], fake))
     class_loss = np.mean(logsumexp(labeled) - labeled[np.arange(4), batch["label"]])
     probability = [np.exp(logsumexp(x)) / (np.exp(logsumexp(x)) + 1) for x in (real, generated)]  # D = Z / (Z + 1)
-    assert float(terms["d_labelled"]) == pytest.approx(class_loss, rel=1e-4)
+    assert float(terms["d_labeled"]) == pytest.approx(class_loss, rel=1e-4)
     adversarial = -np.mean(np.log(probability[0])) / 2 - np.mean(np.log(1 - probability[1])) / 2
     assert float(terms["d_adversarial"]) == pytest.approx(adversarial, rel=1e-4)
     features = [to_numpy(model.discriminator({"image": images})["features"]) for images in (batch["image"], fake)]
@@ -42,8 +42,8 @@ def test_sgan_gets_as_many_labels_of_each_class():
     assert sorted(source.labeled["label"]) == [0, 0, 1, 1, 2, 2]
     stream, labeled = source.batches(4), {row.tobytes() for row in source.labeled["image"]}
     for batch in stream.take(5):
-        assert set(batch) == {"image", "labelled_image", "label"}
-        images = np.uint8(np.rint((to_numpy(batch["labelled_image"]) + 1) * 127.5))
+        assert set(batch) == {"image", "labeled_image", "label"}
+        images = np.uint8(np.rint((to_numpy(batch["labeled_image"]) + 1) * 127.5))
         assert {image.tobytes() for image in images} <= labeled
     resumed = next(iter(source.batches(4, start=3)))
     for i, batch in enumerate(stream.take(4)):

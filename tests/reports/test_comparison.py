@@ -37,7 +37,7 @@ OTHER = {  # a value for each field that is not the protocol's
 @pytest.fixture(autouse=True)
 def started_as_module(monkeypatch):
     """Messages name the program as it was started."""
-    monkeypatch.setattr("sys.argv", ["/somewhere/zoo/__main__.py"])
+    monkeypatch.setattr("zoo.runs.commands._program", "python -m zoo train")
 
 
 def compare(*runs, **options):
@@ -178,7 +178,7 @@ def test_a_score_of_unknown_direction_has_no_best(tmp_path):
     assert "lpips last" in titles and "lpips best" not in titles
     curves, *panels = figure.build_figure(comparison).get_axes()
     assert not curves.collections and "better" not in curves.get_ylabel()
-    assert panels[0].get_title() == "one\nlast 0.100 at 25,600 examples"
+    assert panels[0].get_title() == "one\nlast 0.100 at 25,600 images"
 
 
 def test_values_that_are_not_finite_are_never_the_best(tmp_path):
@@ -242,7 +242,7 @@ def test_the_runs_are_described(tmp_path):
     cells = {column.title: column.cells for column in tables.build_columns(comparison)}
     assert cells["run"] == ["old", "new"] and cells["model"] == ["dcgan", "acgan"] and cells["data"] == ["mnist 3.0.1"] * 2
     assert cells["generator parameters"] == [None, 1_234_567] and cells["discriminator parameters"] == [None, 898_304]
-    assert cells["examples"] == [64 * 400, 64 * 600] and cells["seconds"] == [40, 60] and cells["examples/s"] == [640.1] * 2
+    assert cells["images seen"] == [64 * 400, 64 * 600] and cells["seconds"] == [40, 60] and cells["images/s"] == [640.1] * 2
     assert cells["precision"] == ["mixed_bfloat16", "float32"]
 
 
@@ -298,7 +298,7 @@ def test_a_truncated_line_is_skipped(tmp_path):
     run = write_run(tmp_path / "one", score_rows(9, 5))
     with open(run.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
         file.write('{"step": 600, "images": 384')
-    assert find_column(compare(run), "examples").cells == [64 * 400]
+    assert find_column(compare(run), "images seen").cells == [64 * 400]
 
 
 # -- the figure -----------------------------------------------------------------------------------------------------------------------
@@ -314,7 +314,7 @@ def test_the_figure_has_a_curve_and_a_grid_for_each_run(tmp_path, count):
         assert list(zip(*line.get_data(), strict=True)) == [(64 * 200, 9 + i), (64 * 400, 5 + i), (64 * 600, 7 + i)]
     assert [tuple(star.get_offsets()[0]) for star in curves.collections] == [(64 * 400, 5 + i) for i in range(count)]
     titles = [panel.get_title().splitlines() for panel in panels if panel.images]
-    assert titles == [[f"run-{i}", f"best {f'{5 + i:.2f}'[:4]} at 25,600 examples"] for i in range(count)]
+    assert titles == [[f"run-{i}", f"best {f'{5 + i:.2f}'[:4]} at 25,600 images"] for i in range(count)]
     assert "frechet" in curves.get_ylabel() and "lower is better" in curves.get_ylabel()
 
 
@@ -346,7 +346,7 @@ def test_a_run_without_the_score_or_without_samples_has_an_empty_place(tmp_path)
     comparison = compare(one, two, score="class_accuracy")
     assert find_column(comparison, "class_accuracy best").cells[1] is None and "–" in tables.format_terminal(comparison, 100)
     panels = figure.build_figure(comparison).get_axes()[1:]
-    assert [panel.get_title() for panel in panels] == ["one\nbest 0.900 at 12,800 examples", "two\nnot scored"]
+    assert [panel.get_title() for panel in panels] == ["one\nbest 0.900 at 12,800 images", "two\nnot scored"]
     assert [len(panel.images) for panel in panels] == [1, 0]
 
 

@@ -32,7 +32,7 @@ ENTRY = SimpleNamespace(paper="ACGAN (Odena, Olah, Shlens 2016, arXiv:1610.09585
 class FakeModel:
     """What the card asks of a model."""
 
-    inputs: tuple[str, ...] = ()  # of `sample`, beside the seed
+    inputs: tuple[str, ...] = ()  # inputs of `sample` in addition to the seed
     learning_stops_at: float = math.inf
     generates_from_noise: bool = True
     own_metrics: tuple[Metric, ...] = ()
@@ -80,7 +80,7 @@ def blocks(text, language):
 @pytest.fixture(autouse=True)
 def started_as_module(monkeypatch):
     """Commands name the program as it was started."""
-    monkeypatch.setattr("sys.argv", ["/somewhere/zoo/__main__.py"])
+    monkeypatch.setattr("zoo.runs.commands._program", "python -m zoo train")
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_every_section_is_there(run):
     headings = ["Scores", "How it was trained", "Data", "Warnings during training", "Limitations and misuse", "Usage", "Versions"]
     assert list(sections(text)) == headings
     assert ENTRY.paper in text and f"{ENTRY.summary}." in text and "28x28x1 images" in text
-    assert "600 steps, 38,400 training examples, 60 s." in text
+    assert "600 steps (38,400 images seen), 60 s." in text
     training = sections(text)["How it was trained"]
     assert blocks(training, "sh") == ["python train.py --model acgan --data mnist"]
     assert "float32" in training and "1,234,567" in training and "step 400" in training and "frechet 50.0" in training

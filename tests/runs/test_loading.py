@@ -70,5 +70,5 @@ def test_a_record_never_decides_what_is_imported(tmp_path):
     (tmp_path / "evil.py").write_text("raise AssertionError('executed')", encoding="utf-8")
     for name in ("mygan", f"{tmp_path}/evil.py:mygan", "evil"):
         record = RunRecord(name, {}, DataRecord("digits", "1.0.0"), "float32", 1, False)
-        with pytest.raises(UserError, match=r"not registered here; pass --model path/to/file.py:"):
+        with pytest.raises(UserError, match=r"is not registered; pass --model path/to/file.py:"):
             load_model(Run(tmp_path, record))

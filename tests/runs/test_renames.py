@@ -153,3 +153,17 @@ def test_the_record_of_an_old_run_is_typed():
     record = RunRecord.from_dict(OLD_RECORD)
     assert record.config["eval_every"] == 10 and record.data.class_names == ["0", "1"] and record.zoo_version is None
     assert RunRecord.from_dict(record.to_dict()) == record
+
+
+def test_values_that_an_optimizer_ignores_are_left_open():
+    """Old records have numbers for them, which a configuration refuses now: `wgan` is trained with RMSprop."""
+    old = {"image_shape": [32, 32, 1], "optimizer": "rmsprop", "beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-7, "every": 200, "clip": 0.05}
+    config = upgrade_record({**OLD_RECORD, "model": "wgan", "config": old})["config"]
+    assert (config["beta_1"], config["beta_2"], config["epsilon"]) == (None, 0.9, 1e-7)
+    config["image_shape"] = tuple(config["image_shape"])
+    assert registry.get_entry("wgan").configure(**config).resolve().beta_1 is None
+
+
+def test_loss_terms_have_new_names():
+    row = upgrade_row({"round": 20, "d_size": 0.5, "g_alone_pose": 1.0, "d_labelled": 2.0, "d_adversarial": 3.0})
+    assert row == {"step": 20, "d_l2": 0.5, "g_baseline_pose": 1.0, "d_labeled": 2.0, "d_adversarial": 3.0}

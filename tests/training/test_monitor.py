@@ -60,7 +60,7 @@ HEALTHY = {"d_accuracy": 0.8, "g_gradient_norm": 1.0, "d_gradient_norm": 1.0}
     "logs, words",
     [
         ({**HEALTHY, "d_accuracy": 0.999}, ["discriminator dominance", "99.9%", "--discriminator-learning-rate"]),
-        ({**HEALTHY, "g_gradient_norm": 1e-5}, ["vanishing gradients", "generator", "it was 1.0e+00"]),
+        ({**HEALTHY, "g_gradient_norm": 1e-5}, ["vanishing gradients", "generator", "fell from 1.0e+00 to"]),
         ({**HEALTHY, "d_accuracy": 0.5, "d_gradient_norm": 1e-4}, ["uninformative discriminator", "50%"]),
     ],
 )
@@ -77,6 +77,23 @@ def test_a_warning_is_not_repeated_by_a_resumed_run():
     run = EmptyRun()
     run.rows = lambda: [{"step": 5}, {"step": 10, "warnings": [text]}]
     assert TrainingMonitor(run, {}).warned == {"discriminator dominance"}
+
+
+@pytest.mark.parametrize(
+    "text, failure",
+    [
+        ("step 10: mode collapse: two samples differ 3% as much. What usually helps: other advice", "mode collapse"),
+        ("round 10: the discriminator has won: it ranks 99.9% of", "discriminator dominance"),
+        ("round 10: the generator's gradient has vanished (norm 1e-9, it was 1)", "vanishing gradients"),
+        ("round 10: the discriminator has given up: accuracy 50%", "uninformative discriminator"),
+        ("round 10: collapse: two samples of a class differ 3% as much", "mode collapse"),
+        ("the scores were skipped: mode collapse", None),
+    ],
+)
+def test_warnings_are_recognized_by_the_failure_and_not_by_the_advice(text, failure):
+    run = EmptyRun()
+    run.rows = lambda: [{"step": 10, "warnings": [text]}]
+    assert TrainingMonitor(run, {}).warned == ({failure} if failure else set())
 
 
 def test_a_critic_does_not_dominate():

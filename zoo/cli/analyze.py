@@ -15,13 +15,13 @@ class Analyze(FeatureMeasurement):
     """analyze samples: discriminability of classes by resolution, diversity within classes, nearest training images"""
 
     out: Path | None = None
-    """folder of the tables and plots; if omitted, analysis/ in the run's folder"""
+    """folder for the tables and plots; if omitted, analysis/ in the run's folder"""
 
     def __call__(self) -> None:
         from zoo.metrics import analyses
 
         opened = self.open()
-        samples, folder = opened.evaluation.generate_samples(opened.model), self.out or opened.run.folder / "analysis"
+        samples, folder = opened.evaluation.generate_samples(opened.model), self.out or opened.run.display_path / "analysis"
         completed = 0
         for analyze in (analyses.discriminability, analyses.diversity, analyses.neighbors):
             try:
@@ -32,4 +32,4 @@ class Analyze(FeatureMeasurement):
                 self.write_analysis(opened, analysis, folder)
                 completed += 1
         if not completed:
-            raise UserError("none of the analyses is possible for this run; the reasons are above")
+            raise UserError("this run supports none of the analyses, for the reasons above")

@@ -1,4 +1,4 @@
-"""Arguments that several commands share, and checks of what a run's model offers."""
+"""Arguments that several commands share, and checks of the capabilities of a run's model."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from zoo.core import Game
 
+MAX_SEED = 2**63 - 1
 RunFolder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 
 
@@ -34,14 +35,15 @@ def require_noise_model(model: Game, command: str) -> None:
     from zoo.runs import command_prefix
 
     prefix, own = command_prefix(), ", ".join(metric.name for metric in model.own_metrics)
+    measure = f"; its model-specific metrics ({own}): {prefix} evaluate RUN" if own else ""
     raise UserError(
         f"zoo {command}: this run's model is an image-to-image model and cannot generate from random noise; "
-        f"apply it: {prefix} {tool_command(model.signatures())} RUN IMAGE OUT.png; its own scores ({own}): {prefix} evaluate RUN"
+        f"apply it: {prefix} {tool_command(model.signatures())} RUN IMAGE OUT.png{measure}"
     )
 
 
 def check_truncation(model: Game, truncation: float | None) -> None:
-    """Raises UserError for a truncation that makes no sense, or that a model does not support."""
+    """Raises UserError if a truncation is invalid, or if the model does not support it."""
     if truncation is None:
         return
     if not 0 < truncation < math.inf:
@@ -51,6 +53,14 @@ def check_truncation(model: Game, truncation: float | None) -> None:
 
         supporting = [name for name in list_models() if get_entry(name).model.supports_truncation]
         raise UserError(f"--truncation: this run's model does not support it; omit it (supported by {', '.join(supporting)})")
+
+
+def check_seeds(seed: int, count: int = 1) -> None:
+    """Raises UserError if the seeds from `seed` on, one per image, do not fit in 64-bit integers."""
+    if not -MAX_SEED <= seed <= MAX_SEED - count:
+        raise UserError(
+            f"--seed {seed}: must be from {-MAX_SEED} to {MAX_SEED - count}, so that the seeds of all images are 64-bit integers"
+        )
 
 
 def write_picture(path: Path, picture: np.ndarray) -> None:

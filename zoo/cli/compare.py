@@ -11,18 +11,18 @@ import tyro
 
 @dataclasses.dataclass(frozen=True)
 class Compare:
-    """compare runs in one table and one picture, by scores of the same protocol only"""
+    """compare runs in one table and one plot, by scores with the same protocol only"""
 
     run: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")]
-    """the runs' folders"""
+    """folders of the runs"""
     score: str | None = None
-    """the score that is plotted; if omitted, frechet"""
+    """score to plot; if omitted, frechet"""
     count: int | None = None
-    """of the protocols that all runs share, the one with this many samples; if omitted, the one with the most"""
+    """number of samples of the protocol to compare by; if omitted, the largest that all runs share"""
     format: Literal["terminal", "markdown", "csv"] = "terminal"
-    """of the table"""
+    """format of the table"""
     out: Path = Path("compare.png")
-    """the picture"""
+    """PNG file of the plot"""
 
     def __call__(self) -> None:
         from zoo.reports.comparison import Comparison

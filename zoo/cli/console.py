@@ -1,4 +1,4 @@
-"""What a training prints: its plan, its scores, and what to type next."""
+"""Console output of a training run: its plan, its scores, and the next commands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.reports.usage import tool_command
-from zoo.runs import Run, command_prefix
+from zoo.runs import Run
 from zoo.training.callbacks import MAX_TIME_SHARE
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def print_plan(entry: ModelEntry, model: Game, source: Any, hardware: str, folder: Path | str) -> None:
-    """Prints what is about to be trained, on what, and warnings about its length."""
+    """Prints the model, the data and the hardware of a training run, and warnings about its length."""
     config: Any = model.config
     unit = f"{model.modality.key}s"
     counts = ", ".join(f"{network.name} {network.count_params():,}" for network in model.players.values())
@@ -47,12 +47,12 @@ def _print_length_warnings(model: Game) -> None:
         stages = f"{len(late)} of {len(model.config.stage_boundaries) + 1} stages begin after the last step"
         print(f"warning: {stages}; training all of them needs --steps {late[-1] + 1} or more", file=sys.stderr, flush=True)
     if config.steps > config.learning_stops_at:
-        reason = f"from step {config.learning_stops_at:,} on the learning rates are 0 (--schedule {config.schedule}) and nothing is learned"
-        print(f"warning: {reason}; a longer training is a new run with --steps {config.steps}", file=sys.stderr, flush=True)
+        reason = f"the learning rates are 0 from step {config.learning_stops_at:,} on (--schedule {config.schedule}), so nothing is learned"
+        print(f"warning: {reason}; to train longer, start a new run with --steps {config.steps}", file=sys.stderr, flush=True)
 
 
 def print_scores(evaluation: Evaluation, names: Sequence[str], model: Game) -> None:
-    """Prints which scores an evaluation computes, and from what."""
+    """Prints which scores an evaluation computes, and from which samples."""
     extractor = f"; {evaluation.extractor.description}" if evaluation.extractor else ""
     subject = f"{evaluation.count:,} samples"
     if not model.generates_from_noise:
@@ -62,22 +62,22 @@ def print_scores(evaluation: Evaluation, names: Sequence[str], model: Game) -> N
     print(f"           an evaluation skips the scores if they would take more than {MAX_TIME_SHARE:.0%} of the time", flush=True)
 
 
-def print_report(run: Run, model: Game, version: Path, resume_command: str) -> None:
-    """Prints what was written, and how to view, sample, serve and continue it."""
-    name, folder, prefix, step = run.record.model, shlex.quote(str(run.folder)), command_prefix(), model.completed_steps
+def print_report(run: Run, model: Game, version: Path) -> None:
+    """Prints the files of a run, and the commands that view, sample, serve and continue it."""
+    name, step = run.record.model, model.completed_steps
     mount = shlex.quote(f"{run.export_folder.resolve()}:/models/{name}")
     files = f"checkpoints/, samples/step-{step:06d}.png, metrics.jsonl, README.md, TensorBoard events, {version.relative_to(run.folder)}"
-    print(f"\nwritten to {run.folder}: {files}")
+    print(f"\nwritten to {run.display_path}: {files}")
     best = run.best()
     if best:
         values = [row["scores"][best.name] for row in run.rows() if best.name in row.get("scores", {})]
         last = f"; last {values[-1]:.4g}" if values else ""
         print(f"best       {best.name} {best.value:.4g} at step {best.step:,}{last} (--checkpoint best)")
-    print(f"view       tensorboard --logdir {shlex.quote(str(run.folder.parent))}")
+    print(f"view       tensorboard --logdir {shlex.quote(str(run.display_path.parent))}")
     if model.generates_from_noise:
-        print(f"sample     {prefix} generate {folder} --count 64 --out samples.png")
+        print(f"sample     {run.command('generate', '--count 64 --out samples.png')}")
     else:
-        print(f"apply      {prefix} {tool_command(model.signatures())} {folder} IMAGE OUT.png")
+        print(f"apply      {run.command(tool_command(model.signatures()), 'IMAGE OUT.png')}")
     print(f"serve      docker run -p 8501:8501 -v {mount} -e MODEL_NAME={name} tensorflow/serving")
     if step < model.config.learning_stops_at:  # beyond it nothing would be learned
-        print(f"continue   {resume_command} --steps {2 * step}")
+        print(f"continue   {run.resume_command()} --steps {2 * step}")

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from zoo.types import Protocol
 
 METRICS_HELP = (
-    "any of: frechet (fid), kid, inception_score, precision, recall, density, coverage, class_accuracy, ms_ssim, swd, memorization, or the "
-    "model's own scores; if omitted, all that the model, the data and the extractor allow"
+    "any of: frechet (fid), kid, inception_score, precision, recall, density, coverage, class_accuracy, ms_ssim, swd, memorization, or "
+    "model-specific metrics; if omitted, all that the model, the data and the feature extractor support"
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate(FeatureMeasurement):
-    """score a run's samples against real images, and add the scores with their protocol to its metrics.jsonl"""
+    """score a run's samples against real images, and append the scores with their protocol to its metrics.jsonl"""
 
     metrics: Annotated[tuple[str, ...] | None, tyro.conf.arg(help=METRICS_HELP)] = None
 
@@ -39,7 +39,7 @@ class Evaluate(FeatureMeasurement):
         scores = evaluation.evaluate(model, names, warn)
         protocol = evaluation.protocol(model.compute_dtype, model.generates_from_noise)
         if not scores:
-            raise UserError(f"{evaluation.source.name} does not allow measuring {', '.join(names)}; omit --metrics for all that it allows")
+            raise UserError(f"{evaluation.source.name} does not support {', '.join(names)}; omit --metrics for all that it supports")
         of_samples = [name for name in names if name in METRICS and not any(metric.name == name for metric in model.own_metrics)]
         if of_samples:
             reference, description = evaluation.reference(of_samples)
@@ -56,6 +56,8 @@ class Evaluate(FeatureMeasurement):
             find_metric(name, model.own_metrics)
         if set(self.metrics or ()) - own:
             super().check_model(model)
+        if not own and not model.generates_from_noise:
+            raise UserError("zoo evaluate: this run's model does not generate from random noise and has no metrics of its own")
 
     @staticmethod
     def _all_metrics(opened: OpenedRun) -> list[str]:
@@ -74,7 +76,7 @@ class Evaluate(FeatureMeasurement):
         if reference:
             header.append("real")
             rows = [[*row, f"{reference[row[0]].value:.4g}" if row[0] in reference else ""] for row in rows]
-        print(f"{opened.run.folder}, checkpoint {self.checkpoint} (step {opened.model.completed_steps:,})")
+        print(f"{opened.run.display_path}, checkpoint {self.checkpoint} (step {opened.model.completed_steps:,})")
         print(format_table(header, rows))
         print(f"real: {description}\n\nprotocol")
         for name, value in protocol.to_dict().items():
@@ -91,7 +93,7 @@ class Evaluate(FeatureMeasurement):
             run.append_scores(model.completed_steps, self.checkpoint, scores, protocol)
             write_evaluation(run.folder, model.completed_steps, self.checkpoint, scores, protocol)
             write_card(run, get_entry(run.record.model), model)
-        print(f"\nwritten to {run.folder / 'metrics.jsonl'} and {run.folder / 'README.md'}")
+        print(f"\nwritten to {run.display_path / 'metrics.jsonl'} and {run.display_path / 'README.md'}")
 
 
 def _print_warning(text: str) -> None:

@@ -10,14 +10,14 @@ from zoo.cli.arguments import RunFolder, register_model
 
 @dataclasses.dataclass(frozen=True)
 class Export:
-    """write the next SavedModel version of a run, for TF Serving"""
+    """write the next SavedModel version of a run, for TensorFlow Serving"""
 
     run: RunFolder
-    """the run's folder"""
+    """folder of the run"""
     checkpoint: str = "last"
-    """`last`, `best`, or a step"""
+    """checkpoint to load: `last`, `best`, or a step"""
     model: str | None = None
-    """path/to/file.py:NAME, for a run of a model of your own"""
+    """path/to/file.py:NAME, if the run's model is your own"""
 
     def __call__(self) -> None:
         from zoo.registry import get_entry
@@ -29,5 +29,5 @@ class Export:
         run = Run(self.run)
         model: Any = load_model(run, self.checkpoint)
         with explain_write_errors(run):
-            print(export_model(model, run.export_folder))
+            print(run.format_path(export_model(model, run.export_folder)))
             write_card(run, get_entry(run.record.model), model)

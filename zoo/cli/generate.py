@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.cli.arguments import RunFolder, check_truncation, register_model, require_noise_model, write_picture
+from zoo.cli.arguments import RunFolder, check_seeds, check_truncation, register_model, require_noise_model, write_picture
 from zoo.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,26 +20,26 @@ BATCH = 100  # samples that are generated at once
 
 @dataclasses.dataclass(frozen=True)
 class Generate:
-    """generate samples from a run; needs no data set"""
+    """generate samples from a run, without the dataset"""
 
     run: RunFolder
-    """the run's folder"""
+    """folder of the run"""
     out: Path = Path("samples.png")
-    """one PNG grid; a name without .png is a folder that gets one PNG per image"""
+    """PNG file for a grid of all images, or a folder (a name without .png) for one PNG per image"""
     count: int = 64
     """number of images"""
     label: tuple[int, ...] | None = None
-    """classes, in turn, for class-conditional models; if omitted, all"""
+    """classes to cycle through, for class-conditional models; if omitted, all"""
     seed: int = 0
     """seed of the first image; each following image has the next seed"""
     truncation: float | None = None
-    """bound on the latents in standard deviations, for models that support it; smaller: more typical, less diverse samples"""
+    """truncation threshold of the latent vectors in standard deviations, for models that support it; lower: less diverse samples"""
     checkpoint: str = "last"
-    """`last`, `best`, or a step"""
+    """checkpoint to load: `last`, `best`, or a step"""
     columns: int | None = None
-    """of the grid; if omitted, it is as square as possible"""
+    """number of columns of the grid; if omitted, the grid is as square as possible"""
     model: str | None = None
-    """path/to/file.py:NAME, for a run of a model of your own"""
+    """path/to/file.py:NAME, if the run's model is your own"""
 
     def __call__(self) -> None:
         import numpy as np
@@ -49,6 +49,7 @@ class Generate:
         for name, value in (("count", self.count), ("columns", self.columns)):
             if value is not None and value < 1:
                 raise UserError(f"--{name} {value}: must be at least 1")
+        check_seeds(self.seed, self.count)
         register_model(self.model)
         model: Any = load_model(self.run, self.checkpoint)
         require_noise_model(model, "generate")

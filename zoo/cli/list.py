@@ -15,12 +15,12 @@ class List:
 
 
 def format_models() -> str:
-    """The table of models: papers with a summary, below each the names with the size of images and the keys of the data they need."""
+    """The table of models: papers with summaries, and below each the model names with image sizes and required keys of the data."""
     from zoo.registry import get_entry, list_models
 
     names = list_models()
     width = max(map(len, names))
-    lines, paper, summary = [f"  {'name':{width}}  {'images':14}  needed of the data"], "", ""
+    lines, paper, summary = [f"  {'name':{width}}  {'images':14}  needs from the data"], "", ""
     for name in names:
         entry = get_entry(name)
         if entry.paper != paper:
@@ -33,6 +33,6 @@ def format_models() -> str:
 
 
 def _describe_size(config: Any) -> str:
-    """The size of a model's images, or what it may be if the data decide it."""
+    """The size of a model's images, or its constraint if the size comes from the data."""
     shape = getattr(config, "image_shape", None)
     return "x".join(map(str, shape)) if shape else getattr(config, "size_constraint", "any")

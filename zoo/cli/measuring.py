@@ -1,4 +1,4 @@
-"""What `evaluate`, `analyze` and `utility` share: their options, and opening a run with the data to compare it with."""
+"""Base classes of `evaluate`, `analyze` and `utility`: shared options, and loading a run with the data to compare it with."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ class Measurement:
     """A measurement of a run."""
 
     run: RunFolder
-    """the run's folder"""
+    """folder of the run"""
     checkpoint: str = "last"
-    """`last`, `best`, or a step"""
+    """checkpoint to load: `last`, `best`, or a step"""
     count: int = 10_000
     """number of samples, and of real images if the split has as many"""
     data: str | None = None
-    """source of the real images; if omitted, what the run was trained on"""
+    """dataset of the real images; if omitted, that of the run"""
     data_dir: str | None = None
-    """folder of TFDS data sets; if omitted, as in the run"""
+    """folder of TFDS datasets; if omitted, that of the run"""
     seed: int = 0
-    """of the samples, and of the choice of real images"""
+    """random seed for the samples and the choice of real images"""
     live: bool = False
-    """use the live generator, not its exponential moving average"""
+    """use the generator's raw training weights instead of their exponential moving average"""
     truncation: float | None = None
-    """bound on the latents in standard deviations, for models that support it"""
+    """truncation threshold of the latent vectors in standard deviations, for models that support it"""
     model: str | None = None
-    """path/to/file.py:NAME, for a run of a model of your own"""
+    """path/to/file.py:NAME, if the run's model is your own"""
 
-    protocol_in_title: ClassVar[tuple[str, ...]] = ()  # fields of the protocol that the titles of the tables state themselves
+    protocol_in_title: ClassVar[tuple[str, ...]] = ()  # fields of the protocol that the table titles already contain
 
     def open(self) -> OpenedRun:
         """Loads the run's model, and the data that it was trained on (or other data).
@@ -68,7 +68,8 @@ class Measurement:
         check_truncation(model, self.truncation)
         record = run.record
         name, folder = self.data or record.data.name, self.data_dir or record.options.get("data_dir")
-        source = data.open_source(name, folder, model.config.image_shape, type(model).batch_keys)
+        shape = model.modality.sample_shape(model.config)
+        source = data.open_source(name, folder, shape, type(model).batch_keys)
         extractor, split = self.load_extractor(source, model, record.options), self.real_split()
         if record.data.examples and not self.data:
             source = source.subset(record.data.examples, model.config.seed)
@@ -77,7 +78,7 @@ class Measurement:
         return OpenedRun(run, model, evaluation)
 
     def check_model(self, model: Game) -> None:
-        """Raises UserError if the model does not do what is measured."""
+        """Raises UserError if the model does not support the measurement."""
         require_noise_model(model, type(self).__name__.lower())
 
     def load_extractor(self, source: Any, model: Game, options: dict[str, Any]) -> Any:
@@ -97,7 +98,7 @@ class Measurement:
         title, header, rows = analysis.table()
         name = type(analysis).__name__.lower()
         protocol = evaluation.protocol(model.compute_dtype).describe(omit=self.protocol_in_title)
-        source = f"{run.folder}, checkpoint {self.checkpoint} (step {model.completed_steps:,}); {protocol}"
+        source = f"{run.display_path}, checkpoint {self.checkpoint} (step {model.completed_steps:,}); {protocol}"
         text = f"{title}\n{format_table(header, rows)}\n{source}\n"
         with explain_write_errors(run):
             analysis.plot(folder / f"{name}.png")
@@ -107,12 +108,12 @@ class Measurement:
 
 @dataclasses.dataclass(frozen=True)
 class FeatureMeasurement(Measurement):
-    """A measurement by the features of an extractor."""
+    """A measurement that uses a feature extractor."""
 
     feature_extractor: str | None = None
-    """network behind the metrics: classifier[:SEED], rotations, inception[:FILE], keras:NETWORK; if omitted, as in the run"""
+    """network behind the metrics: classifier[:SEED], rotations, file:PATH, inception[:FILE], keras:NETWORK; if omitted, that of the run"""
     split: str | None = None
-    """of the real images; if omitted, test if there is one"""
+    """split of the real images; if omitted, test, or train if the dataset has no test split"""
 
     def load_extractor(self, source: Any, model: Game, options: dict[str, Any]) -> Any:
         from zoo.metrics.extractors import load_extractor

@@ -1,22 +1,23 @@
-"""The options of a training beside a model's own configuration. Imports nothing heavy, so that `--help` is instant."""
+"""The options of a training run that are not part of a model's configuration. Imports nothing heavy, so that `--help` is fast."""
 
 from __future__ import annotations
 
 import dataclasses
-import numbers
-import os
-import types
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import tyro
 
-from zoo.errors import UserError
+from zoo.errors import UserError, option_name
 
 MIN_EVAL_SAMPLES = 10  # fewer cannot be scored
 DATA_HELP = (  # not a docstring of the field: tyro would keep its line breaks
-    "built in, no download: digits, outlines, outline_pairs, photographs, turned_digits; a TFDS name (mnist, cifar10, celeb_a, "
-    "cycle_gan/horse2zebra, div2k, ...); or folder:PATH of images: flat, one folder per class, trainA trainB testA testB, pairs side by "
-    "side, or IDENTITY/POSE*.jpg, whichever the model needs"
+    "dataset: built in without download (digits, outlines, outline_pairs, photographs, turned_digits), a TFDS name (mnist, cifar10, "
+    "celeb_a, cycle_gan/horse2zebra, div2k, ...), or folder:PATH of images in the layout that the model needs: flat, one folder per class, "
+    "trainA trainB testA testB, pairs side by side, or IDENTITY/POSE*.jpg"
+)
+EXTRACTOR_HELP = (
+    "network behind the metrics: classifier[:SEED] (trained once on the dataset's labels), rotations (self-supervised: predicts rotations "
+    "by multiples of 90 degrees), file:PATH, inception[:FILE], keras:NETWORK"
 )
 
 
@@ -28,41 +29,40 @@ class TrainOptions:
     """name of a model (--list shows them), or path/to/file.py:NAME for a model of your own"""
     data: Annotated[str, tyro.conf.arg(help=DATA_HELP)] = "digits"
     data_dir: str | None = None
-    """folder of TFDS data sets; if omitted, TFDS_DATA_DIR or ~/tensorflow_datasets"""
+    """folder of TFDS datasets; if omitted, TFDS_DATA_DIR or ~/tensorflow_datasets"""
     examples: int | None = None
-    """train on this many examples only, equally many per class, drawn by --seed; if omitted, on all"""
+    """train on a class-balanced subset of this many examples, drawn by --seed; if omitted, on all"""
     run_dir: str | None = None
     """folder of the run; if omitted, the next free runs/MODEL-DATA-NNNN"""
     resume: str | None = None
     """folder of a run to continue from its last checkpoint; --steps may be larger than before"""
     init_from: str | None = None
-    """folder of a run whose EMA generator this training starts from; the networks must be the same"""
+    """a run whose EMA generator initializes this one; the two generators must have the same architecture"""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """of the layers; auto: bfloat16 on hardware that supports it, float16 on older GPUs, otherwise float32"""
+    """precision of the layers; auto: bfloat16 on hardware that supports it, float16 on older GPUs, otherwise float32"""
     xla: Literal["auto", "on", "off"] = "auto"
-    """compile the step by XLA; auto: on a single GPU"""
+    """compile the step with XLA; auto: on a single GPU"""
     strategy: Literal["auto", "none", "mirrored"] = "auto"
-    """distribution over replicas; auto: mirrored if there are several GPUs"""
+    """distribution strategy; auto: mirrored with several GPUs"""
     steps_per_execution: int = 8
     """upper bound on Keras' `steps_per_execution`; a divisor of --eval-every is used"""
     eval_samples: int = 1000
-    """samples that are scored at each evaluation; 0 disables scores"""
-    feature_extractor: str = "classifier"
-    """network behind the metrics: classifier (trained once on the data), rotations, inception[:FILE], keras:NETWORK"""
+    """number of samples that are scored at each evaluation; 0 disables scores"""
+    feature_extractor: Annotated[str, tyro.conf.arg(help=EXTRACTOR_HELP)] = "classifier"
     best: str | None = None
-    """score that decides which checkpoint is the best; if omitted, frechet, or the first own score of an image-to-image model"""
+    """metric that selects the best checkpoint (default: frechet; for image-to-image models, their first model-specific metric)"""
     profile: bool = False
     """trace a few steps for TensorBoard's profiler"""
     dry_run: bool = False
-    """print the resolved configuration, the networks' sizes and the shapes of a batch, and stop"""
+    """print the resolved configuration, parameter counts and batch shapes, and exit"""
     list: bool = False
-    """print the table of models and stop"""
+    """print the table of models and exit"""
 
     def validate(self) -> None:
         """Checks each option by itself.
 
         Raises:
-            UserError: For a value that makes no sense.
+            UserError: For an invalid value.
         """
         for name in ("precision", "xla", "strategy"):
             choices = get_args(get_type_hints(TrainOptions)[name])
@@ -72,45 +72,6 @@ class TrainOptions:
             raise UserError("--resume continues in the run's own folder; omit --run-dir")
         if self.steps_per_execution < 1:
             raise UserError(f"--steps-per-execution {self.steps_per_execution}: must be at least 1")
-
-
-def option_name(field: str) -> str:
-    """`eval_every` -> `--eval-every`."""
-    return f"--{field.replace('_', '-')}"
-
-
-def convert_values(kind: type, values: dict[str, Any]) -> dict[str, Any]:
-    """Values for fields of a dataclass, converted where nothing is lost: lists to tuples, NumPy numbers to Python's, paths to text.
-
-    Raises:
-        UserError: For a value of another type than the field has.
-    """
-    hints = get_type_hints(kind)
-    return {name: _convert(name, value, hints[name]) for name, value in values.items()}
-
-
-def _convert(name: str, value: Any, hint: Any) -> Any:
-    """The value as the type `hint` has it, or UserError."""
-    if get_origin(hint) in (Union, types.UnionType):
-        if value is None and type(None) in get_args(hint):
-            return None
-        (hint,) = [part for part in get_args(hint) if part is not type(None)][:1]
-    if get_origin(hint) is tuple and isinstance(value, (list, tuple)):
-        parts = get_args(hint)
-        kinds = parts[:1] * len(value) if Ellipsis in parts else parts
-        if len(kinds) == len(value):
-            return tuple(_convert(name, one, kind) for one, kind in zip(value, kinds, strict=True))
-    elif get_origin(hint) is Literal or hint is str:  # which words are valid is checked elsewhere
-        if isinstance(value, (str, os.PathLike)):
-            return os.fspath(value)
-    elif hint is bool:
-        if isinstance(value, bool):
-            return value
-    elif hint is int and isinstance(value, numbers.Integral) and not isinstance(value, bool):
-        return int(value)
-    elif hint is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
-        return float(value)
-    raise UserError(f"{name}={value!r}: expected {hint.__name__ if isinstance(hint, type) else str(hint).replace('typing.', '')}")
 
 
 def format_options(values: Any, defaults: Any, skip: tuple[str, ...] = ()) -> list[str]:

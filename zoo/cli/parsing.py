@@ -1,4 +1,4 @@
-"""What all commands share: typed options by tyro, errors in one line, exit statuses, names that have changed."""
+"""Command-line parsing for all commands: typed options with tyro, one-line errors, exit statuses, deprecated names."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def parse(kind: type[Arguments], argv: Sequence[str], prog: str, description: st
         default: Values of options that are not given.
 
     Raises:
-        UserError: For words that are not valid.
+        UserError: For invalid arguments.
         SystemExit: After the help text was printed.
     """
     errors = io.StringIO()
@@ -58,11 +58,18 @@ def parse_command(commands: Sequence[type], argv: Sequence[str], prog: str, desc
 
 
 def find_value(argv: Sequence[str], option: str) -> str | None:
-    """The value of an option before the command line is parsed."""
-    for i, word in enumerate(argv):
-        if word.startswith(f"{option}="):
-            return word.partition("=")[2]
-        if word == option and i + 1 < len(argv):
+    """The value of an option before the command line is parsed, or None.
+
+    Raises:
+        UserError: The option is given twice.
+    """
+    places = [i for i, word in enumerate(argv) if word == option or word.startswith(f"{option}=")]
+    if len(places) > 1:
+        raise UserError(f"{option} is given {len(places)} times; give it once")
+    for i in places:
+        if argv[i] != option:
+            return argv[i].partition("=")[2]
+        if i + 1 < len(argv):
             return argv[i + 1]
     return None
 
@@ -114,9 +121,9 @@ def rename_options(argv: Sequence[str], available: Collection[str]) -> list[str]
             option, equals, value = word.partition("=")
             option = _rename_option(option, available)
             takes_scores = option in SCORE_OPTIONS
-            words.append(f"{option}{equals}{_rename_score(value) if takes_scores else value}")
+            words.append(f"{option}{equals}{rename_score(value) if takes_scores else value}")
         else:
-            words.append(_rename_score(word) if takes_scores else word)
+            words.append(rename_score(word) if takes_scores else word)
     return words
 
 
@@ -141,7 +148,8 @@ def _rename_option(option: str, available: Collection[str]) -> str:
     return renamed
 
 
-def _rename_score(name: str) -> str:
+def rename_score(name: str) -> str:
+    """The current name of a score; a deprecated one is printed as a warning."""
     if not name.isidentifier():
         return name
     from zoo.runs.renames import SCORES

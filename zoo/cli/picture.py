@@ -1,4 +1,4 @@
-"""What `translate` and `upscale` share: one picture in, one PNG out."""
+"""Base class of `translate` and `upscale`: one image in, one PNG out."""
 
 from __future__ import annotations
 
@@ -14,23 +14,21 @@ from zoo.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
-MIN_SIDE = 8  # pixels
-
 
 @dataclasses.dataclass(frozen=True)
 class PictureCommand:
-    """A command that applies a run's model to a picture."""
+    """A command that applies a run's model to an image."""
 
     run: RunFolder
-    """the run's folder"""
+    """folder of the run"""
     picture: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE")]
     """the image file"""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
-    """the PNG that is written"""
+    """the PNG file to write"""
     checkpoint: str = "last"
-    """`last`, `best`, or a step"""
+    """checkpoint to load: `last`, `best`, or a step"""
     model: str | None = None
-    """path/to/file.py:NAME, for a run of a model of your own"""
+    """path/to/file.py:NAME, if the run's model is your own"""
 
     def open(self) -> Any:
         """The run's model."""
@@ -42,7 +40,8 @@ class PictureCommand:
         return load_model(self.run, self.checkpoint)
 
     def read(self, channels: int) -> np.ndarray:
-        """The picture, uint8 [h, w, channels]."""
+        """The image, uint8 [h, w, channels]."""
+        from zoo.core.images import MIN_SIDE
         from zoo.data.folder import DECODE_ERRORS, read_image
 
         try:
@@ -55,6 +54,6 @@ class PictureCommand:
         return pixels
 
     def write(self, pixels: np.ndarray, description: str) -> None:
-        """Writes the PNG and prints what it is."""
+        """Writes the PNG and prints its description."""
         write_picture(self.out, pixels)
         print(f"{description} in {self.out}")

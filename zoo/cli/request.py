@@ -1,4 +1,4 @@
-"""The request for a training: options from the command line or from Python, with a model's defaults or those of a resumed run."""
+"""The request for a training run: options from the command line or from Python, with a model's defaults or those of a resumed run."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from zoo.cli import parsing
-from zoo.cli.options import TrainOptions, convert_values, format_options, option_name
-from zoo.errors import UserError, suggest
+from zoo.cli.options import TrainOptions, format_options
+from zoo.conversion import convert_values
+from zoo.errors import UserError, option_name, suggest
 
 if TYPE_CHECKING:
     from zoo.core import Config
@@ -21,19 +22,20 @@ if TYPE_CHECKING:
     from zoo.runs import Run
 
 DESCRIPTION = "Trains a model of the zoo: data, networks, training loop, checkpoints, scores, SavedModel and model card."
-HOW_TO_LIST = "Each model has options of its own: --list shows the models, --model NAME --help the options of one."
+HOW_TO_LIST = "Each model has further options: --list shows the models, --model NAME --help the options of a model."
+SOURCES = "Sections and tables are those of this paper; (code): its authors' code."
 NOT_RECORDED = ("model", "resume", "list", "dry_run")  # options that are not part of the command that a run records
 COMMAND_LINE_ONLY = ("list", "dry_run")
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainRequest:
-    """A request for a training.
+    """A request for a training run.
 
     Attributes:
         entry: The model's registry entry.
-        options: Beside the configuration.
-        config: The configuration, with fields that the data decide still open.
+        options: The options that are not part of the configuration.
+        config: The configuration; fields that depend on the data are None.
         run: The run to resume, or None.
     """
 
@@ -43,29 +45,24 @@ class TrainRequest:
     run: Run | None = None
 
     def command(self) -> str:
-        """The command line that asks for this training: the options that differ from the model's defaults."""
+        """The command line of this training run: the options that differ from the model's defaults."""
         from zoo.data import default_source_name
-        from zoo.runs.folder import program_name
+        from zoo.runs import program_name
 
         defaults = TrainOptions(data=default_source_name(self.entry.model.batch_keys))
         words = format_options(self.options, defaults, NOT_RECORDED) + format_options(self.config, self.entry.config)
         return f"{program_name()} {shlex.join(['--model', self.options.model, *words])}"
 
-    def resume_command(self, run: Run) -> str:
-        """The command line that continues a run of this training."""
-        is_file = ":" in self.options.model  # a model that is registered only once its file was executed
-        return f"{run.resume_command()} --model {shlex.quote(self.options.model)}" if is_file else run.resume_command()
-
 
 def parse_request(argv: Sequence[str], prog: str) -> TrainRequest:
-    """The training that a command line asks for. The model is read first: it decides which options there are.
+    """The request of a command line. The model is read first, because it determines the available options.
 
     Args:
         argv: The words of the command line, without the program.
         prog: The program, as the help text shows it.
 
     Raises:
-        UserError: For words that are not valid.
+        UserError: For invalid arguments.
         SystemExit: After the help text or the table of models was printed.
     """
     model, resume = parsing.find_value(argv, "--model"), parsing.find_value(argv, "--resume")
@@ -80,9 +77,10 @@ def parse_request(argv: Sequence[str], prog: str) -> TrainRequest:
         "Arguments",
         [("training", tyro.conf.OmitArgPrefixes[TrainOptions]), ("config", tyro.conf.OmitArgPrefixes[kind])],  # type: ignore
     )
+    description = f"{DESCRIPTION} Paper: {defaults.entry.paper.removesuffix('.')}. {SOURCES}"
     try:
         parsed: Any = parsing.parse(
-            arguments, argv, f"{prog} --model {defaults.options.model}", DESCRIPTION, arguments(defaults.options, defaults.config)
+            arguments, argv, f"{prog} --model {defaults.options.model}", description, arguments(defaults.options, defaults.config)
         )
     except UserError as error:
         raise UserError(f"{error}{_describe_other_models(argv, fields)}") from None
@@ -93,10 +91,10 @@ def parse_request(argv: Sequence[str], prog: str) -> TrainRequest:
 
 
 def build_request(model: str | None, resume: str | None, options: dict[str, Any]) -> TrainRequest:
-    """The training that keyword arguments of `zoo.train` ask for.
+    """The request of the keyword arguments of `zoo.train`.
 
     Raises:
-        UserError: For options that do not exist, and for values that are not valid.
+        UserError: For unknown options and invalid values.
     """
     if not model and not resume:
         raise UserError(f"zoo.train needs a model, or resume=RUN. {_available_models()}")
@@ -107,8 +105,10 @@ def build_request(model: str | None, resume: str | None, options: dict[str, Any]
     for name, value in options.items():
         new_name = parsing.find_new_name(name, config_fields | option_fields)
         if new_name:
-            warnings.warn(f"{name} is deprecated; use {new_name}", FutureWarning, stacklevel=4)
+            warnings.warn(f"{name} is deprecated; use {new_name}", FutureWarning, stacklevel=3)
         values[new_name or name] = value
+    if isinstance(values.get("best"), str):
+        values["best"] = parsing.rename_score(values["best"])
     for name in values:
         if name in COMMAND_LINE_ONLY:
             raise UserError(f"{name} is an option of the command line only; omit it")
@@ -132,7 +132,7 @@ def _validated(request: TrainRequest) -> TrainRequest:
 
 
 def _default_request(model: str | None, resume: str | None) -> TrainRequest:
-    """The training without any other option: of a model as it is registered, or of a run as it was made."""
+    """The request without further options: of a model with its defaults, or of a run with its recorded settings."""
     from zoo import registry
     from zoo.data import default_source_name
     from zoo.runs import Run
@@ -143,11 +143,11 @@ def _default_request(model: str | None, resume: str | None) -> TrainRequest:
     run = Run(resume)
     record = run.record
     if model and model.rpartition(":")[2] != record.model:
-        raise UserError(f"--model {model}: {run.folder} is a run of {record.model}; omit --model")
+        raise UserError(f"--model {model}: {run.display_path} is a run of {record.model}; omit --model")
     try:
         entry = registry.resolve(model or record.model)
     except UserError as error:
-        raise UserError(f"{error} If the model is your own, add --model path/to/file.py:{record.model}") from None
+        raise UserError(f"{error} If the model is your own, add --model {run.model_spec or f'path/to/file.py:{record.model}'}") from None
     names = {field.name for field in dataclasses.fields(TrainOptions)} - set(NOT_RECORDED)
     recorded = {name: value for name, value in record.options.items() if name in names}
     options = TrainOptions(
@@ -157,7 +157,7 @@ def _default_request(model: str | None, resume: str | None) -> TrainRequest:
 
 
 def _ask_for_model(resuming: bool) -> str:
-    from zoo.runs.folder import program_name
+    from zoo.runs import program_name
 
     if resuming:
         return f"which run? {program_name()} --resume runs/NAME"

@@ -1,4 +1,4 @@
-"""One training from its request to the finished run: data, model, scores, the loop, export, model card."""
+"""A training run from its request to the exported model: data, model, scores, the loop, export, model card."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from zoo.training.loop import fit
 from zoo.training.monitor import Diverged, TrainingMonitor
 from zoo.training.tensorboard import Profile, TensorBoardSummaries
 
-PREVIEW_SIZE = 64  # real examples that the previews and the monitor see, always the same
+PREVIEW_SIZE = 64  # real examples for the previews and the training monitor, the same at every evaluation
 PATH_OPTIONS = "^(file|inception):(.+)"  # feature extractors that name a file
 
 
 class TrainingSession:
-    """A training that is ready to start: opening one reads the data and builds the model, and writes nothing.
+    """A training run that is ready to start: the constructor reads the data and builds the model, and writes nothing.
 
     Args:
         request: The options, the configuration, and the run to resume.
@@ -59,12 +59,13 @@ class TrainingSession:
         self.record = self._build_record()
         if self.run:
             self.run.check_settings(self.record)
+            self.run.record.options["model"] = self.record.options["model"] or self.run.model_spec
         self.prepared_source = self.entry.model.prepare_data(self.config, self.source)
         _check_step_size(self.config, self.prepared_source)
         self._build_model()
         self.batches = self.prepared_source.batches(self.config.batch_size * self.config.discriminator_steps)
 
-    # -- what is needed before anything is written --------------------------------------------------------------------
+    # -- preparation, which writes nothing --------------------------------------------------------------------
 
     def _open_data(self) -> None:
         options, requested = self.options, self.request.config
@@ -81,8 +82,10 @@ class TrainingSession:
         if not self.run:
             Run.check_free(self.options.run_dir)
         model = self.entry.model
-        self.best = self.options.best or ("frechet" if model.generates_from_noise else model.own_metrics[0].name)
-        metrics.find_metric(self.best, model.own_metrics)
+        defaults = ["frechet"] if model.generates_from_noise else [metric.name for metric in model.own_metrics]
+        self.best = self.options.best or next(iter(defaults), None)  # None: the model has no metrics, so nothing is scored
+        if self.best:
+            metrics.find_metric(self.best, model.own_metrics)
         if self.options.eval_samples and self.options.eval_samples < MIN_EVAL_SAMPLES:
             raise UserError(f"--eval-samples {self.options.eval_samples}: must be at least {MIN_EVAL_SAMPLES}, or 0 to disable scores")
 
@@ -110,7 +113,8 @@ class TrainingSession:
             precision=self.policy,
             replicas=self.replicas,
             xla=self.jit_compile,
-            options={  # with these, a resumed run finds its data and computes as before
+            options={  # with these, a resumed run finds its data and computes as before; `model` is for display only
+                "model": options.model if ":" in options.model else None,
                 "data_dir": _absolute(options.data_dir),
                 "precision": runtime.precision_choice(self.policy),
                 "strategy": "mirrored" if self.replicas > 1 else "none",
@@ -146,42 +150,41 @@ class TrainingSession:
         """Trains the remaining steps, exports the model and writes its card.
 
         Returns:
-            The number of the signal that ended the training early, or None.
+            The number of the signal that interrupted training, or None.
 
         Raises:
-            UserError: If there is nothing left to train, or the run's folder cannot be written.
-            Diverged: If values were not finite again after all retries.
+            UserError: If all steps are completed, or the run's folder cannot be written.
+            Diverged: If training diverged again after all retries.
         """
         start = self.model.completed_steps
         if self.run and start >= self.config.steps and export_versions(self.run.export_folder):
-            command = f"{self.request.resume_command(self.run)} --steps {2 * start}"
-            raise UserError(f"{self.run.folder} has completed its {start:,} steps; to continue: {command}")
+            command = f"{self.run.resume_command()} --steps {2 * start}"
+            raise UserError(f"{self.run.display_path} has completed its {start:,} steps; to continue: {command}")
         self._open_evaluation()
         self.record.parameters = {network.name: network.count_params() for network in self.model.players.values()}
         run = self.run = self.run or Run.create(self.record, self.options.run_dir)
-        console.print_plan(self.entry, self.model, self.source, self.hardware, run.folder)
+        console.print_plan(self.entry, self.model, self.source, self.hardware, run.display_path)
         if self.evaluation:
             console.print_scores(self.evaluation, self.metric_names, self.model)
         if self.restored:
-            print(f"resumed    after step {start:,} from {self.restored}", flush=True)
+            print(f"resumed    after step {start:,} from {run.format_path(self.restored)}", flush=True)
         with explain_write_errors(run):
             run.extend(self.config, start)
             number = self._fit(run)
             if number and self.model.completed_steps < self.config.steps:
                 write_card(run, self.entry, self.model)
-                command = self.request.resume_command(run)
-                print(f"\nsaved after step {self.model.completed_steps:,}; to continue: {command}", file=sys.stderr)
+                print(f"\nsaved after step {self.model.completed_steps:,}; to continue: {run.resume_command()}", file=sys.stderr)
                 return number
             version = export_model(load_model(run), run.export_folder)
             write_card(run, self.entry, self.model)
-        console.print_report(run, self.model, version, self.request.resume_command(run))
+        console.print_report(run, self.model, version)
         return None
 
     def _open_evaluation(self) -> None:
-        """Opens the feature extractor, which may train it: not before everything else has been checked."""
+        """Loads or trains the feature extractor, after everything else has been checked."""
         self.evaluation: metrics.Evaluation | None = None
         self.metric_names: Sequence[str] = ()
-        if self.options.eval_samples:
+        if self.options.eval_samples and self.best:
             extractor = None
             if requires_extractor(self.model):
                 extractor = load_extractor(self.options.feature_extractor, self.full_source.single_images())
@@ -197,27 +200,27 @@ class TrainingSession:
                 return fit(self.model, run, self.prepared_source, callbacks, max_steps_per_execution)
             except Diverged as error:
                 write_card(run, self.entry, self.model)
-                step, command = self.model.completed_steps, self.request.resume_command(run)
-                advice = f"the checkpoint after step {step:,} is intact, other settings need a new run; to continue: {command}"
+                step, command = self.model.completed_steps, run.resume_command()
+                advice = f"the checkpoint after step {step:,} is intact; changed settings need a new run; to continue: {command}"
                 raise Diverged(f"{error}; {advice}") from None
 
     def _build_callbacks(self, run: Run, writer: Any) -> list[keras.callbacks.Callback]:
-        """The callbacks in the order in which they are called; `WriteEvaluation` records what those before it computed."""
+        """The callbacks in the order in which they are called; `WriteEvaluation` records the results of those before it."""
         source = self.prepared_source
         split = "test" if "test" in source.sizes else "train"
         batch = next(iter(source.batches(min(PREVIEW_SIZE, source.sizes[split]), 0, split=split)))
         measuring: list[keras.callbacks.Callback] = [TrainingMonitor(run, batch)]
-        if self.evaluation:
+        if self.evaluation and self.best:
             measuring.append(Evaluate(run, writer, self.evaluation, self.metric_names, self.best))
         callbacks = [SaveCheckpoint(run), TensorBoardSummaries(run, writer), *measuring, WriteEvaluation(run, writer, batch, measuring)]
         return [*callbacks, Profile(run)] if self.options.profile else callbacks
 
 
 def initialize_from(model: Game, folder: str | Path) -> None:
-    """Copies the EMA generator of a run to a model's live and EMA generators.
+    """Copies the EMA generator of a run to a model's generator and to its EMA.
 
     Raises:
-        UserError: If the two networks differ; the message names the settings that do.
+        UserError: If the two architectures differ; the message names the settings that differ.
     """
     other = load_model(folder)
     weights, other_weights = model.ema_generator.weights, other.ema_generator.weights
@@ -231,13 +234,13 @@ def initialize_from(model: Game, folder: str | Path) -> None:
 
 
 def _describe_difference(config: Any, other: Any) -> str:
-    """The settings of the networks in which two configurations differ."""
-    shared = {field.name for field in dataclasses.fields(Config)} - {"num_classes", "latent_dim"}  # these do not decide the networks
+    """The architecture settings in which two configurations differ."""
+    shared = {field.name for field in dataclasses.fields(Config)} - {"num_classes", "latent_dim"}  # these do not determine the architecture
     here, there = dataclasses.asdict(config), dataclasses.asdict(other)
     names = [name for name in here if name in there and name not in shared and here[name] != there[name]]
     if not names:
-        return "it belongs to another model"
-    return f"{', '.join(f'{name} {there[name]} there, {here[name]} here' for name in names)}; these must be equal"
+        return "it is a run of another model"
+    return f"{', '.join(f'{name} {there[name]} in that run, {here[name]} here' for name in names)}; the architectures must be equal"
 
 
 def _absolute(path: str | None) -> str | None:
@@ -245,12 +248,12 @@ def _absolute(path: str | None) -> str | None:
 
 
 def _check_step_size(config: Config, source: Any) -> None:
-    """Refuses steps that need more examples than the model's view of the data has."""
+    """Raises UserError if a step needs more examples than the prepared dataset has."""
     steps, parts, available = config.discriminator_steps, config.gradient_accumulation, source.sizes["train"]
     if available < 2:
-        raise UserError(f"{source.name} has {available} image to train on; at least 2 are needed, and hundreds to learn anything")
+        raise UserError(f"{source.name} has {available} training image; at least 2 are needed, and hundreds for useful results")
     if config.batch_size * steps > available:
         largest = available // steps // parts * parts
         advice = f"--batch-size {largest} is the largest possible" if largest else f"at least {steps * parts} are needed"
         needed = f"{config.batch_size * steps} images ({steps} times --batch-size {config.batch_size})"
-        raise UserError(f"a step takes {needed} and {source.name} has {available} to train on; {advice}")
+        raise UserError(f"a step takes {needed}, and {source.name} has {available} training images; {advice}")

@@ -1,4 +1,4 @@
-"""`train.py`, `zoo train` and `zoo.train`: the same training from a command line or from Python."""
+"""`train.py`, `zoo train` and `zoo.train`: training from the command line and from Python."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.cli import parsing
 from zoo.cli.request import build_request, parse_request, print_models_and_exit
+from zoo.runs.commands import script_command, set_program
 from zoo.training import runtime
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def train(model: str | None = None, *, resume: str | os.PathLike[str] | None = N
     Sets the seeds of Python, NumPy and TensorFlow, as the command line does.
 
     Args:
-        model: Name of a model, or `path/to/file.py:NAME`. May be omitted if a run is resumed.
+        model: Name of a model, or `path/to/file.py:NAME`. Optional if a run is resumed.
         resume: Folder of a run to continue from its last checkpoint.
         **options: Any option of `python train.py --model NAME --help`, with underscores: `data="digits"`, `steps=200`,
             `generator_learning_rate=1e-4`.
@@ -34,8 +35,8 @@ def train(model: str | None = None, *, resume: str | os.PathLike[str] | None = N
         The run.
 
     Raises:
-        UserError: For options that do not exist or make no sense, and for data that do not fit the model.
-        zoo.training.monitor.Diverged: If the training diverged again after all retries; a `UserError` too.
+        UserError: For unknown options, invalid values, and data that the model does not support.
+        zoo.training.monitor.Diverged: If training diverged again after all retries; a `UserError` too.
         KeyboardInterrupt: After Ctrl-C, once the run was saved.
 
     Example:
@@ -58,14 +59,14 @@ def train(model: str | None = None, *, resume: str | os.PathLike[str] | None = N
 
 
 def main(argv: Sequence[str] | None = None, prog: str = PROG) -> int:
-    """Trains as a command line asks for.
+    """Trains with the options of a command line.
 
     Args:
         argv: The words after the program; None: those of the process.
         prog: The program, as the help text shows it.
 
     Returns:
-        The exit status: 0, or 128 plus the number of the signal that ended the training early.
+        The exit status: 0, or 128 plus the number of the signal that interrupted training.
     """
     argv = sys.argv[1:] if argv is None else argv
     is_help = bool({"-h", "--help"} & set(argv))
@@ -86,4 +87,5 @@ def main(argv: Sequence[str] | None = None, prog: str = PROG) -> int:
 
 def script() -> None:
     """What `python train.py` runs."""
+    set_program(script_command())
     parsing.run(main, PROG)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from zoo.cli.arguments import check_seeds
 from zoo.cli.picture import PictureCommand
 from zoo.errors import UserError
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from zoo.core import Signature
 
-MAX_COLUMNS = 12  # of the grid of poses
+MAX_COLUMNS = 12  # columns of the grid of poses
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,15 +22,16 @@ class Translate(PictureCommand):
     """translate one image: to the other domain, to other poses, or reconstruct it"""
 
     by: str | None = None
-    """the signature, if the model has several, as to_y and to_x; if omitted, the first"""
+    """signature to use if the model has several, such as to_y and to_x; if omitted, the first"""
     pose: tuple[str, ...] | None = None
-    """target poses by name, or by number if they have no names, for models that take a pose; if omitted, all"""
+    """target poses by name (or by number if they have no names), for models that take a pose; if omitted, all"""
     seed: int | None = None
-    """of the noise, for models that take a seed; if omitted, 0"""
+    """random seed for the noise, for models that take a seed; if omitted, 0"""
 
     def __call__(self) -> None:
         import tensorflow as tf
 
+        check_seeds(self.seed or 0)
         model = self.open()
         name, signature = self._choose_signature(model)
         image, *others = signature.inputs
@@ -45,14 +47,14 @@ class Translate(PictureCommand):
         self.write(model.modality.render(translated, min(rows, MAX_COLUMNS)), f"{self.picture} ({size}) by {name}")
 
     def _choose_signature(self, model: Any) -> tuple[str, Signature]:
-        """The name and the signature that translates: those that also exist for PNG files do."""
+        """Name and function of an image-to-image signature, that is, one with a variant for PNG files."""
         signatures = model.signatures()
         translating = [name for name in signatures if f"{name}_png" in signatures]
         if not translating:
             raise UserError("zoo translate: this run's model does not translate images; `zoo list` shows what each model is for")
         name = self.by or translating[0]
         if name not in translating:
-            raise UserError(f"--by {self.by}: this run's model translates by {' and '.join(translating)}")
+            raise UserError(f"--by {self.by}: this run's model has {' and '.join(translating)}")
         return name, signatures[name]
 
     def _read_resized(self, shape: Any) -> tuple[np.ndarray, str]:

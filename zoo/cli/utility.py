@@ -15,13 +15,13 @@ class Utility(Measurement):
     """measure downstream utility: GAN-train, GAN-test, and augmentation of small real training sets"""
 
     sizes: tuple[int, ...] | None = None
-    """numbers of real images that samples are added to; if omitted, those of 100, 500 and 2,000 that there are"""
+    """numbers of real images that samples are added to; if omitted, 100, 500 and 2,000, as far as the dataset has as many"""
     repeats: int = 3
-    """trainings of each kind"""
+    """number of training runs of each kind"""
     updates: int = 1000
-    """of each classifier, of 128 images each"""
+    """updates of each classifier, with 128 images each"""
     out: Path | None = None
-    """folder of the tables and plots; if omitted, utility/ in the run's folder"""
+    """folder for the tables and plots; if omitted, utility/ in the run's folder"""
 
     protocol_in_title: ClassVar[tuple[str, ...]] = ("real_images", "fake_images", "extractor", "extractor_sha256", "resizing")
 
@@ -38,8 +38,8 @@ class Utility(Measurement):
         available = evaluation.source.sizes["train"]
         for size in self.sizes or ():
             if size > available:
-                raise UserError(f"--sizes {size}: {evaluation.source.name} has {available} images to train on")
-        folder = self.out or opened.run.folder / "utility"
+                raise UserError(f"--sizes {size}: {evaluation.source.name} has {available} training images")
+        folder = self.out or opened.run.display_path / "utility"
         self.write_analysis(opened, analyses.gan_train_test(evaluation, model, updates=self.updates), folder)
         augmentation = analyses.augmentation(evaluation, model, self.sizes, repeats=self.repeats, updates=self.updates)
         self.write_analysis(opened, augmentation, folder)

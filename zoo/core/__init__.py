@@ -4,6 +4,7 @@ from zoo.core import augment, images, layers, losses, signatures
 from zoo.core.config import Config
 from zoo.core.game import Game, select_inputs
 from zoo.core.images import ImageConfig
+from zoo.core.modality import Modality
 from zoo.core.seeds import flatten_layers
 from zoo.core.signatures import Signature
 from zoo.core.step import add_counter
@@ -12,6 +13,7 @@ __all__ = [
     "Config",
     "Game",
     "ImageConfig",
+    "Modality",
     "Signature",
     "add_counter",
     "augment",

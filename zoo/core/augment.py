@@ -6,8 +6,6 @@ gradients pass to the images. Ranges are those of the paper's code.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
 import tensorflow as tf
 
 MAX_SHIFT = 1 / 8  # fraction of a side by which an image is translated at most
@@ -51,19 +49,6 @@ def cutout(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     in_columns = (columns >= left[:, None]) & (columns < left[:, None] + wide)
     hole = in_rows[:, :, None, None] & in_columns[:, None, :, None]
     return images * tf.cast(~hole, images.dtype)
-
-
-def apply(images: tf.Tensor, policy: Iterable[str], next_seed: Callable[[], tf.Tensor]) -> tf.Tensor:
-    """Applies the augmentations of a policy in turn.
-
-    Args:
-        images: [n, h, w, c] in [-1, 1].
-        policy: Names of `POLICIES`.
-        next_seed: Gives a fresh seed at each call.
-    """
-    for name in policy:
-        images = POLICIES[name](images, next_seed())
-    return images
 
 
 def _to_integers(draw: tf.Tensor, low: int, high: int) -> tf.Tensor:

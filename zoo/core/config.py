@@ -8,11 +8,12 @@ from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_ty
 
 import keras
 
-from zoo.errors import UserError
+from zoo.conversion import convert_values
+from zoo.errors import UserError, option_name
 
-MAY_BE_ZERO = ("seed", "jitter")  # whole numbers that may be 0
+MAY_BE_ZERO = ("seed", "jitter")  # integer fields for which 0 is valid
 BELOW_ONE = ("ema_decay", "beta_1", "beta_2", "decay_start")
-OPTIMIZER_DEFAULTS = {  # the fields that each optimizer uses, and their values where they are left open
+OPTIMIZER_DEFAULTS = {  # the fields that each optimizer uses, and their values if they are None
     "adam": {"beta_1": 0.5, "beta_2": 0.999, "epsilon": 1e-7},
     "rmsprop": {"beta_2": 0.999, "epsilon": 1e-7},
     "sgd": {"beta_1": 0.5},
@@ -22,39 +23,41 @@ Self = TypeVar("Self", bound="Config")
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """The settings that every model has. A model's own Config extends it by the numbers of its paper."""
+    """The settings that all models share. A model's own Config adds the hyperparameters of its paper."""
 
-    num_classes: int | None = None  # default: as in the data
-    latent_dim: int = 100  # length of the latent vector
+    num_classes: int | None = None  # number of classes (default: from the data)
+    latent_dim: int = 100  # dimension of the latent vector
     batch_size: int = 64  # examples in one discriminator update, over all replicas
-    gradient_accumulation: int = 1  # micro-batches that such a batch is split into, where it does not fit into memory as a whole
-    steps: int = 1000  # training steps; one is `discriminator_steps` updates of the discriminator and one of the generator
+    gradient_accumulation: int = 1  # micro-batches that each batch is split into, for batches that do not fit into memory
+    steps: int = 1000  # training steps; a step is `discriminator_steps` updates of the discriminator and one of the generator
     eval_every: int = 200  # steps between evaluations (checkpoint, scores, sample grid, metrics.jsonl)
-    seed: int = 0  # of the noise, the order of the data and the initial weights
-    discriminator_steps: int = 1  # k of algorithm 1 in Goodfellow et al. 2014
-    optimizer: Literal["adam", "sgd", "rmsprop"] = "adam"  # of both players
-    generator_learning_rate: float = 2e-4  # of the generator's optimizer
-    discriminator_learning_rate: float = 2e-4  # of the discriminator's optimizer
-    schedule: Literal["constant", "linear", "cosine"] = "constant"  # decay of both learning rates (cosine: half a period)
-    decay_end: int | None = None  # step at which the decay ends (default: --steps as it is when the run begins)
+    seed: int = 0  # random seed for noise, data order and initial weights
+    discriminator_steps: int = 1  # discriminator updates per training step (k in algorithm 1 of Goodfellow et al. 2014)
+    optimizer: Literal["adam", "sgd", "rmsprop"] = "adam"  # optimizer for both networks
+    generator_learning_rate: float = 2e-4  # generator learning rate
+    discriminator_learning_rate: float = 2e-4  # discriminator learning rate
+    schedule: Literal["constant", "linear", "cosine"] = "constant"  # learning rate schedule (cosine: half a period)
+    decay_end: int | None = None  # step at which the decay ends (default: the value of --steps when the run starts)
     decay_start: float = 0.0  # fraction of training (up to --decay-end) before the learning rate decays
-    final_rate: float = 0.0  # fraction of the learning rates that is left at the end of the decay
-    learning_rate_decay: float = 1.0  # factor on both learning rates, per update
-    beta_1: float | None = None  # decay of Adam's first moment, momentum of SGD (default: 0.5); RMSprop has none
-    beta_2: float | None = None  # decay of Adam's second moment, of RMSprop's mean square (default: 0.999); SGD has none
-    epsilon: float | None = None  # of Adam and RMSprop (default: 1e-7)
-    ema_decay: float = 0.999  # decay of the generator's exponential moving average; it starts lower and rises over the first steps
-    augment: tuple[Literal["color", "translation", "cutout"], ...] = ()  # of the discriminator's input (Zhao et al. 2020, table 1)
+    final_rate: float = 0.0  # final learning rates as a fraction of the initial ones
+    learning_rate_decay: float = 1.0  # additional exponential decay: factor per update (1: none)
+    beta_1: float | None = None  # decay of Adam's first moment, or momentum of SGD (default: 0.5); unused by RMSprop
+    beta_2: float | None = None  # decay of Adam's second moment, or of RMSprop's mean square (default: 0.999); unused by SGD
+    epsilon: float | None = None  # numerical stability constant of Adam and RMSprop (default: 1e-7)
+    ema_decay: float = 0.999  # decay of the generator's exponential moving average; lower during the first steps
+    augment: tuple[
+        Literal["color", "translation", "cutout"], ...
+    ] = ()  # differentiable augmentation of the discriminator's input (Zhao et al. 2020, table 1)
 
-    fallbacks: ClassVar[dict[str, Any]] = {"num_classes": 10, "num_poses": 9}  # what the data decide, where no data are given
+    fallbacks: ClassVar[dict[str, Any]] = {"num_classes": 10, "num_poses": 9}  # values that come from the data, for a model without data
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        keras.saving.register_keras_serializable(cls.__module__)(cls)  # so that `model.save` keeps the configuration
+        keras.saving.register_keras_serializable(serialization_package(cls))(cls)  # so that `model.save` keeps the configuration
 
     @property
     def learning_stops_at(self) -> float:
-        """The step from which the learning rates are 0; infinite where they never are."""
+        """The step from which the learning rates are 0; infinite if they never are."""
         return self.decay_end if self.schedule != "constant" and not self.final_rate and self.decay_end else math.inf
 
     @property
@@ -63,20 +66,27 @@ class Config:
         return []
 
     def override(self: Self, **changes: Any) -> Self:
-        """A copy with some fields replaced; another optimizer begins with its own defaults."""
+        """A copy with some fields replaced; a change of the optimizer resets its settings to their defaults.
+
+        Args:
+            **changes: Field -> value; lists become tuples, and NumPy numbers those of Python.
+
+        Raises:
+            UserError: For a value of another type than the field has.
+        """
+        changes = convert_values(type(self), changes)
         if changes.get("optimizer", self.optimizer) != self.optimizer:
             changes = {"beta_1": None, "beta_2": None, "epsilon": None, **changes}
         return dataclasses.replace(self, **changes)
 
     def resolve(self: Self, **data_defaults: Any) -> Self:
-        """A validated copy whose open fields are filled in.
+        """A validated copy in which fields that are None have their values.
 
         Args:
-            **data_defaults: What the data decide, field -> value; None where they do not. Fields that the data leave open are set as for
-                the embedded digits.
+            **data_defaults: Field -> value from the data, or None. Fields without a value from the data are set as for the built-in digits.
 
         Raises:
-            UserError: For values that make no sense.
+            UserError: For invalid values.
         """
         self.validate()
         defaults = {**self.fallbacks, **{name: value for name, value in data_defaults.items() if value is not None}}
@@ -87,10 +97,10 @@ class Config:
         return config
 
     def validate(self) -> None:
-        """Checks each field by itself and those that contradict each other.
+        """Checks each field, and combinations of fields that contradict each other.
 
         Raises:
-            UserError: For a value that makes no sense, whatever the data are.
+            UserError: For a value that is invalid for any data.
         """
         choices = {name: _choices(kind) for name, kind in get_type_hints(type(self)).items()}
         for field in dataclasses.fields(self):
@@ -106,7 +116,9 @@ class Config:
             )
         for name in ("beta_1", "beta_2", "epsilon"):
             if getattr(self, name) is not None and name not in OPTIMIZER_DEFAULTS[self.optimizer]:
-                raise UserError(f"{_option(name)} {getattr(self, name):g}: the {self.optimizer} optimizer does not use it; leave it out")
+                raise UserError(
+                    f"{option_name(name)} {getattr(self, name):g}: the {self.optimizer} optimizer does not use it; leave it out"
+                )
 
     def get_config(self) -> dict[str, Any]:
         """The fields as plain values, for Keras' serialization."""
@@ -114,18 +126,14 @@ class Config:
 
     @classmethod
     def from_config(cls: type[Self], config: dict[str, Any]) -> Self:
-        """The inverse of `get_config`; lists, which JSON has for tuples, become tuples."""
+        """The inverse of `get_config`; lists, to which JSON converts tuples, become tuples."""
         values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
         return cls(**values)
 
 
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
 def _validate_field(field: dataclasses.Field, value: Any, choices: list[str]) -> None:
-    """Raises UserError for the value of one field; numbers in tuples are checked one by one."""
-    option = _option(field.name)
+    """Raises UserError if the value of a field is invalid; numbers in tuples are checked one by one."""
+    option = option_name(field.name)
     values = value if isinstance(value, tuple) else (value,)
     text = f"{option} {' '.join(map(str, values))}"
     if choices and (unknown := [one for one in values if one not in choices]):
@@ -146,5 +154,13 @@ def _validate_field(field: dataclasses.Field, value: Any, choices: list[str]) ->
 
 
 def _choices(kind: Any) -> list[str]:
-    """The words that a field of this type, or of tuples of it, may be; none where the type does not list them."""
+    """The values that a Literal type, or tuples of it, allow; empty for other types."""
     return [word for part in (kind, *get_args(kind)) if get_origin(part) is Literal for word in get_args(part)]
+
+
+def serialization_package(cls: type) -> str:
+    """The package under which Keras registers a class.
+
+    Outside this library it is the last part of the module's name, which is the same however a user's file was imported.
+    """
+    return cls.__module__ if cls.__module__.startswith("zoo.") else cls.__module__.rpartition(".")[2]

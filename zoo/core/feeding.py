@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from zoo.core.signatures import Signature, as_integers, require_in_range
+from zoo.core.signatures import Signature, as_input, as_integers, require_in_range
 from zoo.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,12 +26,16 @@ def call_default(signature: Signature, inputs: Any) -> Any:
         inputs = dict(zip(names, values, strict=False))  # what is missing is reported below
     if missing := [name for name in names if name not in inputs]:
         raise UserError(f"{missing[0]} is missing; this model is called with {', '.join(names)}")
-    tensors = [tf.cast(inputs[spec.name], spec.dtype) for spec in signature.inputs]
-    for tensor, spec in zip(tensors, signature.inputs, strict=True):
-        if not spec.shape.is_compatible_with(tensor.shape):
-            raise UserError(f"{spec.name} has shape {list(tensor.shape)}; this model takes {list(spec.shape)}")
-    outputs = signature.function(*tensors)
+    outputs = signature.function(*(as_input("this model", spec, inputs[spec.name]) for spec in signature.inputs))
     return outputs[signature.outputs[0]] if len(signature.outputs) == 1 else outputs
+
+
+def as_dict(game: Game, data: Any) -> dict[str, tf.Tensor]:
+    """A batch as Keras hands it to a step, as a dict: a tuple has the model's keys in order."""
+    parts = data if isinstance(data, tuple) else (data,)
+    if isinstance(parts[0], dict):
+        return parts[0]
+    return _with_int64(dict(zip(game.train_keys or game.batch_keys, parts, strict=False)))
 
 
 def as_batches(game: Game, x: Any, y: Any = None, batch_size: int | None = None, validate: bool = True) -> Any:
@@ -53,14 +57,17 @@ def as_batches(game: Game, x: Any, y: Any = None, batch_size: int | None = None,
                 raise UserError("the data set is empty")
             _validate(game, keys, first)
         return batches.map(_with_int64, num_parallel_calls=tf.data.AUTOTUNE) if validate else batches
+    if x is None:
+        raise UserError(f"no data; this model trains on batches of {', '.join(keys)}")
     arrays = _as_arrays(keys, x, y)
-    if arrays is None:
+    if arrays is None:  # a generator or another source of batches: Keras reads it
         return x
     rows = (batch_size or game.config.batch_size) * game.config.discriminator_steps
-    _validate(game, keys, arrays, divisible=False)
     size = len(next(iter(arrays.values())))
     if size < rows:
         raise UserError(f"a step takes {rows} examples and there are {size}; give a smaller batch_size")
+    if validate:
+        _validate(game, keys, arrays, divisible=False)
     stream = tf.data.Dataset.from_tensor_slices(_with_int64(arrays)).shuffle(size, seed=game.config.seed)
     return stream.batch(rows, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
@@ -83,6 +90,9 @@ def _as_arrays(keys: tuple[str, ...], x: Any, y: Any) -> dict[str, np.ndarray] |
         arrays = dict(x)
     elif isinstance(x, (np.ndarray, tf.Tensor, list, tuple)):
         parts = x if isinstance(x, tuple) else (x,)
+        given = len(parts) + (y is not None)
+        if given > max(len(keys), 2):  # (image, label) also feeds a model that needs the images only
+            raise UserError(f"{given} arrays were given; this model trains on {', '.join(keys)}, without sample weights")
         arrays = dict(zip(keys, [*parts, *([] if y is None else [y])], strict=False))
     else:
         return None
@@ -106,7 +116,10 @@ def _validate(game: Game, keys: tuple[str, ...], batch: dict[str, Any], divisibl
     game.modality.validate_batch({key: batch[key] for key in keys}, game.config)
     for key, (setting, plural) in INTEGER_KEYS.items():
         if key in keys:
-            require_in_range(as_integers(key, batch[key]), getattr(game.config, setting), key, plural)
+            values = as_integers(key, batch[key])
+            if values.shape.rank != 1 and key == "label":
+                raise UserError(f"{key} has shape {list(values.shape)}; expected [n]")
+            require_in_range(values, getattr(game.config, setting), key, plural)
     rows, parts = len(batch[keys[0]]), game.config.discriminator_steps * game.config.gradient_accumulation
     if divisible and rows % parts:
         raise UserError(f"a batch of {rows} rows cannot be split into {parts} parts (discriminator_steps times gradient_accumulation)")

@@ -1,61 +1,67 @@
-"""The game: two players, each minimizing a sum of named loss terms with its own optimizer.
+"""Base class of all models (a `keras.Model`), named after the two-player game of Goodfellow et al. 2014.
 
-What a paper overrides comes first; what all models share follows. The training step itself is in `zoo.core.step`.
+Each player minimizes a sum of named loss terms with its own optimizer. What a model overrides comes first; what all models share follows.
+The training step itself is in `zoo.core.step`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
 
-from zoo.core import augment, feeding, losses, optimizers, seeds, signatures, step
-from zoo.core.config import Config
+from zoo.core import feeding, losses, optimizers, seeds, signatures, step
+from zoo.core.config import Config, serialization_package
 from zoo.core.images import Images
+from zoo.core.modality import Modality
 from zoo.core.seeds import StatelessSeeds
 from zoo.core.signatures import Signature
 from zoo.core.step_metrics import StepMetrics
 from zoo.errors import UserError
 from zoo.metrics.registry import Metric
+from zoo.precision import dtype_policy
 
 
 class Game(keras.Model):
-    """A generator against a discriminator. A model defines its networks and where its losses differ from the defaults.
+    """A generator and a discriminator. A model defines its networks, and its losses where they differ from the defaults.
 
-    Networks are functional models with named inputs: the generator takes `latent` and any key of the batch that it names, the
-    discriminator a sample (`image`) and the like; its output is the logit [n], higher for what looks more real, or a dict that holds it
-    as `realness`. A game may have one player only (an autoencoder, an energy-based model): the other network is None, and so are its
-    loss and its update.
+    Networks are functional models with named inputs. The generator's inputs are `latent` and keys of the batch, the discriminator's are
+    a sample (`image`) and keys of the batch. The discriminator's output is the logit [n], higher for samples that look more real, or a
+    dict that contains it as `realness`. A game may have only one player (an autoencoder, an energy-based model): the other network is
+    None, and has neither a loss nor an update.
 
     Three deviations from the papers are shared by all models:
 
-    - The fake images of a step are generated once per mini-batch: the discriminator learns from a `stop_gradient` copy of them, and the
-      generator's loss continues from the same images after the discriminator's update (as the original DCGAN code did). The papers draw
-      fresh noise for the generator; this saves a forward pass. With gradient accumulation fresh noise is drawn.
-    - Samples, scores and exports come from an exponential moving average (EMA) of the generator's weights.
-    - Generated images take the labels of the real images of the batch, where papers draw labels at random.
+    - Each fake batch is generated once and used for both updates: the discriminator gets a `stop_gradient` copy, and the generator's loss
+      reuses the same images after the discriminator's update (as in the original Torch DCGAN code). The papers sample new noise for the
+      generator. With several discriminator updates per step, the last batch is reused. With gradient accumulation, new noise is sampled
+      too.
+    - Samples, scores and exports come from an exponential moving average (EMA) of the generator's weights. Most papers use the weights
+      themselves.
+    - Generated images take the labels of the real images of the batch. The papers draw labels at random.
 
     Args:
-        config: The settings, resolved.
+        config: The resolved configuration.
         generator: The generator's network, or None.
-        discriminator: The discriminator's network, or None; then samples come from the generator alone.
+        discriminator: The discriminator's network, or None for a model that has only a generator.
     """
 
-    # -- what a paper overrides ---------------------------------------------------------------------------------------
+    # -- what a model overrides ---------------------------------------------------------------------------------------
 
     objective: losses.Objective = losses.non_saturating
-    batch_keys: ClassVar[tuple[str, ...]] = ("image",)  # what the model needs of a data set
-    train_keys: ClassVar[tuple[str, ...] | None] = None  # what a training batch holds, where `prepare_data` changes the keys
-    modality: ClassVar[Images] = Images()  # what samples are: how they are shown, checked and encoded
-    generates_from_noise: ClassVar[bool] = True  # False for image-to-image models, which declare signatures and metrics of their own
+    batch_keys: ClassVar[tuple[str, ...]] = ("image",)  # keys that the model needs from a dataset
+    train_keys: ClassVar[tuple[str, ...] | None] = None  # keys of a training batch, if `prepare_data` changes them
+    modality: ClassVar[Modality] = Images()  # kind of the samples: how they are shown, checked and encoded
+    generates_from_noise: ClassVar[bool] = True  # False for image-to-image models, which define their own signatures and metrics
     supports_truncation: ClassVar[bool] = False  # the truncation trick needs a normal latent vector and a generator trained for it
-    own_metrics: ClassVar[tuple[Metric, ...]] = ()  # scores of this model beside those of its samples
-    discriminator_outputs: ClassVar[tuple[str, ...]] = ("realness",)  # names of what `discriminate` returns
+    own_metrics: ClassVar[tuple[Metric, ...]] = ()  # model-specific metrics, in addition to those of the samples
+    discriminator_outputs: ClassVar[tuple[str, ...]] = ("realness",)  # names of the outputs of `discriminate`
 
     @staticmethod
     def prepare_data(config: Any, source: Any) -> Any:
-        """The data set as the model with this configuration sees it: a `Source` derived from another one."""
+        """The dataset as a model with this configuration uses it: a `Source` derived from another one."""
         return source
 
     def sample_latent(self, shape: Any, seed: Any) -> tf.Tensor:
@@ -63,13 +69,13 @@ class Game(keras.Model):
         return tf.random.stateless_normal(shape, seed)
 
     def generate(self, batch: dict[str, tf.Tensor]) -> Any:
-        """Fake samples in [-1, 1] from fresh noise, one for each row of the batch."""
+        """Fake samples in [-1, 1] from new noise, one for each row of the batch."""
         rows = tf.shape(batch[self.modality.key])[0]
         latent = self.sample_latent((rows, self.config.latent_dim), self.seeds.next())
         return self.generator(select_inputs(self.generator, batch, latent=latent), training=True)
 
     def generate_from(self, network: keras.Model, latent: tf.Tensor, **conditions: tf.Tensor) -> tf.Tensor:
-        """Samples in [-1, 1] from latent vectors, by the live or the EMA generator, as they are shown and served."""
+        """Samples in [-1, 1] from latent vectors, as they are shown and served; `network` is the generator or its EMA."""
         return network({"latent": latent, **conditions}, training=False)
 
     def call_discriminator(self, samples: Any, batch: dict[str, tf.Tensor]) -> Any:
@@ -83,17 +89,17 @@ class Game(keras.Model):
         return {"d_adversarial": self.discriminator_objective(real_logits, fake_logits)}
 
     def generator_loss(self, batch: dict[str, tf.Tensor], fake: Any) -> dict[str, tf.Tensor]:
-        """The same for the generator."""
+        """Named, weighted terms of the generator's loss, like those of the discriminator's."""
         return {"g_adversarial": self.objective.generator(self.call_discriminator(fake, batch))}
 
     def preview(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, int]:
-        """Samples of the EMA generator, from the same noise every time; one row per class where there are classes.
+        """Samples of the EMA generator, from the same noise every time; one row per class for class-conditional models.
 
         Args:
             batch: Real examples, the same every time.
 
         Returns:
-            Samples in external range, of at most ten classes, with the same noise down each column; the columns of their grid.
+            Samples (images in [0, 1]) of at most ten classes, with the same noise in each column; the number of columns of their grid.
         """
         if "label" not in self.conditions:
             return self.sample(tf.range(64, dtype=tf.int64)), 8
@@ -102,43 +108,43 @@ class Game(keras.Model):
         return self.sample(tf.tile(tf.range(10, dtype=tf.int64), [rows]), label=labels), 10
 
     def signatures(self) -> dict[str, Signature]:
-        """What the model serves, by name; samples are in [0, 1] or PNG files there."""
+        """The serving signatures by name; their images are in [0, 1] or PNG files."""
         return signatures.noise_signatures(self)
 
     def discriminate(self, image: Any, **conditions: Any) -> dict[str, tf.Tensor]:
-        """The discriminator's output for samples in external range: `realness` logits [n], and its other heads.
+        """The discriminator's output for samples (images in [0, 1]): `realness` logits [n], and its other heads.
 
         Raises:
-            UserError: For samples of another range.
+            UserError: For samples that are out of range.
         """
-        output = self.discriminator({self.modality.key: self.modality.from_external(image), **conditions}, training=False)
+        key = self.modality.key
+        output = self.discriminator({key: self.modality.from_external(image, key), **conditions}, training=False)
         return output if isinstance(output, dict) else {"realness": output}
 
     def callbacks(self) -> list[keras.callbacks.Callback]:
-        """Callbacks that this model's training needs; at an evaluation they come before the checkpoint is written."""
+        """Callbacks that this model's training needs; at an evaluation they run before the checkpoint is written."""
         return []
 
     # -- what all models share ----------------------------------------------------------------------------------------
 
     def __init__(self, config: Any, generator: keras.Model | None = None, discriminator: keras.Model | None = None) -> None:
         super().__init__(autocast=False)  # the networks cast what they need; a seed or a latent vector must not be rounded
-        for option, is_idle in (("--discriminator-steps", config.discriminator_steps > 1), ("--augment", config.augment)):
-            if is_idle and not discriminator:
-                raise UserError(f"{option}: this model has no discriminator; leave it out")
+        _refuse_idle_options(config, generator, discriminator, self.modality)
         self.config = config
         self.generator: Any = generator  # keras.Model or None
         self.discriminator: Any = discriminator
+        # EMA of the sampling network: the generator, or the discriminator if there is no generator.
         self.ema_generator = keras.models.clone_model(step.sampling_network(self))
         self.ema_generator.set_weights(step.sampling_network(self).get_weights())
         self.ema_generator.trainable = False
         self.step_counter, self.retries = step.add_counter(self, "step"), step.add_counter(self, "retries")
         self.seeds, self.step_metrics = StatelessSeeds(config.seed, self.retries, self.step_counter), StepMetrics()
         seeds.replace_seed_generators(self, self.seeds)
-        self.built = True
+        self.built, self._data_are_checked = True, False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        keras.saving.register_keras_serializable(cls.__module__)(cls)  # so that `keras.saving.load_model` finds the class
+        keras.saving.register_keras_serializable(serialization_package(cls))(cls)  # so that `keras.saving.load_model` finds the class
 
     @property
     def players(self) -> dict[str, keras.Model]:
@@ -157,7 +163,7 @@ class Game(keras.Model):
 
     @property
     def completed_steps(self) -> int:
-        """Training steps that have been completed; an int, also where replicas hold copies of the counter."""
+        """Number of completed training steps; an int even if each replica has a copy of the counter."""
         return int(keras.ops.convert_to_numpy(self.step_counter))
 
     def latents(self, seed: Any, truncation: Any = None) -> tf.Tensor:
@@ -165,13 +171,14 @@ class Game(keras.Model):
 
         Args:
             seed: Integers [n].
-            truncation: Standard deviations [n]. Every value is mapped into (-truncation, truncation) by quantiles, which gives the
-                distribution of redrawing until it falls there (Brock et al. 2018, §3.1) and stays close to the untruncated value.
+            truncation: Truncation threshold in standard deviations [n]. Each value is mapped to a normal distribution truncated to
+                (-t, t) by its inverse CDF; the result has the same distribution as resampling (Brock et al. 2018, §3.1), but stays close
+                to the untruncated value.
 
         Returns:
             float32 [n, latent_dim].
         """
-        shape, seed = [self.config.latent_dim], signatures.as_integers("seed", seed)
+        shape, seed = [self.config.latent_dim], signatures.as_seeds(seed)
         spec = tf.TensorSpec(shape, tf.float32)
         latent = tf.map_fn(lambda one: self.sample_latent(shape, tf.stack([one, 0])), seed, fn_output_signature=spec)
         if truncation is None:
@@ -180,37 +187,39 @@ class Game(keras.Model):
         return 2**0.5 * tf.math.erfinv(tf.clip_by_value(quantile, -1 + 1e-7, 1 - 1e-7))
 
     def sample(self, seed: Any, live: bool = False, truncation: Any = None, **conditions: Any) -> tf.Tensor:
-        """Samples in external range (images in [0, 1]).
+        """Samples from seeds (images in [0, 1]).
 
         Args:
             seed: Integers [n], one per sample: a seed gives the same sample in any batch.
-            live: By the live generator instead of its EMA.
+            live: Use the generator's raw training weights instead of their exponential moving average.
             truncation: See `latents`; one number, or one per sample.
             **conditions: Integers [n] each, such as `label`.
 
         Raises:
-            UserError: For anything but integers, out-of-range labels, a number of values that is not that of the seeds, and a truncation
-                that is not above 0.
+            UserError: For seeds or conditions that are not integers, out-of-range labels, a number of values that differs from the number
+                of seeds, and a truncation that is not above 0.
         """
         seed, truncation, conditions = signatures.validate_sample_request(self, seed, truncation, conditions)
         network = step.sampling_network(self) if live else self.ema_generator
         return self.modality.to_external(self.generate_from(network, self.latents(seed, truncation), **conditions))
 
     def serve(self, signature: str, **inputs: Any) -> dict[str, tf.Tensor]:
-        """What a server would answer.
+        """The response of a server to a request.
 
         Args:
-            signature: One of `signatures()`.
+            signature: A name from `signatures()`.
             **inputs: Arrays, by the names of the signature's inputs.
 
         Raises:
-            UserError: For unknown signatures, and for inputs that are unknown, missing, or of another shape, type or range.
+            UserError: For unknown signatures, and for inputs that are unknown, missing, or of the wrong shape, type or range.
         """
         return signatures.call_signature(self.signatures(), signature, inputs)
 
     def augment(self, samples: tf.Tensor) -> tf.Tensor:
-        """Samples as the discriminator sees them: randomly changed where the configuration asks for it."""
-        return augment.apply(samples, self.config.augment, self.seeds.next)
+        """Samples with the random augmentation of the configuration, as the discriminator sees them."""
+        for name in self.config.augment:
+            samples = self.modality.augmentations[name](samples, self.seeds.next())
+        return samples
 
     def discriminator_objective(self, real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
         """The objective's term for the discriminator; logs the logits."""
@@ -220,7 +229,7 @@ class Game(keras.Model):
     # -- keras.Model --------------------------------------------------------------------------------------------------
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """What the `serving_default` signature computes: the tensor of its single output, else a dict.
+        """The output of the `serving_default` signature: a tensor if it is the only one, else a dict.
 
         Args:
             inputs: A dict by the names of the signature's inputs, a tuple in their order, or the first one alone.
@@ -232,16 +241,20 @@ class Game(keras.Model):
         """Builds both optimizers: unbuilt ones would trace the step twice and resume with fresh state.
 
         Args:
-            g_optimizer: The generator's; default: as the configuration describes it.
-            d_optimizer: The discriminator's; default: the same.
-            **kwargs: Of `keras.Model.compile`, such as `jit_compile`.
+            g_optimizer: The generator's optimizer; default: built from the configuration.
+            d_optimizer: The discriminator's optimizer; default: built from the configuration.
+            **kwargs: Further arguments of `keras.Model.compile`, such as `jit_compile`.
         """
+        if "optimizer" in kwargs:
+            raise UserError("optimizer: each player has its own; give g_optimizer and d_optimizer")
+        seeds.replace_seed_generators(self, self.seeds)  # of networks that were assigned after the constructor as well
         config, given = self.config, {"d": d_optimizer, "g": g_optimizer}
         defaults = {
             "d": optimizers.build(config, config.discriminator_learning_rate, config.discriminator_steps),
             "g": optimizers.build(config, config.generator_learning_rate, 1),
         }
-        chosen = {player: optimizers.with_loss_scale(given[player] or defaults[player], self.dtype_policy.name) for player in self.players}
+        chosen = {player: keras.optimizers.get(given[player] or defaults[player]) for player in self.players}
+        chosen = {player: optimizers.with_loss_scale(one, self.dtype_policy.name) for player, one in chosen.items()}
         super().compile(optimizer=next(iter(chosen.values())), **kwargs)
         for player, network in self.players.items():
             setattr(self, f"{player}_optimizer", chosen[player])
@@ -252,41 +265,46 @@ class Game(keras.Model):
 
         Args:
             x: A `tf.data.Dataset` of batches, a dict of arrays, or an array of images, float32 in [-1, 1].
-            y: Labels [n], where x is an array of images.
-            batch_size: Of arrays; default: as the configuration has it. A step takes `discriminator_steps` times as many rows.
+            y: Labels [n], if x is an array of images.
+            batch_size: Batch size for arrays; default: that of the configuration. A step takes `discriminator_steps` times as many rows.
             validate_data: Check the first batch before training begins.
-            **kwargs: Of `keras.Model.fit`.
+            **kwargs: Further arguments of `keras.Model.fit`.
 
         Raises:
-            UserError: For keys that are missing, and for values of another type, range or shape.
+            UserError: For missing keys, and for values of the wrong type, range or shape.
         """
-        if (validation_data := kwargs.pop("validation_data", None)) is not None:
-            parts = validation_data if isinstance(validation_data, tuple) else (validation_data,)
-            kwargs["validation_data"] = feeding.as_batches(self, *parts)
-        return super().fit(feeding.as_batches(self, x, y, batch_size, validate_data), **{"shuffle": False, **kwargs})
+        if (validation_data := kwargs.get("validation_data")) is not None:
+            kwargs["validation_data"] = feeding.as_batches(self, validation_data)
+        batches = feeding.as_batches(self, x, y, batch_size, validate_data)
+        self._data_are_checked = True  # `fit` evaluates on the same validation data after each epoch
+        try:
+            return super().fit(batches, **{"shuffle": False, **kwargs})
+        finally:
+            self._data_are_checked = False
 
     def evaluate(self, x: Any = None, y: Any = None, batch_size: int | None = None, **kwargs: Any) -> Any:
         """The mean loss terms over data, without training; takes the same data as `fit`."""
-        is_checked = kwargs.get("_use_cached_eval_dataset", False)  # by `fit`, which has read it before
-        return super().evaluate(feeding.as_batches(self, x, y, batch_size, validate=not is_checked), **kwargs)
+        batches = x if self._data_are_checked else feeding.as_batches(self, x, y, batch_size)
+        return super().evaluate(batches, **kwargs)
 
-    def train_step(self, data: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return step.train_step(self, data)
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        return step.train_step(self, feeding.as_dict(self, data))
 
-    def test_step(self, data: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return step.test_step(self, data)
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        return step.test_step(self, feeding.as_dict(self, data))
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         return list(self.step_metrics.means.values())
 
     def get_config(self) -> dict[str, Any]:
-        return {"config": keras.saving.serialize_keras_object(self.config)}
+        return {"config": keras.saving.serialize_keras_object(self.config), "precision": self.dtype_policy.name}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Game:
         settings = config["config"]
-        return cls(settings if isinstance(settings, Config) else keras.saving.deserialize_keras_object(settings))
+        with dtype_policy(config["precision"]):
+            return cls(settings if isinstance(settings, Config) else keras.saving.deserialize_keras_object(settings))
 
     def get_compile_config(self) -> dict[str, Any]:
         if not self.compiled:
@@ -299,5 +317,21 @@ class Game(keras.Model):
 
 
 def select_inputs(network: keras.Model, batch: dict[str, tf.Tensor], **overrides: tf.Tensor) -> dict[str, tf.Tensor]:
-    """A network's inputs by name: from `overrides` where it is there, else from the batch."""
+    """A network's inputs by name, each from `overrides` if it is present there, else from the batch."""
     return {tensor.name: overrides[tensor.name] if tensor.name in overrides else batch[tensor.name] for tensor in network.inputs}
+
+
+def _refuse_idle_options(config: Config, generator: keras.Model | None, discriminator: keras.Model | None, modality: Modality) -> None:
+    """Raises UserError for an option of a player that the model does not have, and for augmentations of another modality."""
+    options = {
+        "discriminator": ("discriminator_steps", "augment", "discriminator_learning_rate"),
+        "generator": ("generator_learning_rate",),
+    }
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    for player, network in (("discriminator", discriminator), ("generator", generator)):
+        for name in options[player]:
+            if not network and getattr(config, name) != defaults[name]:
+                raise UserError(f"--{name.replace('_', '-')}: this model has no {player}; leave it out")
+    if unknown := [name for name in config.augment if name not in modality.augmentations]:
+        available = f"available: {', '.join(modality.augmentations)}" if modality.augmentations else "leave it out"
+        raise UserError(f"--augment {unknown[0]}: not an augmentation of {modality.describe_shape(config)}; {available}")

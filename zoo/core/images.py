@@ -1,6 +1,6 @@
-"""All that is particular to images: their shape, [-1, 1] inside and [0, 1] or PNG outside, grids, checks.
+"""Everything specific to images: shapes, the ranges [-1, 1] (internal) and [0, 1] (external), PNG files, grids, checks.
 
-A modality of another kind (points [n, 2], series [n, t, c]) is a class with the members of `Images` and a configuration of its own.
+Another modality (points [n, 2], series [n, t, c]) implements `zoo.core.Modality` and has a configuration of its own.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from zoo.core import augment
 from zoo.core.config import Config
 from zoo.core.signatures import Signature, one_per_row, require
 from zoo.errors import UserError
 
 MIN_SIDE, MAX_SIDE = 8, 1024  # pixels
 GRID_GAP = 2  # pixels between the images of a grid
-IMAGE_KEYS = ("image", "labelled_image", "x", "y", "high", "low", "picture")  # what a batch may hold images under
+IMAGE_KEYS = ("image", "labeled_image", "x", "y", "high", "low", "picture")  # keys of a batch whose values are images
 Self = TypeVar("Self", bound="ImageConfig")
 
 
@@ -28,14 +29,14 @@ Self = TypeVar("Self", bound="ImageConfig")
 class ImageConfig(Config):
     """The settings of a model of images."""
 
-    image_shape: tuple[int, int, int] | None = None  # height, width, channels; default: as in the data. Otherwise images are resized to it
+    image_shape: tuple[int, int, int] | None = None  # height, width and channels that images are resized to (default: from the data)
 
     fallbacks: ClassVar[dict[str, Any]] = {**Config.fallbacks, "image_shape": (32, 32, 1)}
-    size_multiple: ClassVar[int] = 1  # what both sides of an image must be multiples of
+    size_multiple: ClassVar[int] = 1  # height and width must be multiples of this
 
     @property
     def size_constraint(self) -> str:
-        """What both sides of an image may be, in words."""
+        """Description of the supported heights and widths."""
         return f"multiples of {self.size_multiple}" if self.size_multiple > 1 else "any"
 
     def validate(self) -> None:
@@ -62,16 +63,18 @@ class ImageConfig(Config):
 
 
 class Images:
-    """The modality of images, float32 NHWC: [-1, 1] inside the library, [0, 1] or PNG files outside."""
+    """The image modality (see `Modality`), float32 NHWC: [-1, 1] inside the library; [0, 1] or PNG files in its interfaces."""
 
-    key = "image"  # what batches and signatures call a sample
+    key = "image"
+    external_range = (0.0, 1.0)
+    augmentations = augment.POLICIES
 
     def sample_shape(self, config: Any) -> tuple[int, ...]:
         """The shape of one sample: height, width, channels."""
         return tuple(config.image_shape)
 
     def describe_shape(self, config: Any) -> str:
-        """Number and kind of values in a sample, for people: `32x32x1 images`."""
+        """Description of the samples: `32x32x1 images`."""
         return f"{'x'.join(map(str, config.image_shape))} images"
 
     def to_external(self, samples: tf.Tensor) -> tf.Tensor:
@@ -83,7 +86,7 @@ class Images:
         return from_unit(samples, name)
 
     def file_signatures(self, sample: Signature) -> dict[str, Signature]:
-        """The signature `png` beside `sample`: the same images as PNG files."""
+        """The signature `png`: the images of `sample` as PNG files."""
 
         def png(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
             return {"image_bytes": encode_png(sample.function(*inputs)["image"])}
@@ -95,7 +98,7 @@ class Images:
         return tile_grid(np.asarray(samples), columns)
 
     def diversity(self, samples: Any, labels: Any = None) -> float:
-        """Mean distance between two samples in [0, 1], of the same label where labels are given.
+        """Mean distance between two samples in [0, 1], of the same label if labels are given.
 
         Raises:
             UserError: If there is no such pair, or values are not finite.
@@ -141,11 +144,11 @@ def from_unit(images: tf.Tensor, name: str = "image") -> tf.Tensor:
     """[0, 1] -> [-1, 1], float32.
 
     Args:
-        images: Of any shape.
-        name: Of the argument, for the error.
+        images: Images of any shape.
+        name: Name of the argument, for the error message.
 
     Raises:
-        UserError: For values of another range, such as 0 to 255; inside a graph InvalidArgumentError.
+        UserError: For values of another range, such as 0 to 255; InvalidArgumentError inside a graph.
     """
     images = tf.cast(images, tf.float32)
     inside = tf.reduce_all((images > -0.01) & (images < 1.01))  # images that were resized may overshoot a little
@@ -178,7 +181,7 @@ def write_png(path: Path, picture: np.ndarray) -> None:
 
 
 def tile_grid(images: np.ndarray, columns: int) -> np.ndarray:
-    """Images [n, h, w, c] in [0, 1] as one uint8 picture, row by row; the last row is filled up with gray."""
+    """Images [n, h, w, c] in [0, 1] as one uint8 picture, row by row; the last row is padded with gray."""
     images = np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)
     count, height, width, channels = images.shape
     rows = -(-count // columns)
@@ -190,12 +193,12 @@ def tile_grid(images: np.ndarray, columns: int) -> np.ndarray:
 
 
 def interleave_rows(versions: list[tf.Tensor], samples: tf.Tensor | None = None, columns: int = 8) -> tuple[tf.Tensor, int]:
-    """A preview in which the versions of an image (original, reconstruction) stand below each other.
+    """A preview with the versions of an image (original, reconstruction) below each other.
 
     Args:
         versions: Images in [-1, 1]; at most the first 16 of each are shown.
-        samples: Images in [0, 1] that follow below.
-        columns: Of the grid, at most.
+        samples: Images in [0, 1] to append below.
+        columns: Maximum number of columns of the grid.
 
     Returns:
         Images in [0, 1], and the columns of their grid.
@@ -216,10 +219,10 @@ def image_to_image_signatures(
     """The signatures `name` and `name`_png of a function from images in [-1, 1] to images in [-1, 1].
 
     Args:
-        name: Of the signature.
+        name: Name of the signature.
         function: Takes images and the extra inputs.
-        shape: Of an image; None for sides that are free.
-        *extra_inputs: What the function takes beside the images, one value a row.
+        shape: Shape of an image; None for sides of any length.
+        *extra_inputs: Further inputs of the function, one value per row.
     """
 
     def image_signature(image: tf.Tensor, *others: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from zoo.errors import UserError
+from zoo.precision import dtype_policy
 
 WEIGHTS_FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"  # as Keras calls it
 FEATURE_SCALE = 12.75  # features are divided by it, so that losses on them are of the size of the squared error (§3.2)
@@ -26,13 +27,9 @@ class VGG19Features:
     """
 
     def __init__(self, layer: str, weights: str = "") -> None:
-        policy = keras.config.dtype_policy()
-        keras.config.set_dtype_policy("float32")
-        try:
+        with dtype_policy("float32"):
             network = _load_file(weights) if weights else _download()
             self.network = keras.Model(network.input, network.get_layer(layer).output)
-        finally:
-            keras.config.set_dtype_policy(policy)
 
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
         """Return the features [n, h', w', c'] of images [n, h, w, 1 or 3] in [-1, 1], divided by 12.75."""

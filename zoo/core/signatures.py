@@ -106,8 +106,16 @@ def as_integers(name: str, values: Any) -> tf.Tensor:
     return tf.constant(array.astype(np.int64))
 
 
+def as_seeds(values: Any) -> tf.Tensor:
+    """Seeds, one for each sample, as int64 [n]; see `as_integers`."""
+    seed = as_integers("seed", values)
+    if seed.shape.rank != 1:
+        raise UserError(f"seed has shape {list(seed.shape)}; give a list with one seed per image, as [7]")
+    return seed
+
+
 def as_floats(name: str, values: Any) -> tf.Tensor:
-    """Finite numbers, in a list, an array or a tensor, as float32.
+    """Numbers, in a list, an array or a tensor, as float32.
 
     Raises:
         UserError: For bools, texts, complex numbers and other values.
@@ -138,9 +146,7 @@ def validate_sample_request(
     """Seeds int64 [n], truncation float32 [n] or None, and conditions int64 [n] each; see `Game.sample`."""
     if not game.generates_from_noise:
         raise UserError(f"this is an image-to-image model: serve(NAME, ...), with one of {', '.join(game.signatures())}")
-    seed = as_integers("seed", seed)
-    if seed.shape.rank != 1:
-        raise UserError(f"seed has shape {list(seed.shape)}; give a list with one seed per image, as [7]")
+    seed = as_seeds(seed)
     if unknown := [name for name in conditions if name not in game.conditions]:
         raise UserError(f"{unknown[0]}: not an input of this model; its inputs are {' and '.join(['seed', *game.conditions])}")
     if missing := [name for name in game.conditions if name not in conditions]:
@@ -175,10 +181,10 @@ def call_signature(signatures: dict[str, Signature], name: str, inputs: dict[str
             f"{one} is unknown" for one in sorted(set(inputs) - expected)
         ]
         raise UserError(f"{name} takes {', '.join(sorted(expected))}: {', '.join(wrong)}")
-    return signatures[name].function(*(_as_input(name, spec, inputs[spec.name]) for spec in specs))
+    return signatures[name].function(*(as_input(name, spec, inputs[spec.name]) for spec in specs))
 
 
-def _as_input(signature: str, spec: tf.TensorSpec, value: Any) -> tf.Tensor:
+def as_input(signature: str, spec: tf.TensorSpec, value: Any) -> tf.Tensor:
     """A value as the tensor that an input takes."""
     if spec.dtype == tf.int64:
         tensor = as_integers(spec.name, value)

@@ -1,4 +1,4 @@
-"""scikit-learn's 1,797 handwritten digits (UCI, Alpaydin & Kaynak 1998) as TFDS data sets that need no download."""
+"""scikit-learn's 1,797 handwritten digits (UCI, Alpaydin & Kaynak 1998) as TFDS datasets that need no download."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 
 SIDE, MARGIN = 32, 4  # pixels
 TRAIN = 1437  # digits in the train split: four fifths
-IDENTITIES = 200  # of `TurnedDigits`
+IDENTITIES = 200  # number of digits of `TurnedDigits`
 ANGLES = tuple(range(-60, 61, 15))  # degrees, as the nine cameras of Multi-PIE
 
 
@@ -33,10 +33,10 @@ def dataset_info(
     features: dict[str, Any] | None = None,
     **fields: Any,
 ) -> tfds.core.DatasetInfo:
-    """Metadata of a data set made of these digits.
+    """Metadata of a dataset of these digits.
 
     Args:
-        builder: The builder of the data set.
+        builder: The builder of the dataset.
         image_keys: Features that are images; `label` is another feature.
         num_classes: Number of labels.
         features: More features.

@@ -1,4 +1,4 @@
-"""Unpaired data sets of two domains."""
+"""Unpaired datasets of two domains."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from zoo.data.transforms import Arrays, Example
 
 @dataclasses.dataclass(frozen=True)
 class Domains:
-    """Two sources as the domains of an unpaired data set: a batch holds `x` and `y`, each shuffled on its own.
+    """Two sources as the domains of an unpaired dataset: a batch holds `x` and `y`, each shuffled on its own.
 
     Attributes:
-        name: As it was given to `open_source`.
-        version: Changes with the data.
+        name: The name given to `open_source`.
+        version: Version of the data.
         x: The first domain.
         y: The second domain.
         paired: Splits in which equal rows of both domains belong together.
@@ -58,12 +58,12 @@ class Domains:
 
     @property
     def cache_dir(self) -> str:
-        """A writable folder for what is derived from the data."""
+        """A writable folder for files derived from the data."""
         return self.x.cache_dir
 
     @property
     def config_defaults(self) -> dict[str, Any]:
-        """Fields of a model's configuration whose default the data decide."""
+        """Fields of a model's configuration whose defaults come from the data."""
         return self.x.config_defaults
 
     def batches(self, batch_size: int, seed: int = 0, start: int = 0, split: str = "train") -> tf.data.Dataset:

@@ -1,4 +1,4 @@
-"""Folders of the user's own pictures, and the layouts in which they are read.
+"""Folders of the user's own pictures, in the supported layouts.
 
 - single images: flat, or one folder per class;
 - two domains: `trainA trainB [testA testB]`;
@@ -152,7 +152,7 @@ def read_pairs(folder: str, image_shape: Sequence[int] | None = None) -> tuple[d
 def read_poses(folder: str, image_shape: Sequence[int] | None = None) -> PoseFolder:
     """Reads pictures of identities: `IDENTITY/POSE*.jpg`.
 
-    The pose is the beginning of a file's name, up to the first `_`, `-`, `.` or blank.
+    The pose is the beginning of the file name, up to the first `_`, `-`, `.` or space.
 
     Raises:
         UserError: There are fewer than two folders of identities, one is empty or has a single pose, the name of a file does not begin with
@@ -192,7 +192,7 @@ def list_pictures(folder: str) -> PictureFolder:
 def _check_folder(folder: str) -> Path:
     path = Path(folder).expanduser()
     if not os.path.isdir(path):
-        raise UserError(f"no folder {path}; name one with pictures: --data folder:PATH")
+        raise UserError(f"the folder {path} does not exist; give a folder of pictures: --data folder:PATH")
     return path
 
 
@@ -218,18 +218,18 @@ def _natural_order(name: str) -> list[int | str]:
 
 
 def _check_poses(path: Path, labels: np.ndarray, poses: np.ndarray, identities: list[str], pose_names: list[str]) -> None:
-    """Refuses identities with a single pose; warns if most poses belong to a single identity, as if they were no poses."""
+    """Raises UserError for identities with a single pose; warns if most poses belong to a single identity."""
     if single := [identity for i, identity in enumerate(identities) if len(set(poses[labels == i])) < 2]:
         more = f", and so have {len(single) - 1} more" if len(single) > 1 else ""
         available = f"{', '.join(pose_names[:LISTED])}{', ...' if len(pose_names) > LISTED else ''}"
         raise UserError(
-            f"{path / single[0]} has pictures of one pose only{more}; a pose is the beginning of a file's name; "
+            f"{path / single[0]} has pictures of one pose only{more}; the pose is the beginning of the file name; "
             f"poses in this folder: {available}"
         )
     unshared = [pose for i, pose in enumerate(pose_names) if len(set(labels[poses == i])) < 2]
     if 2 * len(unshared) > len(pose_names):
         print(
             f"warning: {len(unshared)} of {len(pose_names)} poses in {path} belong to a single identity ({', '.join(unshared[:LISTED])}); "
-            "a pose is the beginning of a file's name, up to the first _ - . or blank, and all identities share it: IDENTITY/left_1.jpg",
+            "the pose is the start of the file name, up to the first _ - . or space, and is shared by all identities: IDENTITY/left_1.jpg",
             file=sys.stderr,
         )

@@ -1,4 +1,4 @@
-"""`folder:PATH` as a source, in the layout that the requested keys call for."""
+"""`folder:PATH` as a source, in the layout that provides the requested keys."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PREFIX = "folder:"
 
 
 def open_folder(name: str, image_shape: Sequence[int] | None, keys: Sequence[str]) -> Source | Domains:
-    """Opens `folder:PATH`; the keys decide in which layout it is read.
+    """Opens `folder:PATH`; the keys determine the layout.
 
     Raises:
         UserError: The folder does not have that layout, or files are not valid images; see `zoo.data.folder`.

@@ -15,7 +15,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from zoo.errors import UserError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
-DEFAULT_SIDE = 64  # of pictures of different sizes
+DEFAULT_SIDE = 64  # side of images after resizing, if their sizes differ
 LISTED = 5  # file names in one message
 GRAYSCALE_MODES = ("1", "L", "LA")
 ORIENTATION_TAG, FIRST_SIDEWAYS = 0x0112, 5  # EXIF: orientations from 5 on exchange width and height
@@ -127,7 +127,7 @@ def read_halves(folder: Path, files: Sequence[Path], image_shape: Sequence[int] 
     notes = {}
     if upright := [(file, width, height) for file, (width, height) in zip(files, sizes, strict=True) if width <= height]:
         file, width, height = upright[0]
-        text = f"not wider than high, halved anyway ({file.name}: {width // 2}x{height}): are they pairs, side by side?"
+        text = f"not wider than high, split anyway ({file.name}: {width // 2}x{height}): are they pairs, side by side?"
         notes[text] = len(upright)
     half_sizes = [(width // 2, height) for width, height in sizes]
     return _decode(folder, files, half_sizes, grayscale, image_shape, notes, parts=2)
@@ -180,7 +180,7 @@ def _to_plain_mode(picture: ImageFile.ImageFile, counts: collections.Counter[str
     """The upright picture in mode L or RGB; counts the conversions."""
     deep = picture.mode.startswith(("I", "F"))
     if deep or "16" in str([tile[3] for tile in picture.tile]):  # the packing of the file: Pillow itself reduces 16-bit colors to 8 bits
-        counts["with 16 or more bits per channel, reduced to 8"] += 1
+        counts["with 16 or more bits per channel, converted to 8-bit"] += 1
     upright = ImageOps.exif_transpose(picture)
     mode = upright.mode
     if mode in ("L", "RGB"):
@@ -188,7 +188,7 @@ def _to_plain_mode(picture: ImageFile.ImageFile, counts: collections.Counter[str
     if deep:
         return _reduce_depth(upright)
     if mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
-        counts["with transparency, placed on white"] += 1
+        counts["with transparency, composited onto white"] += 1
         foreground = upright.convert("RGBA")
         background = Image.new("RGBA", upright.size, "white")
         return Image.alpha_composite(background, foreground).convert("L" if mode == "LA" else "RGB")
@@ -217,5 +217,5 @@ def _center_crop_and_resize(picture: Image.Image, size: Size) -> np.ndarray:
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return "not a picture"
+        return "not an image"
     return str(error).split(":")[0][:60]

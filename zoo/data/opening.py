@@ -1,4 +1,4 @@
-"""Data sets by name."""
+"""Datasets by name."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ SUGGESTIONS = {  # key of an example -> data that have it
     "image": "data of single images (digits, mnist, a folder of pictures)",
 }
 
-DEFAULTS = {"pair": "outline_pairs", "x": "outlines", "pose": "turned_digits", "picture": "photographs"}  # key -> built-in data set
+DEFAULTS = {"pair": "outline_pairs", "x": "outlines", "pose": "turned_digits", "picture": "photographs"}  # key -> built-in dataset
 
 
 def default_source_name(keys: Sequence[str]) -> str:
-    """The built-in data set for a model that needs these keys of an example."""
+    """The built-in dataset for a model that needs these keys."""
     return next((name for key, name in DEFAULTS.items() if key in keys), "digits")
 
 
@@ -35,20 +35,20 @@ def open_source(
     image_shape: Sequence[int] | None = None,
     keys: Sequence[str] = ("image",),
 ) -> Source | Domains:
-    """Opens a data set by name, downloading it if necessary.
+    """Opens a dataset by name, downloading it if necessary.
 
     Args:
-        name: A built-in data set (`digits`, `outlines`, `outline_pairs`, `photographs`, `turned_digits`), an image data set of TFDS
+        name: A built-in dataset (`digits`, `outlines`, `outline_pairs`, `photographs`, `turned_digits`), an image dataset of TFDS
             (`NAME[/CONFIG]`), or `folder:PATH`.
-        data_dir: Folder of prepared TFDS data sets; default: TFDS's own.
+        data_dir: Folder of prepared TFDS datasets; default: TFDS's own.
         image_shape: Height, width and channels (1 or 3) that images are center-cropped and resized to; default: the data's own.
-        keys: Keys that an example must have; they decide in which layout a folder or a data set is read.
+        keys: Keys that an example must have; they determine the layout in which a folder or a dataset is read.
 
     Raises:
         UserError: The name is unknown, the data are not available or not valid, or lack a key.
     """
     if name.startswith(("/", ".", "~")):
-        raise UserError(f"{name} is a path, not the name of a data set; for a folder of pictures, use --data {PREFIX}{name}")
+        raise UserError(f"{name} is a path, not the name of a dataset; for a folder of pictures, use --data {PREFIX}{name}")
     if name.startswith(PREFIX):
         source = open_folder(name, image_shape, keys)
         check_keys(source, keys)
@@ -56,7 +56,7 @@ def open_source(
     from zoo.data import tfds_source  # imports TFDS, which takes seconds
 
     opener = tfds_source.Opener(name, data_dir, image_shape, keys)
-    check_keys(opener.source(), keys)  # its metadata suffice, before anything is downloaded
+    check_keys(opener.source(), keys)  # the metadata are enough, so this is checked before a download
     opener.prepare()
     return opener.prepared_source()
 
@@ -64,8 +64,9 @@ def open_source(
 def check_keys(source: Source | Domains, keys: Sequence[str]) -> None:
     """Raises a UserError if a source lacks one of the keys; it names data that have it."""
     if missing := [key for key in keys if key not in source.keys]:
-        available = " and ".join(source.keys)
+        available, suggested = " and ".join(source.keys), SUGGESTIONS.get(missing[-1])
+        advice = f"use {suggested}, or" if suggested else "use"  # a model from outside the package may need any key
         raise UserError(
-            f"the model needs {' and '.join(missing)}, but {source.name} has only {available}; use {SUGGESTIONS[missing[-1]]}, or a model "
-            f"that needs only {available} (python -m zoo list shows them)"
+            f"the model needs {' and '.join(missing)}, but {source.name} has only {available}; {advice} a model "
+            f"that needs only {available} (`zoo list` shows them)"
         )

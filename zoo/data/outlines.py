@@ -1,4 +1,4 @@
-"""Digits and their outlines as TFDS data sets that need no download: two domains in which the counterpart of every image is known."""
+"""Digits and their outlines as TFDS datasets that need no download: two domains in which each image has a known counterpart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders for data that the user has not chosen: TFDS's own, and private ones in the temporary folder."""
+"""Default folders for data: the folder of TFDS, and private folders in the temporary folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def default_data_dir() -> str:
 def private_temporary_folder(name: str) -> str:
     """Creates, if necessary, the current user's folder `NAME-UID` in the temporary folder, which only this user can access.
 
-    Its name is predictable, and the temporary folder is writable by everyone: a folder that somebody else has put there is never used.
+    Its name is predictable, and the temporary folder is writable by everyone: a folder of another user is never used.
 
     Raises:
         UserError: The path is a symbolic link, no folder, or owned by another user, or the folder cannot be created.

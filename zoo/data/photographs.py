@@ -1,4 +1,4 @@
-"""scikit-learn's two photographs (a temple, a flower) as a TFDS data set that needs no download."""
+"""scikit-learn's two photographs (a temple, a flower) as a TFDS dataset that needs no download."""
 
 from __future__ import annotations
 

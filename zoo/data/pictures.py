@@ -1,4 +1,4 @@
-"""Data sets of pictures of any size, from which fixed-size crops are drawn."""
+"""Datasets of pictures of any size, from which fixed-size crops are drawn."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zoo.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Pictures(Source):
-    """A data set of pictures of any size, `picture`; its batches are made of crops.
+    """A dataset of pictures of any size, `picture`; its batches are made of crops.
 
     Attributes:
         crops_per_picture: Crops of each picture in an epoch.
@@ -33,7 +33,7 @@ class Pictures(Source):
         return int(self.crop_side**2 * self.image_shape[-1])
 
     def with_crops(self, side: float, transform: Transform) -> Pictures:
-        """A source of crops; each epoch has as many of a picture as cover a picture of median size.
+        """A source of crops; an epoch has as many crops per picture as cover a picture of median size.
 
         Args:
             side: Side of a crop in pixels: the square root of its area.
@@ -66,7 +66,7 @@ class Pictures(Source):
         Raises:
             UserError: Always.
         """
-        raise UserError(f"--examples is not supported for {self.name}, which holds pictures of any size; omit it to train on all of them")
+        raise UserError(f"--examples is not supported for {self.name}, a dataset of pictures of any size; omit it to train on all of them")
 
     def in_memory(self, split: str) -> bool:
         """Whether a whole split is loaded into memory: up to 1 GiB."""

@@ -1,4 +1,4 @@
-"""A data set as the models see it: endless streams of dict batches, splits as arrays, and the settings that the data decide."""
+"""A dataset for the models: endless streams of dict batches, splits as arrays, and settings that come from the data."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from zoo.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A data set of images of one size, read as uint8 examples.
+    """A dataset of images of one size, read as uint8 examples.
 
-    The keys of an example: `image`; `label` (class or identity); `pose`; `x` and `y`, images of two domains, and `pair`, the number of the
+    The keys of an example: `image`; `label` (class or identity); `pose`; `x` and `y`, images of two domains, and `pair`, the index of the
     pair they belong to; `picture`, an image of any size.
 
     Attributes:
-        name: As it was given to `open_source`.
-        version: Changes with the data.
+        name: The name given to `open_source`.
+        version: Version of the data.
         image_shape: Height, width and channels; height and width are None for pictures of any size.
         sizes: Split -> number of examples.
         class_names: Names of the classes or identities; None: no labels.
-        examples: Split -> data set of uint8 examples.
+        examples: Split -> dataset of uint8 examples.
         keys: Keys of an example. Default: `image`, and `label` if there are classes.
         pose_names: Names of the poses; None: no poses.
-        labeled: The examples (`image`, `label`) that keep their labels if all others have lost theirs; see `with_labels`.
-        transform: Applied to each example whenever it enters a batch.
-        cache_dir: A writable folder for what is derived from the data, such as trained feature extractors.
+        labeled: The examples (`image`, `label`) with labels if all others are unlabeled; see `with_labels`.
+        transform: Function that is applied to each example of a batch.
+        cache_dir: A writable folder for files derived from the data, such as trained feature extractors.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Source:
             object.__setattr__(self, "keys", ("image", "label") if self.class_names else ("image",))
 
     def _replace(self, **changes: Any) -> Any:
-        """A copy with other fields and the same examples, which are therefore not loaded a second time."""
+        """A copy with some fields replaced; it shares the loaded examples."""
         copy = dataclasses.replace(self, **changes)
         object.__setattr__(copy, "_loaded", self._loaded)
         return copy
@@ -70,7 +70,7 @@ class Source:
 
     @property
     def config_defaults(self) -> dict[str, Any]:
-        """Fields of a model's configuration whose default the data decide."""
+        """Fields of a model's configuration whose defaults come from the data."""
         poses = len(self.pose_names) if self.pose_names else None
         return {"image_shape": self.image_shape, "num_classes": self.num_classes, "num_poses": poses}
 
@@ -84,7 +84,7 @@ class Source:
             split: The split to read.
 
         Returns:
-            Data set of dicts; images are float32 [batch_size, height, width, channels] in [-1, 1].
+            Dataset of dicts; images are float32 [batch_size, height, width, channels] in [-1, 1].
 
         Raises:
             UserError: The split has fewer than `batch_size` examples.
@@ -125,7 +125,7 @@ class Source:
     def _shuffle_in_windows(self, examples: tf.data.Dataset, split: str, batch_size: int, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:
         """The batches of an epoch, read in order and shuffled within windows.
 
-        `Dataset.shuffle` is no alternative: if TensorFlow has a global seed, it takes no seed that changes by epoch.
+        `Dataset.shuffle` cannot be used: with a global seed of TensorFlow, its seed cannot depend on the epoch.
         """
         window = max(batch_size, min(limits.SHUFFLE_WINDOW, limits.MEMORY_BYTES // self.example_bytes))
         windows = self._apply_transform(examples, split, seed, epoch).batch(window).enumerate()
@@ -149,11 +149,11 @@ class Source:
         Args:
             split: The split to read.
             count: Maximum number of examples.
-            seed: Determines the examples and their order. A split too large for the memory gives its first examples. If there are poses,
-                whole identities are drawn, each with its poses in order, so that the gallery's image comes first.
+            seed: Determines the examples and their order. If a split does not fit in memory, its first examples are returned. If there are
+                poses, whole identities are drawn, each with its poses in order, so that the gallery's image comes first.
 
         Returns:
-            Arrays as those of `arrays`.
+            Arrays as in `arrays`.
         """
         count, rng = min(count, limits.MEMORY_BYTES // self.example_bytes), np.random.RandomState(seed)
         if self.in_memory(split):
@@ -166,9 +166,9 @@ class Source:
         return {key: np.concatenate([batch[key] for batch in batches]) for key in self.keys}
 
     def single_images(self) -> Source:
-        """A source of single images, which a classifier can be trained on.
+        """A source of single images, for training a classifier.
 
-        Images of two domains follow each other; if there are no classes, the domain becomes the label.
+        The two domains are concatenated; if there are no classes, the domain is the label.
         """
         if "image" in self.keys:
             return self
@@ -187,7 +187,7 @@ class Source:
         return dataclasses.replace(self, sizes=sizes, class_names=class_names, examples=examples, keys=(), transform=None)
 
     def subset(self, count: int, seed: int = 0) -> Source:
-        """A source with only `count` of the training images, drawn by the seed, balanced over the classes.
+        """A source with a class-balanced subset of `count` training images, drawn by the seed.
 
         Raises:
             UserError: There are fewer training images.
@@ -200,9 +200,9 @@ class Source:
         return dataclasses.replace(self, sizes={**self.sizes, "train": count}, examples=examples)
 
     def with_labels(self, count: int, seed: int = 0) -> Source:
-        """A source with the labels of only `count` training images, drawn by the seed, balanced over the classes.
+        """A source with labels for a class-balanced subset of `count` training images, drawn by the seed.
 
-        Its batches hold unlabeled images as `image`, and as many random labeled ones as `labelled_image` with their `label`.
+        Its batches hold unlabeled images as `image`, and as many random labeled ones as `labeled_image` with their `label`.
 
         Raises:
             UserError: There are fewer training images.
@@ -290,4 +290,4 @@ def _join_labeled(batch: Example, labeled: Arrays, count: int, seed: Sequence[tf
     """The images of a batch without their labels, and `count` random labeled examples."""
     rows = tf.random.stateless_uniform([count], seed, 0, len(labeled["label"]), tf.int32)
     image, label = (tf.gather(labeled[key], rows) for key in ("image", "label"))
-    return {"image": batch["image"], "labelled_image": image, "label": label}
+    return {"image": batch["image"], "labeled_image": image, "label": label}

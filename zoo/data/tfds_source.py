@@ -1,4 +1,4 @@
-"""TFDS data sets and the built-in ones, which are TFDS data sets too, as sources. Import it lazily: it imports TFDS."""
+"""TFDS datasets as sources, including the built-in ones. Import this module lazily, because it imports TFDS."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ BUILT_IN = {
     "photographs": Photographs,
     "turned_digits": TurnedDigits,
 }
-# TFDS data sets of two domains: whether equal rows of both test splits belong together.
+# TFDS datasets of two domains: whether equal rows of both test splits belong together.
 DOMAINS = {"outlines": True, "cycle_gan": False}
 PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 TFDS_HOST = "storage.googleapis.com"  # where TFDS keeps its own files
@@ -50,7 +50,7 @@ DOWNLOAD_ERRORS = (
     ExtractError,
     UnsafeArchiveError,
     AssertionError,  # data that must be downloaded by hand
-    ImportError,  # optional dependencies of a data set
+    ImportError,  # optional dependencies of a dataset
     KeyError,
     RuntimeError,  # including NotImplementedError
     ValueError,
@@ -58,7 +58,7 @@ DOWNLOAD_ERRORS = (
 
 
 class Opener:
-    """Opens one TFDS or built-in data set; see `open_source` for the arguments.
+    """Opens one TFDS or built-in dataset; see `open_source` for the arguments.
 
     Raises:
         UserError: The name is unknown.
@@ -80,7 +80,7 @@ class Opener:
             _download(self.name, self.builder)
 
     def source(self, omit: str | None = None) -> Source | Domains:
-        """The data in the layout that the keys call for if the data set has it, without the split `omit`."""
+        """The data without the split `omit`, in the layout that provides the keys if the dataset has it."""
         layout = Layout.of(self.name, self.builder, self.image_shape, self.keys)
         sizes = {split: info.num_examples for split, info in self.builder.info.splits.items() if split != omit}
         root = str(self.builder.data_dir).removesuffix(f"/{self.builder.info.full_name}")
@@ -108,7 +108,7 @@ class Opener:
         )
 
     def prepared_source(self) -> Source | Domains:
-        """The data after `prepare`. A test split with secret labels, as that of imagenet2012, is replaced by the validation split.
+        """The data after `prepare`. A test split with secret labels, such as that of imagenet2012, is replaced by the validation split.
 
         Raises:
             UserError: There is no train split.
@@ -117,13 +117,13 @@ class Opener:
         if isinstance(source, Source) and _has_secret_labels(source):
             source = self.source(omit="test")
         if "train" not in source.sizes:
-            raise UserError(f"{self.name} has no split 'train', only {', '.join(source.sizes)}; choose another data set")
+            raise UserError(f"{self.name} has no split 'train', only {', '.join(source.sizes)}; choose another dataset")
         return source
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Which features of a TFDS data set become which keys of an example.
+    """The mapping from features of a TFDS dataset to keys of an example.
 
     Attributes:
         images: Key -> image feature.
@@ -141,10 +141,10 @@ class Layout:
 
     @classmethod
     def of(cls, name: str, builder: tfds.core.DatasetBuilder, image_shape: Sequence[int] | None, keys: Sequence[str]) -> Layout:
-        """The layout that the requested keys call for if the data set has it.
+        """The layout that provides the requested keys if the dataset has it.
 
         Raises:
-            UserError: The data set has no images, or none of 8 bits per channel.
+            UserError: The dataset has no images, or none of 8 bits per channel.
         """
         features = dict(builder.info.features)
         images = _image_features(name, features)
@@ -152,7 +152,7 @@ class Layout:
         first = next((key for key in ("x", "image", "hr") if key in images), images[0])
         if features[first].np_dtype != np.uint8:
             dtype = features[first].np_dtype.__name__
-            raise UserError(f"the images of {name} are {dtype}, not 8 bits per channel; choose another data set")
+            raise UserError(f"the images of {name} are {dtype}, not 8 bits per channel; choose another dataset")
         *size, channels = features[first].shape
         channels = 1 if channels == 1 else 3  # an alpha channel is dropped
         if paired:
@@ -213,13 +213,13 @@ def _image_features(name: str, features: dict[str, Any]) -> list[str]:
     images = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
     if not images:
         raise UserError(
-            f"{name} has no images, only {', '.join(features)}; choose an image data set, such as {', '.join(BUILT_IN)}, mnist or cifar10"
+            f"{name} has no images, only {', '.join(features)}; choose an image dataset, such as {', '.join(BUILT_IN)}, mnist or cifar10"
         )
     return images
 
 
 def _two_domains(name: str, examples: Any, sizes: dict[str, int], fields: dict[str, Any]) -> Domains:
-    """The splits `trainA`, `trainB`, ... of a data set as two sources."""
+    """The splits `trainA`, `trainB`, ... of a dataset as two sources."""
     paired = DOMAINS.get(name.split("/")[0], False)
     if not paired:
         fields = {**fields, "class_names": None}  # the label of cycle_gan is the domain
@@ -246,26 +246,26 @@ def _find_builder(name: str, data_dir: str | os.PathLike[str] | None) -> tfds.co
     except tfds.core.DatasetNotFoundError:
         names = tfds.list_builders(with_community_datasets=False)
         raise UserError(
-            f"unknown data set '{name}'{suggest(name.split('/')[0], [*names, *BUILT_IN])} Available: {', '.join(BUILT_IN)} "
-            "(built in, no download), folder:PATH, and every image data set of TFDS (mnist, cifar10, celeb_a, ...)"
+            f"unknown dataset '{name}'{suggest(name.split('/')[0], [*names, *BUILT_IN])} Available: {', '.join(BUILT_IN)} "
+            "(built in, no download), folder:PATH, and every image dataset of TFDS (mnist, cifar10, celeb_a, ...)"
         ) from None
     except (ValueError, KeyError, AssertionError, ImportError) as error:  # an unknown config or version
         raise UserError(f"TFDS cannot open '{name}': {' '.join(str(error).split())[:200]}") from None
 
 
 def _write_built_in(name: str, builder: tfds.core.DatasetBuilder) -> tfds.core.DatasetBuilder:
-    """Writes a built-in data set to its folder, or to a private temporary one if that is not writable."""
+    """Writes a built-in dataset to its folder, or to a private temporary one if that is not writable."""
     if _write(builder):
         return builder
     folder = private_temporary_folder("zoo-data")
     builder = BUILT_IN[name](data_dir=folder)
     if _write(builder):
         return builder
-    raise UserError(f"'{name}' can be written neither to the folder of TFDS nor to {folder}; name a writable folder with --data-dir")
+    raise UserError(f"'{name}' can be written neither to the folder of TFDS nor to {folder}; choose a writable folder with --data-dir")
 
 
 def _write(builder: tfds.core.DatasetBuilder) -> bool:
-    """Whether a data set that needs no download is prepared, or could be now."""
+    """Whether a dataset that needs no download is prepared, or could be now."""
     if builder.is_prepared():
         return True
     with contextlib.suppress(OSError, tf.errors.OpError), contextlib.redirect_stdout(io.StringIO()):
@@ -276,7 +276,7 @@ def _write(builder: tfds.core.DatasetBuilder) -> bool:
 
 
 def _download(name: str, builder: tfds.core.DatasetBuilder) -> None:
-    """Downloads and prepares a data set unless it is on this machine."""
+    """Downloads and prepares a dataset unless it is on this machine."""
     if builder.is_prepared():
         return
     try:

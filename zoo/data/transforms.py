@@ -62,7 +62,7 @@ def balanced_rows(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
         int64 [count]: row numbers, one of each class in turn for as long as the class has rows left.
     """
     order = np.random.default_rng(seed).permutation(len(labels))
-    rank = np.empty(len(labels), np.int64)  # of a row within its class
+    rank = np.empty(len(labels), np.int64)  # rank of a row within its class
     for label in np.unique(labels):
         members = order[labels[order] == label]
         rank[members] = np.arange(len(members))

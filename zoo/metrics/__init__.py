@@ -1,4 +1,4 @@
-"""Metrics of generative models: each score with the protocol under which it was computed."""
+"""Metrics of generative models; each score has the protocol under which it was computed."""
 
 from zoo.metrics import analyses, distances, extractors, image_similarity
 from zoo.metrics.evaluation import Evaluation, ImageSet, check_sample_count

@@ -17,7 +17,7 @@ BATCH = 500  # images per forward pass
 
 
 class Classifier(Protocol):
-    """What the error rate needs of a model."""
+    """The interface of a model that the error rate requires."""
 
     def discriminate(self, image: tf.Tensor) -> Mapping[str, tf.Tensor]:
         """Return `class_probabilities` [n, classes] of images in [0, 1]."""

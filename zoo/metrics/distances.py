@@ -1,7 +1,7 @@
 """Distances between two sets of features, real and generated.
 
-Features are arrays [images, width], whatever computed them (pixels, the last layer of a classifier); all arithmetic is in float64. Two
-values compare only if the feature extractor, the real images and the number of images are the same.
+Features are arrays [images, width] from any extractor (pixels, the last layer of a classifier); all arithmetic is in float64. Two values
+are comparable only if the feature extractor, the real images and the number of images are the same.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def check_rows(statistic: str, kind: str, rows: np.ndarray, minimum: int = 1) ->
 
     Args:
         statistic: Name of the statistic, for the message.
-        kind: What the images are ("real", "generated"), for the message.
+        kind: Kind of the images ("real", "generated"), for the message.
         rows: Array whose first axis counts the images.
         minimum: Smallest number of rows that the statistic accepts.
 
@@ -60,11 +60,11 @@ class Gaussian(NamedTuple):
 
 
 def fit_gaussian(features: npt.ArrayLike, kind: str = "real") -> Gaussian:
-    """Fits the Gaussian that `frechet` compares, to be reused where one of the two sets stays the same.
+    """Fits the Gaussian that `frechet` compares, for reuse if one of the two sets stays the same.
 
     Args:
         features: [n, d], n >= 2.
-        kind: What the images are, for error messages.
+        kind: Kind of the images, for error messages.
 
     Raises:
         UserError: As in `frechet`.
@@ -81,13 +81,13 @@ def frechet(real: Gaussian | npt.ArrayLike, fake: Gaussian | npt.ArrayLike) -> f
     """Fréchet distance of the Gaussians fitted to two sets of features: |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2).
 
     Covariances are unbiased (divided by n - 1), as in the published FID; the distance itself is biased: it falls as n grows. It is exact
-    for any n: tr (C1 C2)^1/2 is the sum of the singular values of root1 root2^T, so no covariance is inverted or shifted. It is defined
-    if all images are the same. Heusel et al. 2017 (arXiv:1706.08500), eq. 6. Checked against scipy.linalg.sqrtm and against cases of low
-    rank computed by hand.
+    for any n: tr (C1 C2)^1/2 is the sum of the singular values of root1 root2^T, so no covariance is inverted or regularized. It is
+    defined even if all images are the same. Heusel et al. 2017 (arXiv:1706.08500), eq. 6. Checked against scipy.linalg.sqrtm and against
+    cases of low rank computed by hand.
 
     Args:
         real: Features [n, d], n >= 2, or their `fit_gaussian`.
-        fake: The same of generated images.
+        fake: The same for generated images.
 
     Returns:
         The distance, >= 0.
@@ -115,9 +115,10 @@ def _squared_mmd(first: Array, second: Array) -> float:
 
 
 def kid(real: npt.ArrayLike, fake: npt.ArrayLike, subsets: int = 100, size: int = 1000, seed: int = 0) -> tuple[float, float]:
-    """Kernel inception distance of two sets of features; usually printed times 1000.
+    """Kernel inception distance of two sets of features; usually reported times 1000.
 
-    The kernel is (x.y / d + 1)^3. The estimate is unbiased: it may be negative, and does not depend on n. Bińkowski et al. 2018
+    An unbiased estimate of the squared maximum mean discrepancy (MMD) with the polynomial kernel (x.y / d + 1)^3: it may be negative, and
+    its expectation does not depend on n. Bińkowski et al. 2018
     (arXiv:1801.01401), §4. Checked against sklearn.metrics.pairwise.polynomial_kernel.
 
     Args:
@@ -129,7 +130,7 @@ def kid(real: npt.ArrayLike, fake: npt.ArrayLike, subsets: int = 100, size: int 
 
     Returns:
         The mean over the subsets, and the standard error of that mean: standard deviation over subsets (ddof 1) / sqrt(subsets). The error
-        measures how much the choice of subsets moves the mean, not how much other images would; it is 0 if a subset contains all images.
+        measures the effect of the choice of subsets, not of the choice of images; it is 0 if a subset contains all images.
 
     Raises:
         UserError: There are fewer than two images or subsets, NaN or infinity, or the widths differ.
@@ -147,14 +148,14 @@ def kid(real: npt.ArrayLike, fake: npt.ArrayLike, subsets: int = 100, size: int 
 
 
 def inception_score(probabilities: npt.ArrayLike, splits: int = 10) -> tuple[float, float]:
-    """Inception score: exp(mean KL(p(y|x) || p(y))), in [1, classes].
+    """Inception score: exp of the mean KL divergence between p(y|x) and p(y), in [1, classes].
 
-    The splits are consecutive blocks, as published: shuffle images that are sorted by class first. Salimans et al. 2016
+    The splits are consecutive blocks, as in the published code: shuffle images that are sorted by class first. Salimans et al. 2016
     (arXiv:1606.03498), §4. Checked against the difference of entropies, H(y) - H(y|x).
 
     Args:
         probabilities: [n, classes], rows that sum to 1.
-        splits: Number of blocks, each with a score of its own.
+        splits: Number of blocks that are scored separately.
 
     Returns:
         Mean and standard deviation (ddof 0) over the splits.
@@ -172,7 +173,7 @@ def inception_score(probabilities: npt.ArrayLike, splits: int = 10) -> tuple[flo
 
 
 def _neighbor_radii(features: Array, k: int) -> Array:
-    """Distance of each row to its k-th nearest other row, shortened slightly so that ties are outside despite rounding."""
+    """Distance of each row to its k-th nearest other row, reduced slightly so that ties are outside despite rounding."""
     from sklearn.neighbors import NearestNeighbors
 
     distances, _ = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(features).kneighbors()
@@ -182,9 +183,10 @@ def _neighbor_radii(features: Array, k: int) -> Array:
 def prdc(real: npt.ArrayLike, fake: npt.ArrayLike, k: int = 5) -> dict[str, float]:
     """Precision, recall, density and coverage of two sets of features.
 
-    The ball of an image extends to its k-th nearest neighbor in its own set (border excluded). Precision: generated images in the ball of
-    some real image; recall: real images in the ball of some generated image; density: real balls that contain a generated image, divided
-    by k; coverage: real balls with at least one generated image. If all generated images are the same, recall is 0.
+    The ball of an image extends to its k-th nearest neighbor in its own set (boundary excluded). Precision: fraction of generated images
+    inside the ball of a real image. Recall: fraction of real images inside the ball of a generated image. Density: number of balls of real
+    images that contain a generated image, averaged over the generated images and divided by k; it can exceed 1. Coverage: fraction of the
+    balls of real images that contain a generated image. If all generated images are the same, recall is 0.
     Kynkäänniemi et al. 2019 (arXiv:1904.06991), §2; Naeem et al. 2020 (arXiv:2002.09797), §3. Checked against the package prdc.
 
     Args:
@@ -243,13 +245,13 @@ def nearest_neighbors(queries: npt.ArrayLike, references: npt.ArrayLike) -> tupl
 def memorization(fake: npt.ArrayLike, train: npt.ArrayLike, unseen: npt.ArrayLike) -> float:
     """Median distance of generated images to the nearest training image, divided by that of unseen real images.
 
-    About 1: as close to the training images as new real images are; 0: copies. It is also low if samples are few and typical: check the
-    images themselves (`analyses.neighbors`). Cf. Meehan et al. 2020 (arXiv:2004.05675), who compare the same distances. Checked against
-    scipy.spatial.cKDTree.
+    About 1: no closer to the training images than unseen real images; 0: copies. It is also low if the samples are few and typical:
+    inspect the images themselves (`analyses.neighbors`). Cf. Meehan et al. 2020 (arXiv:2004.05675), who compare the same distances.
+    Checked against scipy.spatial.cKDTree.
 
     Args:
         fake: Features [n, d] of generated images.
-        train: Features [m, d] of all training images: copies of images that are missing here go undetected.
+        train: Features [m, d] of all training images; copies of missing images are not detected.
         unseen: Features of real images that were not used in training.
 
     Returns:
@@ -261,5 +263,5 @@ def memorization(fake: npt.ArrayLike, train: npt.ArrayLike, unseen: npt.ArrayLik
     generated, training, held_out = _check_features("Memorization", 1, generated=fake, training=train, unseen=unseen)
     distance, reference = (np.median(nearest_neighbors(rows, training)[0]) for rows in (generated, held_out))
     if reference == 0:
-        raise UserError("Memorization needs real images that were not trained on; most of these are training images.")
+        raise UserError("Memorization needs real images that were not used in training; most of these are training images.")
     return float(distance / reference)

@@ -1,4 +1,4 @@
-"""Evaluation of a model's samples against real images; each score has the protocol under which it was computed."""
+"""Evaluation of a model's samples against real images, with the protocol under which scores are computed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zoo.errors import UserError
 from zoo.metrics.extractors import FeatureExtractor
 from zoo.metrics.image_set import ImageSet
 from zoo.metrics.interfaces import Arrays, Model, Progress, Source, no_progress
-from zoo.metrics.registry import METRICS, Metric, Score, class_accuracy, find_metric, unmet_need
+from zoo.metrics.registry import METRICS, Metric, Score, class_accuracy, find_metric, generates_images, unmet_need
 from zoo.types import Protocol
 
 __all__ = ["Evaluation", "ImageSet", "check_sample_count"]
@@ -29,17 +29,17 @@ class Evaluation:
     """Compares samples with real images, which are read and passed through the extractor once.
 
     Args:
-        source: Where the real images come from.
+        source: Source of the real images.
         extractor: See `extractors.load_extractor`; None for a model whose metrics need none (`requires_extractor`).
         count: Number of samples, and of real images if the split has as many.
         split: Split of the real images; default: `test` if there is one (images that the model was not trained on), else `train`.
         seed: Seed of the samples and of the choice of real images.
-        live: Evaluates the live generator, not its exponential moving average.
+        live: Evaluates the generator's raw training weights instead of their exponential moving average.
         truncation: See `Game.latents`.
         progress: Description of a loop -> wrapper of that loop (a progress bar).
 
     Raises:
-        UserError: The split does not exist, or count or seed make no sense.
+        UserError: The split does not exist, or count or seed are invalid.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Evaluation:
 
     @functools.cached_property
     def held_out(self) -> dict[str, Any]:
-        """Real examples as arrays, see `Source.load_examples`: what samples are compared with, and input of a model's own metrics."""
+        """Real examples as arrays, see `Source.load_examples`: compared with samples, and the input of model-specific metrics."""
         return self.source.load_examples(self.split, self.count, self.seed)
 
     @functools.cached_property
@@ -101,7 +101,7 @@ class Evaluation:
         conditions = self._label_conditions(model, self.count)
         images = self.generate_images(model, self.count, conditions)
         if (images == images[0]).all():
-            raise UserError(f"all {self.count} samples are the same image: the generator has collapsed, or has hardly begun to learn")
+            raise UserError(f"all {self.count} samples are the same image: the generator has collapsed, or has hardly started to learn")
         return ImageSet(images, conditions.get("label"), self.extractor, self.progress("features of samples"))
 
     def _label_conditions(self, model: Model, count: int) -> Arrays:
@@ -109,10 +109,10 @@ class Evaluation:
         return {name: np.resize(self.real.labels, count) for name in model.conditions}  # type: ignore[arg-type]
 
     def generate_images(self, model: Model, count: int, conditions: Arrays | None = None) -> np.ndarray:
-        """Generates uint8 images [count, h, w, c]; image i has seed i of a sequence of its own for each `seed`.
+        """Generates uint8 images [count, h, w, c]; image i has seed i of a sequence that depends on `seed`.
 
         Args:
-            model: Generates from noise.
+            model: A model that generates from noise.
             count: Number of images.
             conditions: Name -> [count]; default: the labels of the real images in turn.
 
@@ -130,7 +130,7 @@ class Evaluation:
             finite.append(batch_finite.numpy())
         invalid = np.count_nonzero(~np.concatenate(finite))
         if invalid:
-            raise UserError(f"{invalid} of {count} samples have values that are NaN or infinite: the generator is broken")
+            raise UserError(f"{invalid} of {count} samples have values that are NaN or infinite: the generator has diverged")
         return np.concatenate(images)
 
     def _build_sampler(self, model: Model) -> Any:
@@ -149,7 +149,7 @@ class Evaluation:
         return self._sampler[1]
 
     def other_real(self) -> ImageSet:
-        """At most `count` real images of the train split in place of samples; other ones than `real` if that is the split."""
+        """At most `count` real images of the train split in place of samples, disjoint from `real`."""
         if self.split != "train":
             return self._load("train", self.count)
         examples = self.source.load_examples("train", 2 * self.count, self.seed)
@@ -164,11 +164,11 @@ class Evaluation:
         Args:
             samples: The samples.
             names: Names of `METRICS`.
-            warn: Called with a message if a statistic cannot be computed of these samples (too few, all the same), which is then skipped;
-                without it, that is an error.
+            warn: Called with a message if a metric cannot be computed for these samples (too few, all the same), which is then skipped;
+                without it, an error is raised.
 
         Raises:
-            UserError: A metric is unknown or not available, or without `warn`, cannot be computed.
+            UserError: A metric is unknown or not available or, without `warn`, cannot be computed.
         """
         metrics = [find_metric(name) for name in names]
         for metric in metrics:
@@ -186,7 +186,7 @@ class Evaluation:
         return {name: score for name, score in scores.items() if any(metric.includes(name) for metric in requested)}
 
     def evaluate(self, model: Model, names: Sequence[str], warn: Warn | None = None) -> dict[str, Score]:
-        """Computes metrics of a model, of its samples or its own (`Game.own_metrics`); see `scores` for the arguments.
+        """Computes metrics of a model's samples and model-specific metrics (`Game.own_metrics`); see `scores` for the arguments.
 
         Raises:
             UserError: As `scores` and `generate_samples`.
@@ -208,10 +208,10 @@ class Evaluation:
         return scores
 
     def reference(self, names: Iterable[str]) -> tuple[dict[str, Score], str]:
-        """Scores of real images in place of the samples, which is the best that these should reach.
+        """Scores of real images in place of the samples, as the best scores that samples should reach.
 
         Class accuracy is that of the real images that samples are compared with, since the classifier was trained on the train split.
-        Metrics that do not apply to real images are left out.
+        Metrics that do not apply to real images are omitted.
 
         Returns:
             The scores, and a description of the images.
@@ -232,11 +232,11 @@ class Evaluation:
         return "fid" if name == "frechet" and self.extractor and self.extractor.is_inception else name
 
     def protocol(self, precision: str, from_noise: bool = True) -> Protocol:
-        """Everything that a score depends on beside the model's weights: two scores compare only if their protocols are equal.
+        """Everything that a score depends on besides the model's weights: scores are comparable only if their protocols are equal.
 
         Args:
             precision: Data type in which the images are computed (`compute_dtype` of the model).
-            from_noise: Whether they are generated from noise.
+            from_noise: Whether the images are generated from noise.
         """
         return Protocol(
             extractor=self.extractor.name if self.extractor else None,
@@ -254,7 +254,7 @@ class Evaluation:
         )
 
     def _describe_split(self) -> str:
-        """The split, and what else determines which of its images are the real ones."""
+        """Description of the split and of the choice of its images."""
         if not self.source.in_memory(self.split):
             return f"{self.split}, the first"  # otherwise they are drawn by the seed
         return f"train, of {self.source.sizes['train']} images" if self.split == "train" else self.split  # `--examples` limits them
@@ -262,11 +262,11 @@ class Evaluation:
     # -- what is available --------------------------------------------------------------------------------------------
 
     def available_metrics(self, model: Model, names: Iterable[str]) -> list[str]:
-        """Those of the metrics that this model, these data and this extractor allow."""
+        """The metrics that this model, dataset and feature extractor support."""
         return [name for name in names if not self._unmet_need(model, find_metric(name, model.own_metrics))]
 
     def metrics_during_training(self, model: Model, best: str) -> list[str]:
-        """Names of the metrics that are cheap enough for every evaluation, of the model's own, and `best`.
+        """Names of the metrics that are cheap enough for every evaluation, of model-specific metrics, and `best`.
 
         Raises:
             UserError: `best` is unknown or not available.
@@ -285,32 +285,34 @@ class Evaluation:
 
     @staticmethod
     def _own_metric(model: Model, name: str) -> Metric | None:
-        """The model's own metric to which a score belongs, or None."""
+        """The model-specific metric to which a score belongs, or None."""
         return find_metric(name, model.own_metrics) if any(metric.includes(name) for metric in model.own_metrics) else None
 
     def _unmet_need(self, model: Model, metric: Metric) -> str | None:
         own = self._own_metric(model, metric.name)
         labels = self.source.class_names is not None if own else "label" in model.conditions
-        return unmet_need(metric, self, samples=model.generates_from_noise, labels=labels)
+        return unmet_need(metric, self, samples=generates_images(model), labels=labels)
 
     def check_model(self, model: Model) -> None:
         """Raises UserError if the model's images or classes differ from those of the data."""
-        shape, name = tuple(model.config.image_shape), self.source.name
+        shape, name = tuple(model.modality.sample_shape(model.config)), self.source.name
+        if model.modality.key != "image":
+            raise UserError(f"metrics of samples compare images; this model generates {model.modality.key}s of shape {shape}")
         if shape != tuple(self.source.image_shape):
-            raise UserError(f"the model generates images of {shape}, and the real ones are loaded as {tuple(self.source.image_shape)}")
+            raise UserError(f"the model generates images of shape {shape}, and the real images have shape {tuple(self.source.image_shape)}")
         if "label" not in model.conditions:
             return
         if self.source.class_names is None:
-            raise UserError(f"the model generates images by class, and {name} has no labels; give the data that it was trained on: --data")
+            raise UserError(f"the model is class-conditional, and {name} has no labels; choose the dataset that it was trained on: --data")
         labels, classes = self.real.labels, model.config.num_classes
         assert labels is not None
         if not 0 <= labels.min() <= labels.max() < classes:
             present = f"{labels.min()} to {labels.max()}"
-            raise UserError(f"the model has {classes} classes, and {name} has labels {present}; give other data: --data")
+            raise UserError(f"the model has {classes} classes, and {name} has labels {present}; choose another dataset: --data")
 
 
 def check_sample_count(count: int, seed: int) -> None:
-    """Raises UserError if the number of images, or the seed, makes no sense."""
+    """Raises UserError if the number of images or the seed is invalid."""
     if count < 2:
         raise UserError(f"--count {count}: metrics compare sets of images; use at least 2")
     if not 0 <= seed < 2**31:

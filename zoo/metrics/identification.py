@@ -1,9 +1,9 @@
 """Identification across poses, the protocol of DR-GAN (Tran, Yin, Liu 2017, §4): rank-1 accuracy on identities without training images.
 
-The gallery holds one image of each identity, that of its first pose; all other images are probes, and take the identity of the nearest
-gallery image by cosine distance of their features. Two baselines show what the features are worth: pixels (Euclidean distance), and an
-encoder that was trained for recognition alone, where the model has one. Accuracy is also reported by how far a probe is turned away from
-the gallery's pose.
+The gallery holds one image per identity, that of its first pose. All other images are probes: images to identify. A probe is assigned the
+identity of the nearest gallery image by cosine distance of the features; rank-1 accuracy is the fraction of probes whose identity is right.
+There are two baselines: pixels (Euclidean distance), and an encoder that was trained for recognition only, if the model has one. Accuracy
+is also reported by the distance between the poses of the probe and its gallery image.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from zoo.metrics.evaluation import Evaluation
 
 BATCH = 250  # images per forward pass
-QUARTERS = (25, 50, 75, 100)  # upper ends of the quarters of the pose range, in percent: how far a probe is from the gallery's pose
+QUARTERS = (25, 50, 75, 100)  # upper bounds, in percent of the pose range, of the distance between a probe and its gallery image
 
 
 class Recognizer(Protocol):
-    """What rank-1 accuracy needs of a model."""
+    """The interface of a model that rank-1 accuracy requires."""
 
     config: Any  # `num_poses`; `circular_poses`: whether the last pose is next to the first
 
@@ -34,7 +34,7 @@ class Recognizer(Protocol):
 
 
 def identify_probes(vectors: np.ndarray, label: np.ndarray, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Identify every probe by its nearest neighbor in the gallery.
+    """Identify each probe by its nearest neighbor in the gallery.
 
     Args:
         vectors: Features, [n, f], compared by their Euclidean distance.
@@ -49,7 +49,7 @@ def identify_probes(vectors: np.ndarray, label: np.ndarray, pose: np.ndarray) ->
     gallery = order[np.unique(label[order], return_index=True)[1]]
     probes = np.setdiff1d(np.arange(len(label)), gallery)
     probe_vectors, gallery_vectors = (np.asarray(vectors[rows], np.float64) for rows in (probes, gallery))
-    # Squared distances up to the squared norm of the probe, which does not change the order of a row.
+    # Squared distances without the squared norm of the probe, which does not change the order within a row.
     distances = np.square(gallery_vectors).sum(1) - 2 * probe_vectors @ gallery_vectors.T
     predictions = label[gallery][distances.argmin(1)]
     own = np.searchsorted(label[gallery], label[probes])
@@ -83,7 +83,7 @@ def compute_rank1(evaluation: Evaluation, model: Recognizer) -> dict[str, Score]
 
 
 def encode_images(encoder: Callable[[tf.Tensor], tf.Tensor], images: np.ndarray) -> np.ndarray:
-    """Encode uint8 images as features of length 1 [n, f], so that their Euclidean distance orders them as the angle between them does."""
+    """Encode uint8 images as unit-length features [n, f], so that Euclidean distances have the same order as cosine distances."""
     batches = [tf.constant(images[i : i + BATCH] / 127.5 - 1, tf.float32) for i in range(0, len(images), BATCH)]
     vectors = np.concatenate([np.asarray(encoder(batch)) for batch in batches])
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

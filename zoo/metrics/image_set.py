@@ -13,12 +13,12 @@ from zoo.metrics.interfaces import Arrays, Wrapper
 
 
 class ImageSet:
-    """Real images or samples, and what a feature extractor computes of them.
+    """Real images or samples, and the output of a feature extractor for them.
 
     Attributes:
         images: uint8 [n, h, w, c].
         labels: [n], or None if there are no classes.
-        extractor: Computes the features of the set; None if no metric needs them.
+        extractor: Feature extractor; None if no metric needs features.
         progress: Wrapper of the loop over the batches.
     """
 

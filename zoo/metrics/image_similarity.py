@@ -1,6 +1,7 @@
 """Similarity of images: float32 [n, height, width, channels] in [0, 1], gray or color.
 
-Structural similarity is computed on the CPU, since a GPU's TensorFloat-32 would spoil its variances; it is the mean over channels.
+Structural similarity is computed on the CPU, since TensorFloat-32 on GPUs is too inaccurate for its variances. It is the mean
+over channels.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from zoo.metrics.distances import check_rows
 Array = npt.NDArray[np.float32]
 
 BATCH = 256  # images processed at once, to bound the memory
-MS_SSIM_WEIGHTS = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])  # of the scales, finest first (Wang et al. 2003, §3.2)
+MS_SSIM_WEIGHTS = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])  # weights of the scales, finest first (Wang et al. 2003, §3.2)
 PATCH = 7  # pixels on a side of the patches of the sliced Wasserstein distance
 BINOMIAL = np.array([1, 4, 6, 4, 1], np.float32) / 16
 DIRECTIONS_AT_ONCE = 16  # projections computed at once, to bound the memory
@@ -92,8 +93,8 @@ def ms_ssim(first: npt.ArrayLike, second: npt.ArrayLike) -> Array:
 
     As `ssim` on each scale; a scale averages 2x2 pixels of the one before (an odd last row is doubled); negative similarity counts as 0.
     Below 161 px there are fewer scales (see `num_scales`) and the first of the weights are normalized to sum to 1; below 11 px the window
-    is the largest odd one that fits, with sigma scaled down accordingly. Report the number of scales: values with different numbers do not
-    compare. Wang et al. 2003, eq. 7. Checked against a scipy.ndimage version in the tests.
+    is the largest odd one that fits, with sigma scaled down accordingly. Report the number of scales: values with different numbers are
+    not comparable. Wang et al. 2003, eq. 7. Checked against a scipy.ndimage version in the tests.
 
     Raises:
         UserError: As `psnr`, or the images are smaller than 8 px.
@@ -193,13 +194,13 @@ def sliced_wasserstein(
     """1000 times the sliced Wasserstein distance of 7x7 patches of a Laplacian pyramid; 0: the same.
 
     The levels are the size of the images (the smaller side), halved (rounded up) while `min_resolution` px are left, at least one; the
-    last is the blurred image itself. Patches are at the same places in both sets; each channel is normalized over its own set, so that the
+    last is the blurred image itself. Patches have the same positions in both sets; each channel is normalized over its own set, so that the
     brightness and contrast of a level do not count. The distance falls as the number of images grows (published with 16,384).
     Karras et al. 2017 (arXiv:1710.10196), §5. Checked against scipy.stats.wasserstein_distance on pyramids by scipy.signal.
 
     Args:
         real: [n, h, w, c] in [0, 1], gray or color.
-        fake: As many generated images of the same shape.
+        fake: The same number of generated images, of the same shape.
         seed: Seed of the patches and directions.
         min_resolution: Size of the coarsest level, in pixels.
         patches: Random patches per image.

@@ -1,4 +1,4 @@
-"""What the metrics require of a model and of a data source, which they receive as values and do not import."""
+"""The interfaces of models and data sources that the metrics require; both are passed as values and not imported."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from zoo.metrics.registry import Metric
 
-Wrapper = Callable[[Iterable[Any]], Iterable[Any]]  # of a loop, such as a progress bar
+Wrapper = Callable[[Iterable[Any]], Iterable[Any]]  # wrapper of a loop, such as a progress bar
 Progress = Callable[[str], Wrapper]  # description -> wrapper of the loop that it describes
 
 
@@ -52,10 +52,22 @@ class BalancedSource(Source, Protocol):
     def balanced_rows(self, labels: np.ndarray, count: int, seed: int) -> np.ndarray: ...
 
 
+class Modality(Protocol):
+    """The kind of a model's samples; that of images has the key `image`."""
+
+    @property
+    def key(self) -> str: ...
+
+    def sample_shape(self, config: Any) -> tuple[int, ...]: ...
+
+
 class Model(Protocol):
     """A model: whether it generates from noise, what it can be conditioned on, its configuration and its samples."""
 
     config: Any
+
+    @property
+    def modality(self) -> Modality: ...
 
     @property
     def generates_from_noise(self) -> bool: ...

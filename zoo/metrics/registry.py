@@ -1,7 +1,7 @@
-"""The metrics: one entry each, with its direction, what it needs and the function that computes it.
+"""The registry of metrics: one entry per metric, with its direction, its requirements and the function that computes it.
 
-To add a metric, write a function of an `Evaluation` and the samples and add its entry to `METRICS`. A model that has metrics of its own
-(of held-out images, say) lists entries in `own_metrics` whose functions take the evaluation and the model.
+To add a metric, write a function of an `Evaluation` and the samples, and add an entry to `METRICS`. Model-specific metrics (of held-out
+images, for example) are entries of the model's `own_metrics`, whose functions take the evaluation and the model.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ Better = Literal["lower", "higher", "closer to 1"]
 Need = Literal[
     "samples",  # a model that generates images from noise
     "held_out",  # held-out examples, which every evaluation has
-    "labels",  # classes: of the samples, or for a model's own metric, of the held-out examples
+    "labels",  # classes: of the samples or, for a model-specific metric, of the held-out examples
     "extractor",  # a feature extractor
-    "probabilities",  # an extractor that also classifies, into whatever classes
+    "probabilities",  # an extractor that also classifies, into any classes
     "classifier",  # an extractor that classifies into the classes of the data
     "inception",  # the Inception graph of 2015
     "unseen",  # real images that were not used in training
@@ -46,11 +46,11 @@ class Metric:
     """A metric by name.
 
     Attributes:
-        name: As in `--metrics`, in the scores and in the tables.
+        name: Name in `--metrics`, in the scores and in the tables.
         better: Which values are better.
-        needs: What has to be there for it to be computed.
-        compute: Function of (evaluation, samples), or for a model's own metric of (evaluation, model), that returns scores by name.
-            Metrics that share a function are computed by one call. A score that the data do not allow may be missing.
+        needs: Requirements of the metric.
+        compute: Function of (evaluation, samples) or, for a model-specific metric, of (evaluation, model), that returns scores by name.
+            Metrics that share a function are computed by one call. A score that the data do not support may be missing.
         during_training: Whether it is cheap enough to be computed at every evaluation during training.
         more_scores: Regular expression of the names of further scores that `compute` returns and that are reported with this one.
     """
@@ -80,7 +80,7 @@ def find_metric(name: str, own: Iterable[Metric] = ()) -> Metric:
 
     Args:
         name: Name of a metric, or of a further score of one (`swd_16`), which is then the name of the metric that is returned.
-        own: The model's own metrics; they come first.
+        own: The model-specific metrics; they come first.
 
     Raises:
         UserError: The name is unknown; the message lists those available.
@@ -93,14 +93,19 @@ def find_metric(name: str, own: Iterable[Metric] = ()) -> Metric:
     raise UserError(f"unknown metric '{name}'{suggest(name, names)} Available: {', '.join(names)}.")
 
 
+def generates_images(model: Any) -> bool:
+    """Whether a model, or its class, generates images from noise, so that the metrics of samples apply to it."""
+    return model.generates_from_noise and model.modality.key == "image"
+
+
 def requires_extractor(model: Any) -> bool:
-    """Whether a model's metrics need a feature extractor: it generates from noise, or an own metric needs one.
+    """Whether a model's metrics need a feature extractor: it generates images from noise, or a model-specific metric needs one.
 
     Args:
         model: A model, or its class.
     """
     needs = {need for metric in model.own_metrics for need in metric.needs}
-    return model.generates_from_noise or not needs.isdisjoint(("extractor", "probabilities", "classifier", "inception"))
+    return generates_images(model) or not needs.isdisjoint(("extractor", "probabilities", "classifier", "inception"))
 
 
 def unmet_need(metric: Metric, evaluation: Evaluation, samples: bool, labels: bool) -> str | None:
@@ -108,12 +113,12 @@ def unmet_need(metric: Metric, evaluation: Evaluation, samples: bool, labels: bo
 
     Args:
         metric: The metric.
-        evaluation: Its extractor, split and data decide.
+        evaluation: Provides the extractor, the split and the data.
         samples: Whether the model generates images from noise.
         labels: Whether there are classes.
     """
     name, extractor = metric.name, evaluation.extractor
-    by = extractor.name if extractor else "no feature extractor"
+    by = extractor.name if extractor else "none"
     unmet: dict[Need, bool] = {
         "samples": not samples,
         "labels": not labels,
@@ -124,13 +129,13 @@ def unmet_need(metric: Metric, evaluation: Evaluation, samples: bool, labels: bo
         "unseen": evaluation.split == "train",
     }
     reasons: dict[Need, str] = {
-        "samples": f"{name} needs a model that generates images from noise, and this one does not",
-        "labels": f"{name} needs a model with classes, and this one has none",
+        "samples": f"{name} needs a model that generates images from noise; this model does not",
+        "labels": f"{name} needs a model with classes; this model has none",
         "extractor": f"{name} needs a feature extractor: --feature-extractor classifier",
-        "probabilities": f"{name} needs a feature extractor that classifies, and {by} computes features only",
-        "classifier": f"{name} needs a classifier of the data's own classes, and {by} is not one: --feature-extractor classifier",
-        "inception": f"only the Inception graph's Fréchet distance is called fid; with {by} it is called frechet",
-        "unseen": f"{name} needs real images that were not trained on: --split test, if {evaluation.source.name} has it",
+        "probabilities": f"{name} needs a feature extractor that classifies (feature extractor: {by})",
+        "classifier": f"{name} needs a classifier of the dataset's classes (feature extractor: {by}); use --feature-extractor classifier",
+        "inception": f"only the Inception graph's Fréchet distance is called fid; for other feature extractors ({by}) it is called frechet",
+        "unseen": f"{name} needs real images that were not used in training: --split test, if {evaluation.source.name} has it",
     }
     return next((reasons[need] for need in metric.needs if unmet.get(need)), None)
 
@@ -143,7 +148,7 @@ def _kid(evaluation: Evaluation, samples: ImageSet) -> dict[str, Score]:
     sets = {"real": evaluation.real, "generated": samples}
     for kind, images in sets.items():
         distances.check_rows("KID with its error", kind, images.features, 4)
-    # Subsets have to differ: with subsets of all images, the error would be 0.
+    # The subsets must differ: with all images in each subset, the error would be 0.
     size = min(1000, *(len(images) // 2 for images in sets.values()))
     return {"kid": Score(*distances.kid(evaluation.real.features, samples.features, size=size, seed=evaluation.seed))}
 

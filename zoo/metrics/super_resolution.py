@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 BORDER = 4  # pixels at each edge that are not measured (§3.1)
 SSIM_WINDOW = 11  # side of the Gaussian window
-LUMA_WEIGHTS = np.array([65.481, 128.553, 24.966]) / 255  # of red, green and blue in [0, 1] (ITU-R BT.601, studio range)
+LUMA_WEIGHTS = np.array([65.481, 128.553, 24.966]) / 255  # weights of red, green and blue in [0, 1] (ITU-R BT.601, studio range)
 
 
 class Upscaler(Protocol):
-    """What the metrics of super-resolution need of a model."""
+    """The interface of a model that the metrics of super-resolution require."""
 
     config: Any  # `image_shape`
     upscale_factor: int
@@ -38,7 +38,7 @@ def bicubic_resize(pictures: Any, size: tuple[int, int]) -> tf.Tensor:
 
 
 def convert_channels(pictures: Any, channels: int) -> Any:
-    """Convert pictures [..., 1 or 3] to grayscale or RGB; unchanged if they have as many channels already."""
+    """Convert pictures [..., 1 or 3] to grayscale or RGB; unchanged if the number of channels is already right."""
     if pictures.shape[-1] == channels:
         return pictures
     return tf.image.grayscale_to_rgb(pictures) if channels == 3 else tf.image.rgb_to_grayscale(pictures)
@@ -54,7 +54,7 @@ def luma(picture: Any) -> tf.Tensor:
 
 def compare_luma(prediction: Any, target: Any) -> dict[str, float]:
     """Compute `psnr`, in dB, and `ssim` of the luma of a uint8 picture [h, w, 1 or 3] against another."""
-    with tf.device("CPU:0"):  # a GPU's TensorFloat-32 would spoil the variances
+    with tf.device("CPU:0"):  # the TensorFloat-32 of GPUs is too inaccurate for the variances
         first, second = luma(prediction), luma(target)
         return {"psnr": float(tf.image.psnr(first, second, 1.0)[0]), "ssim": float(tf.image.ssim(first, second, 1.0, SSIM_WINDOW)[0])}
 

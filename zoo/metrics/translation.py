@@ -1,7 +1,7 @@
-"""Metrics of image-to-image translation on held-out images: PSNR against the true image, translation accuracy, cycle error.
+"""Metrics of image-to-image translation on held-out images: PSNR against the ground truth, translation accuracy, cycle error.
 
 Translation accuracy is the fraction of translations that an independent classifier assigns to the right class: the class of the original
-where the data have classes, otherwise the target domain.
+image if the dataset has classes, otherwise the target domain.
 """
 
 from __future__ import annotations
@@ -17,25 +17,28 @@ if TYPE_CHECKING:
     from zoo.metrics.evaluation import Evaluation
 
 BATCH = 50  # images per forward pass
-DOMAINS = {"x": 0, "y": 1}  # the classes of a classifier that tells the two domains apart
+DOMAINS = {"x": 0, "y": 1}  # the classes of a classifier that distinguishes the two domains
 
 
 class PairedTranslator(Protocol):
-    """What the metrics of paired translation need of a model."""
+    """The interface of a model that the metrics of paired translation require."""
 
     def translate(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Translate images in [-1, 1]; seed: int64 [n], of the noise of each."""
 
 
 class UnpairedTranslator(Protocol):
-    """What the metrics of unpaired translation need of a model."""
+    """The interface of a model that the metrics of unpaired translation require."""
 
     def translate(self, images: tf.Tensor, domain: str) -> tf.Tensor:
         """Translate images in [-1, 1] of the other domain to `domain`, x or y."""
 
 
 def compute_paired_scores(evaluation: Evaluation, model: PairedTranslator) -> dict[str, Score]:
-    """Compute `psnr`, in dB, and with a classifier `translation_accuracy`, of translations from x to y; the seed is the pair's number."""
+    """Compute `psnr`, in dB, and with a classifier `translation_accuracy`, of translations from x to y.
+
+    The seed of a translation is the index of its pair.
+    """
     held_out = evaluation.held_out
     parts = []
     for i in range(0, len(held_out["x"]), BATCH):
@@ -50,7 +53,7 @@ def compute_paired_scores(evaluation: Evaluation, model: PairedTranslator) -> di
 
 
 def compute_unpaired_scores(evaluation: Evaluation, model: UnpairedTranslator) -> dict[str, Score]:
-    """Compute the scores of a model that translates both ways.
+    """Compute the scores of a model that translates in both directions.
 
     Returns:
         `cycle_error`: mean absolute error of images translated to the other domain and back, for images in [0, 1]. If the held-out images

@@ -5,14 +5,14 @@ The discriminator has two heads, source and class. With D = sigmoid(source logit
     discriminator   minimizes  -E log D(x) - E log(1 - D(G(z, c)))  - E log P(c|x) - E log P(c|G(z, c))
     generator       minimizes  -E log D(G(z, c))                    - E log P(c|G(z, c))
 
-`acgan_128` is table 1 (ImageNet; the paper trains one model for each 10 classes) and `acgan_32` table 2 (CIFAR-10). `acgan` is small: its
+`acgan_128` is table 1 (ImageNet; the paper trains one model per 10 classes) and `acgan_32` table 2 (CIFAR-10). `acgan` is small: its
 discriminator is DCGAN's, with 4x4 kernels of stride 2 and no dropout (MNIST coverage 0.79 after 119,000 training images; 0.64 with the
 paper's strides and dropout), and it learns classes from real images only. With generated images in its class loss too, the players agree
-on class marks that real images lack (class accuracy of the samples 91.4 %, without them 96.9 %).
+on class marks that real images lack (class accuracy of the samples 91.4% instead of 96.9%).
 
-Differs from the paper, which cannot be built as printed: table 1 lists four transposed convolutions, which do not reach 128 pixels from
-4, so a fifth with 64 channels precedes the last one; Adam's beta_2 is 0.999 (printed as 10^-3). The generator's source term is the
-non-saturating form of the paper's -L_S. Adam's epsilon, which the paper does not give, is Keras' default of 1e-7.
+Differs from the paper: a fifth transposed convolution with 64 channels precedes the last one; table 1 lists four, which do not reach 128
+pixels from 4. Adam's beta_2 is 0.999; the paper prints 10^-3. The generator's source term is non-saturating; the paper's is -L_S, which
+saturates. Adam's epsilon is Keras' default of 1e-7; the paper does not give one.
 """
 
 import dataclasses
@@ -26,16 +26,16 @@ from zoo.registry import register
 
 @dataclasses.dataclass(frozen=True)
 class Config(ImageConfig):
-    generator_widths: tuple[int, ...] = (768, 384, 192, 96)  # channels from 4x4 up to the image; small images use the last ones (table 2)
-    generator_kernel: int = 5  # side of the generator's kernels (tables 1, 2)
+    generator_widths: tuple[int, ...] = (768, 384, 192, 96)  # channels from 4x4 up; small images use the last entries (table 2)
+    generator_kernel: int = 5  # kernel size of the generator (tables 1, 2)
     discriminator_widths: tuple[int, ...] = (16, 32, 64, 128, 256, 512)  # channels of the discriminator's convolutions (tables 1, 2)
-    discriminator_kernel: int = 3  # side of the discriminator's kernels (tables 1, 2)
-    discriminator_strides: tuple[int, ...] = (2, 1)  # strides of the discriminator's convolutions, repeated in turn (tables 1, 2)
+    discriminator_kernel: int = 3  # kernel size of the discriminator (tables 1, 2)
+    discriminator_strides: tuple[int, ...] = (2, 1)  # strides of the discriminator's convolutions, repeated cyclically (tables 1, 2)
     dropout: float = 0.5  # dropout rate after each convolution of the discriminator (tables 1, 2)
     noise: float = 0.0  # standard deviation of the noise on the discriminator's activations (table 2: one of 0, 0.1, 0.2)
     negative_slope: float = 0.2  # slope of the leaky ReLU (tables 1, 2)
     class_weight: float = 1.0  # weight of the class terms of both players
-    fake_class_weight: float = 1.0  # weight of generated images in the discriminator's class term; 0: it only classifies real images
+    fake_class_weight: float = 1.0  # weight of generated images in the discriminator's class term; 0: it classifies only real images
 
 
 def build_generator(config):

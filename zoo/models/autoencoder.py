@@ -9,8 +9,8 @@ any image, and a pixel-wise loss ignores how pixels relate to each other. Course
 it: originals above their reconstructions, then samples decoded from N(0, I). `autoencoder_mnist` is the paper's 784-1000-500-250-30
 network.
 
-Differs from the paper: ReLU (logistic units there), the squared error (cross-entropy there), and Adam from random initial weights (there
-layer-wise pretraining by restricted Boltzmann machines, then conjugate gradients).
+Differs from the paper: hidden units are ReLUs; the paper's are logistic. The loss is the squared error; the paper's is the cross-entropy.
+Adam starts from random initial weights; the paper pretrains each layer as a restricted Boltzmann machine, then uses conjugate gradients.
 """
 
 import dataclasses
@@ -26,8 +26,8 @@ from zoo.registry import register
 
 @dataclasses.dataclass(frozen=True)
 class Config(ImageConfig):
-    latent_dim: int = 30  # dimensions of the code (paper)
-    units: tuple[int, ...] = (1000, 500, 250)  # units of the encoder's hidden layers; the decoder mirrors them (paper)
+    latent_dim: int = 30  # dimension of the code (paper)
+    units: tuple[int, ...] = (1000, 500, 250)  # units of the encoder's hidden layers; the decoder is symmetric (paper)
 
 
 def perceptron(x, units):
@@ -86,7 +86,7 @@ class Autoencoder(Game):
         return interleave_rows([batch["image"], self.reconstruct(batch["image"])], samples)
 
     def signatures(self):
-        """Those of a generator, with `decode` for latent to image; `serving_default` is the reconstruction."""
+        """A generator's signatures, with its default renamed to `decode`; `serving_default` is the reconstruction."""
         generator = super().signatures()
         decode = generator.pop("serving_default")
 

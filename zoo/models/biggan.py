@@ -5,13 +5,14 @@ A larger SAGAN: classes share an embedding e(y), and each block of G is conditio
     discriminator   minimizes  E max(0, 1 - D(x, y)) + E max(0, 1 + D(G(z, y), y))
     generator       minimizes  -E D(G(z, y), y) + 1e-4 sum_W |W^T W * (1 - I)|_F^2            (eq. 3)
 
-The scale of batch normalization is 1 + linear(e(y), z_i). Samples use standing statistics, the batch statistics of many forward passes on
-untruncated noise (appendix B). `biggan_128` and `biggan_256` are tables 4 and 5.
+The scale of batch normalization is 1 + linear(e(y), z_i). Samples use standing statistics: batch statistics averaged over many forward
+passes on untruncated noise (appendix B). `biggan_128` and `biggan_256` are tables 4 and 5.
 
-Differs from the paper: the truncation trick maps latent values into the range by quantiles (there they are redrawn until they fall into
-it, §3.1), which gives the same distribution; batches of 2048 are split by --gradient-accumulation, and batch normalization sees one part
-of them (there all of it). As in the authors' PyTorch code, D's first block goes from the image directly to `width` channels, only the
-first chunk of z enters the dense layer, and epsilons are 1e-5 (batch normalization) and 1e-6 (spectral normalization, Adam).
+Differs from the paper: the truncation trick maps latent values to the truncated normal distribution by its inverse CDF; the paper
+resamples them until they fall into the range (§3.1), which gives the same distribution. Batches of 2048 are split by
+--gradient-accumulation, and batch normalization uses the statistics of one micro-batch; the paper uses those of the whole batch. As in the
+authors' PyTorch code, D's first block goes from the image directly to `width` channels, only the first chunk of z enters the dense layer,
+and epsilons are 1e-5 (batch normalization) and 1e-6 (spectral normalization, Adam).
 """
 
 import dataclasses
@@ -27,13 +28,13 @@ from zoo.registry import register
 
 @dataclasses.dataclass(frozen=True)
 class Config(ImageConfig):
-    width: int = 96  # channels at the largest size, ch (tables 4, 5)
-    multipliers: tuple[int, ...] = (16, 16, 8, 4, 2, 1)  # factors on the width, from 4x4 up; small images use the last ones (table 4)
-    embedding_dim: int = 128  # length of the shared class embedding (§3)
-    attention_side: int = 64  # side of the generator's feature maps with attention, or the nearest size (tables 4, 5)
-    discriminator_attention_side: int = 64  # side of the discriminator's feature maps with attention, or the nearest size (tables 4, 5)
+    width: int = 96  # channels at the highest resolution, ch (tables 4, 5)
+    multipliers: tuple[int, ...] = (16, 16, 8, 4, 2, 1)  # factors on the width, from 4x4 up; small images use the last entries (table 4)
+    embedding_dim: int = 128  # dimension of the shared class embedding (§3)
+    attention_side: int = 64  # resolution of the generator's feature maps with attention, or the nearest one (tables 4, 5)
+    discriminator_attention_side: int = 64  # the same for the discriminator (tables 4, 5)
     orthogonal_weight: float = 1e-4  # weight of the orthogonal regularization (§3.1, beta)
-    standing_passes: int = 16  # batches whose mean statistics the EMA generator samples with (appendix B; code)
+    standing_passes: int = 16  # batches over which the EMA generator's standing statistics are averaged (appendix B; code)
 
     def validate(self):
         super().validate()
@@ -149,12 +150,16 @@ class BigGAN(Game):
 
 
 class StandingStatistics(keras.callbacks.Callback):
-    """Sets the EMA generator's batch statistics, before each evaluation, to their means over many batches of fixed noise."""
+    """Sets the EMA generator's batch statistics to their means over many batches of fixed noise, before each evaluation."""
+
+    def __init__(self):
+        super().__init__()
+        self.forward = None  # traced once
 
     def on_epoch_end(self, epoch, logs=None):
         model, config = self.model, self.model.config
         norms = [layer for layer in flatten_layers(model.ema_generator) if isinstance(layer, layers.BatchNorm)]
-        if not hasattr(self, "forward"):
+        if self.forward is None:
             self.forward = tf.function(lambda latent, label: model.ema_generator({"latent": latent, "label": label}, training=True))
         settings = [(norm.trainable, norm.momentum) for norm in norms]
         weights = [tf.identity(weight) for weight in model.ema_generator.weights]

@@ -1,6 +1,6 @@
 """CGAN (Mirza & Osindero 2014, arXiv:1411.1784).
 
-With D = sigmoid(logit) and a class label y that both players are given:
+With D = sigmoid(logit) and a class label y that both players receive:
 
     discriminator   minimizes  -E log D(x|y) - E log(1 - D(G(z|y)|y))
     generator       minimizes  -E log D(G(z|y)|y)
@@ -8,8 +8,9 @@ With D = sigmoid(logit) and a class label y that both players are given:
 `cgan_mnist` is the paper's pair of multilayer perceptrons. `cgan` is convolutional and gets the label as in the DCGAN authors' code for
 MNIST: one constant feature map per class is concatenated to the input of every convolution.
 
-Differs from the paper: momentum stays at 0.5 (there it rises to 0.7), the learning rate has no lower bound (there 1e-6), the generator's
-loss is the non-saturating one, and there is no early stopping on the validation likelihood.
+Differs from the paper: momentum stays at 0.5; the paper raises it to 0.7. The learning rate has no lower bound; the paper's is 1e-6. The
+generator's loss is non-saturating; the paper's is minimax (eq. 2). There is no early stopping; the paper stops at the best likelihood of
+validation images.
 """
 
 import dataclasses
@@ -24,9 +25,9 @@ from zoo.registry import register
 
 @dataclasses.dataclass(frozen=True)
 class Config(ImageConfig):
-    width: int = 32  # channels at the largest size, doubled at each smaller one up to 8 times
-    kernel: int = 4  # side of the kernels
-    hidden: int = 1024  # units of the discriminator's dense layer, without which image and label would not interact (code)
+    width: int = 32  # channels at the highest resolution, doubled at each lower one up to a factor of 8
+    kernel: int = 4  # kernel size
+    hidden: int = 1024  # units of the discriminator's dense layer, without which the image and the label would not interact (code)
     negative_slope: float = 0.2  # slope of the leaky ReLU
 
 
@@ -100,7 +101,7 @@ def build_perceptron_discriminator(config):
 
 @register(cgan=Config(steps=600, generator_learning_rate=5e-4, discriminator_learning_rate=5e-4))
 class CGAN(Game):
-    """Both players are given the class label: samples of a chosen class."""
+    """Conditions both networks on the class label."""
 
     batch_keys = ("image", "label")
 
@@ -121,7 +122,7 @@ class CGAN(Game):
     )
 )
 class PerceptronCGAN(Game):
-    """The same with the paper's two multilayer perceptrons."""
+    """Conditions both networks, the paper's multilayer perceptrons, on the class label."""
 
     batch_keys = ("image", "label")
 

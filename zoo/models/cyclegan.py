@@ -1,16 +1,16 @@
 """CycleGAN (Zhu, Park, Isola, Efros 2017, arXiv:1703.10593).
 
-Two translators, G: x -> y and F: y -> x, and a discriminator for each domain, trained on unpaired images (eq. 1-3; identity loss §5.2):
+Two generators, G: x -> y and F: y -> x, and a discriminator for each domain, trained on unpaired images (eq. 1-3; identity loss §5.2):
 
     discriminators  minimize  1/2 E (D_Y(y) - 1)^2 + 1/2 E D_Y(G(x))^2 + 1/2 E (D_X(x) - 1)^2 + 1/2 E D_X(F(y))^2
-    translators     minimize  E (D_Y(G(x)) - 1)^2 + E (D_X(F(y)) - 1)^2
+    generators      minimize  E (D_Y(G(x)) - 1)^2 + E (D_X(F(y)) - 1)^2
                               + cycle_weight (E |F(G(x)) - x| + E |G(F(y)) - y|)
                               + identity_weight (E |G(y) - y| + E |F(x) - x|)
 
 The discriminators are trained on translations from a replay buffer (§4). `cyclegan_256` and `cyclegan_128` are the paper's networks.
 
-Differs from the paper: both translators share an optimizer, and so do both discriminators (as in the authors' PyTorch code; their Torch
-code has four); the identity loss, which the paper uses for paintings only, is on by default (as in the Torch code).
+Differs from the paper: both generators share an optimizer, and so do both discriminators, as in the authors' PyTorch code; their Torch
+code has four optimizers. The identity loss is on by default, as in the Torch code; the paper uses it for paintings only.
 """
 
 import dataclasses
@@ -28,16 +28,16 @@ from zoo.registry import register
 
 @dataclasses.dataclass(frozen=True)
 class Config(ImageConfig):
-    width: int = 64  # channels of a translator's first layer, doubled at each of two lower resolutions (§7.2)
-    blocks: int = 9  # residual blocks of a translator: 6 for 128x128 images, 9 for 256x256 and above (§7.2)
+    width: int = 64  # channels of a generator's first layer, doubled at each of two lower resolutions (§7.2)
+    blocks: int = 9  # residual blocks of a generator: 6 for 128x128 images, 9 for 256x256 and above (§7.2)
     discriminator_width: int = 64  # channels of a discriminator's first layer (§7.2)
     patch_layers: int = 3  # stride-2 convolutions of a discriminator: with 3 it classifies patches of 70x70 pixels (§4)
     negative_slope: float = 0.2  # slope of the leaky ReLU (§7.2)
     pool_size: int = 50  # translations in the replay buffer of each discriminator (§4)
     cycle_weight: float = 10.0  # weight of the cycle consistency loss (§4)
     identity_weight: float = 5.0  # weight of the identity loss (§5.2; code)
-    jitter: int = 30  # pixels by which training images are enlarged before a random crop (code)
-    flip: bool = True  # whether training images are mirrored at random (code)
+    jitter: int = 30  # random jitter: images are resized to (size + jitter) pixels and cropped at random (code)
+    flip: bool = True  # whether training images are flipped horizontally at random (code)
 
     size_multiple = 4
 
@@ -49,7 +49,7 @@ class Config(ImageConfig):
 
 @keras.saving.register_keras_serializable("zoo")
 class ReflectionPadding(keras.layers.Layer):
-    """Pads images by `margin` pixels at every edge, mirrored."""
+    """Reflection padding of images by `margin` pixels at every edge."""
 
     def __init__(self, margin, **kwargs):
         super().__init__(**kwargs)
@@ -130,13 +130,13 @@ def build_discriminator(config):
         batch_size=1,
         schedule="linear",
         decay_start=0.5,
-        steps=200_000,
+        steps=200_000,  # 200 epochs of about 1,000 images
         eval_every=1000,
     ),
     cyclegan_256=Config(image_shape=(256, 256, 3), batch_size=1, schedule="linear", decay_start=0.5, steps=200_000, eval_every=1000),
 )
 class CycleGAN(Game):
-    """Translates images between two domains, learned without pairs."""
+    """Translates images between two domains; trained on unpaired images."""
 
     objective = losses.least_squares._replace(generator=lambda fake: tf.reduce_mean(tf.square(fake - 1)))
     batch_keys = ("x", "y")
@@ -153,11 +153,11 @@ class CycleGAN(Game):
         return source.with_jitter(config.jitter, config.flip)
 
     def call_translator(self, network, domain, images, training=False):
-        """Translate images of the other domain to `domain`, x or y, with one of the generator's translators; [-1, 1] to [-1, 1]."""
+        """Translate images of the other domain to `domain`, x or y, with generator G or F of the network; [-1, 1] to [-1, 1]."""
         return network.get_layer(f"to_{domain}")({"other": images}, training=training)
 
     def translate(self, images, domain):
-        """Translate images of the other domain to `domain`, x or y, with the EMA translators; [-1, 1] to [-1, 1]."""
+        """Translate images of the other domain to `domain`, x or y, with the EMA of generator G or F; [-1, 1] to [-1, 1]."""
         return self.call_translator(self.ema_generator, domain, images)
 
     def generate(self, batch):
@@ -201,7 +201,7 @@ class CycleGAN(Game):
         return terms
 
     def preview(self, batch):
-        """Eight images of each domain, above their translations, above these translated back."""
+        """Eight images of each domain; below them their translations, and below these the translations back."""
         rows = []
         for name, other in ("xy", "yx"):
             translated = self.translate(batch[name][:8], other)
@@ -216,6 +216,6 @@ class CycleGAN(Game):
         return {"serving_default": offered["to_y"], **offered}
 
     def _translate_and_crop(self, domain, image):
-        """Translate images of any size; the translators round sides up to multiples of 4."""
+        """Translate images of any size; the generators round sides up to multiples of 4."""
         _, height, width, _ = tf.unstack(tf.shape(image))
         return self.translate(image, domain)[:, :height, :width]

@@ -1,25 +1,25 @@
 """DR-GAN (Tran, Yin, Liu, CVPR 2017; TPAMI 2018, arXiv:1705.11136).
 
 G is an encoder and a decoder: features f(x), then G(x, c, z) from f(x), a pose code c and noise z. D classifies pose and identity, with
-one class more than the Nd identities for generated images. For images x of identity y and pose p, and c the code of the target pose t:
+one class in addition to the Nd identities for generated images. For images x of identity y and pose p, and c the code of the target pose t:
 
     discriminator   minimizes  -E log D_y(x) - E log D_p(x) - E log D_{Nd+1}(G(x, c, z))
     generator       minimizes  -E log D_y(G(x, c, z)) - E log D_t(G(x, c, z))                          (CVPR, eq. 3-4)
 
-`--variant tpami` is the journal's version: D classifies the Nd identities, and a logit of its own says real or fake (non-saturating
-loss). `--images-per-set n` fuses n images of an identity by confidences w_i in (0, 1) that the encoder predicts with the features,
+`--variant tpami` is the journal's version: D classifies the Nd identities, and has a separate real/fake logit (non-saturating loss).
+`--images-per-set n` fuses n images of an identity by confidences w_i in (0, 1) that the encoder predicts with the features,
 
     f(x_1, ..., x_n) = sum_i w_i f(x_i) / sum_i w_i,
 
 where training sets some of the w_i to 0 at random, never all; G minimizes the sum of its losses on the fused and on each single image.
 
-`drgan_96` is the paper's layer table; `drgan` is small, and trains a baseline beside G for comparison: a second encoder that learns the
-identities and poses of real images alone.
+`drgan_96` is the paper's layer table. `drgan` is small, and trains a baseline in addition to G for comparison: a second encoder that
+learns the identities and poses of real images alone.
 
-Differs from the paper: the generator is not updated four times per step once D is strong; all n images of a set share the pose code and
-the noise; the confidence has no ELU, which would keep it above 0.27 (as in the first author's later code); stride-1 transposed
-convolutions are convolutions; scores and serving take the whole image, enlarged images being cropped at random in training only; served
-images use z = 0.
+Differs from the paper: G is updated once per step; the paper updates it four times once D is strong. The n images of a set share the pose
+code and the noise; in the paper each image has its own. The confidence has no ELU, as in the first author's later code; an ELU would keep
+it above 0.27. The decoder's layers of stride 1 are convolutions; the paper's are transposed convolutions. Images are cropped at random in
+training only; scores and serving use the whole image. Served images use z = 0; the paper's z is random.
 """
 
 import dataclasses
@@ -37,25 +37,26 @@ from zoo.errors import UserError
 from zoo.metrics.identification import IDENTIFICATION_METRICS
 from zoo.registry import register
 
-HELD_OUT_FRACTION = 0.3  # of the identities, by default
-MIN_IDENTITIES = 2  # to train on, and to test on
+HELD_OUT_FRACTION = 0.3  # default fraction of the identities
+MIN_IDENTITIES = 2  # minimum to train on, and to test on
 PREVIEW_IDENTITIES, PREVIEW_POSES = 8, 9
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(ImageConfig):
-    latent_dim: int = 50  # length of the noise vector (Nz)
+    latent_dim: int = 50  # dimension of the latent vector (Nz)
     batch_size: int = 64  # rows of one update: images, or sets of `images_per_set` images
-    num_poses: int | None = None  # default: as in the data (Np)
-    held_out_identities: int | None = None  # identities to test on, chosen by --seed (default: three in ten)
-    variant: Literal["cvpr", "tpami"] = "cvpr"  # how D recognizes generated images: by one more identity, or by a logit of its own
-    images_per_set: int = 1  # images of one identity whose features are fused
-    # Channels of the encoder: two convolutions, then three per lower resolution, the last of which are the features. Small images use the
-    # last ones; the decoder mirrors them (table).
+    num_poses: int | None = None  # number of poses (Np; default: from the data)
+    held_out_identities: int | None = None  # number of identities to test on, chosen by --seed (default: 30%)
+    # cvpr: an extra "fake" class among the identities (Nd + 1); tpami: a separate real/fake logit
+    variant: Literal["cvpr", "tpami"] = "cvpr"
+    images_per_set: int = 1  # number of images of one identity whose features are fused
+    # output channels of each encoder convolution (two at full resolution, three at each lower one; the last is the feature dimension);
+    # small images use the last entries; the decoder is symmetric (layer table)
     widths: tuple[int, ...] = (32, 64, 64, 64, 128, 128, 96, 192, 192, 128, 256, 256, 160, 320)
-    jitter: int = 0  # pixels by which training images are enlarged before a random crop
-    circular_poses: bool = False  # whether the last pose is next to the first, as on a turntable (for the distances of poses in the scores)
-    baseline: bool = False  # whether to train an encoder on real images alone beside the generator, for the score `rank1_encoder`
+    jitter: int = 0  # random jitter: training images are resized to (size + jitter) pixels and cropped at random
+    circular_poses: bool = False  # whether the last pose is next to the first, as on a turntable (for pose distances in the scores)
+    baseline: bool = False  # whether to also train an encoder on real images alone, for the score `rank1_encoder`
 
     def resolve(self, **data_defaults):
         config = super().resolve(**data_defaults)
@@ -93,7 +94,7 @@ def plan_layers(config):
 
 
 def encoder_trunk(image, config, extra_channels=0):
-    """The layers that the encoder and D have in common, up to the last ELU, with `extra_channels` beside the features."""
+    """The layers that the encoder and D have in common, up to the last ELU, with `extra_channels` in addition to the features."""
     x, (_, widths) = image, plan_layers(config)
     for i, width in enumerate(widths):
         x = norm_elu(x) if i else x
@@ -195,7 +196,7 @@ def random_subset(shape, size_seed, order_seed):
     drgan_multi_96=Config(image_shape=(96, 96, 3), jitter=14, steps=200_000, eval_every=1000, images_per_set=6, batch_size=10),
 )
 class DRGAN(Game):
-    """Rotates faces or objects to another pose, and recognizes them in any pose by features without the pose."""
+    """Rotates faces or objects to another pose, and recognizes them in any pose by pose-invariant features."""
 
     batch_keys = ("image", "label", "pose")
     generates_from_noise = False

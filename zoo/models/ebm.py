@@ -1,15 +1,17 @@
-"""Energy-based model: a discriminator used as a generator (Du & Mordatch 2019, arXiv:1903.08689; Grathwohl et al. 2020, arXiv:1912.03263).
+"""Energy-based model (Du & Mordatch 2019, arXiv:1903.08689).
 
-There is no generator. Samples are found by Langevin dynamics, many steps of x <- x + step_size * grad D(x) + noise from a random image;
--D is the energy. D learns to rank real images x above the samples x' of its own; most chains continue from a replay buffer (§3.2):
+A discriminator used as a generator: samples are drawn by Langevin dynamics, many steps of x <- x + step_size * grad D(x) + noise from a
+random image; -D is the energy. D learns to score real images x above its own samples x'; most chains start from a replay buffer (§3.2):
 
     discriminator   minimizes  E D(x') - E D(x) + l2_weight E [D(x)^2 + D(x')^2]
 
-D sees an image as a whole, unlike the decoder of an autoencoder, but every sample is a search; the generator of a GAN learns
-that search. Previews show the chains from left to right. `ebm_32` is the unconditional CIFAR-10 network that the authors' README trains.
+D sees an image as a whole, unlike the decoder of an autoencoder, but each sample needs an iterative search; the generator of a GAN learns
+to replace this search by one forward pass. Previews show the chains from left to right. `ebm_32` is the unconditional CIFAR-10
+network that the authors' README trains.
 
-Differs from the authors' code: no dropout and no power iteration during Langevin dynamics, and a replay buffer of 10,000 images, as in
-the paper (50,000 there). The chains of served samples share the noise of each step, so that a sample does not depend on its batch.
+Differs from the authors' code: dropout and power iterations are off during Langevin dynamics; in the code they are on. The replay buffer
+has 10,000 images, as in the paper; the code's has 50,000. The chains of served samples share the noise of each step, so that a sample does
+not depend on its batch; in the code each chain has its own noise.
 """
 
 import dataclasses
@@ -20,26 +22,31 @@ import tensorflow as tf
 
 from zoo.core import Game, ImageConfig, layers, losses
 from zoo.core.images import to_unit
+from zoo.errors import UserError
 from zoo.registry import register
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(ImageConfig):
-    width: int = 32  # channels of the first of three stride-2 convolutions, doubled at each of the others
+    width: int = 32  # channels of the first of three stride-2 convolutions, doubled at each of the next two
     blocks: tuple[int, ...] = ()  # channels of residual blocks that replace the convolutions; the first of each third downsamples (code)
     dropout: float = 0.0  # dropout rate of the residual blocks (code)
     langevin_steps: int = 60  # Langevin steps of each chain per training step (appendix A)
     sampling_steps: int = 240  # Langevin steps from noise to a sample (§3.2: more than in training)
-    step_size: float = 20.0  # factor on the gradient; images in [0, 1] need a quarter of it: 10 / 2 (eq. 1, appendix A), 10 (code)
+    # Langevin step size for images in [-1, 1]; this is 4 times the value for [0, 1]: 20 is the paper's 10/2 (eq. 1), 40 the code's 10
+    step_size: float = 20.0
     gradient_clip: float = 0.0  # bound on the gradient of each pixel; 0: none (code)
-    noise: float = 0.01  # standard deviation of the noise of a Langevin step: 0.005 for images in [0, 1] (appendix A)
-    buffer_size: int = 10_000  # images in the replay buffer (appendix A)
+    noise: float = 0.01  # standard deviation of the Langevin noise for images in [-1, 1]: twice the value for [0, 1] (appendix A)
+    buffer_size: int = 10_000  # number of images in the replay buffer (appendix A)
     reinit_probability: float = 0.05  # probability that a chain restarts from noise (appendix A)
     l2_weight: float = 1.0  # weight of the squared logits (appendix A)
 
     def resolve(self, **data_defaults):
         config = super().resolve(**data_defaults)
-        return dataclasses.replace(config, latent_dim=int(np.prod(config.image_shape)))  # the latent is the image that a chain starts from
+        pixels = int(np.prod(config.image_shape))
+        if config.latent_dim not in (Config.latent_dim, pixels):
+            raise UserError("--latent-dim: the latent vector of this model is the image that a chain starts from; leave it out")
+        return dataclasses.replace(config, latent_dim=pixels)
 
 
 def conv(x, filters, stddev=1.0, **kwargs):
@@ -101,7 +108,7 @@ def build_discriminator(config):
     ),
 )
 class EBM(Game):
-    """Before GANs: the discriminator as generator; its samples are found by Langevin dynamics."""
+    """No generator: samples are drawn from the energy function, a discriminator, by Langevin dynamics."""
 
     objective = losses.wasserstein
 
@@ -112,15 +119,15 @@ class EBM(Game):
     def sample_latent(self, shape, seed):
         return tf.random.stateless_uniform(shape, seed, -1, 1)
 
-    def run_langevin(self, network, images, num_steps, seed, first_step=0, shared_noise=False):
+    def run_langevin(self, network, images, last_step, seed, first_step=0, shared_noise=False):
         """Run Langevin dynamics on the network's logit.
 
         Args:
             network: The discriminator or its EMA.
             images: Start of the chains, float32 [n, h, w, c] in [-1, 1].
-            num_steps: Number of the step to stop before.
-            seed: Seed of the noise, which is a function of it and of the step's number.
-            first_step: Number of the first step: above 0 where a chain continues.
+            last_step: Index at which to stop (exclusive).
+            seed: Seed of the noise, which is a function of the seed and the step's index.
+            first_step: Index of the first step; above 0 to continue a chain.
             shared_noise: Whether all chains share the noise of a step, so that an image does not depend on its batch.
 
         Returns:
@@ -135,7 +142,7 @@ class EBM(Game):
             noise = tf.random.stateless_normal(tf.shape(images[:1] if shared_noise else images), step_seed)
             return i + 1, tf.clip_by_value(images + self.config.step_size * gradient + self.config.noise * noise, -1, 1)
 
-        return tf.while_loop(lambda i, images: i < num_steps, step, (tf.constant(first_step), images))[1]
+        return tf.while_loop(lambda i, images: i < last_step, step, (tf.constant(first_step), images))[1]
 
     def generate(self, batch):
         shape = tf.shape(batch["image"])
@@ -159,7 +166,7 @@ class EBM(Game):
         return self.run_langevin(network, start, self.config.sampling_steps, [0, 0], shared_noise=True)
 
     def preview(self, batch):
-        """Eight chains, one per row, at eight moments from noise to sample; the row is the seed."""
+        """Eight intermediate states of the chain in each row, from noise to sample; the index of the row is the seed."""
         images = [tf.reshape(self.latents(tf.range(8, dtype=tf.int64)), [-1, *self.config.image_shape])]
         for i in range(7):
             first, last = (self.config.sampling_steps * moment // 7 for moment in (i, i + 1))

@@ -8,10 +8,10 @@ With D = sigmoid(logit) and uniform z:
 
 Two multilayer perceptrons: ReLUs in G, maxout units and dropout in D. `gan_mnist` is the MNIST network of the authors' code.
 
-Differs from the authors' code: momentum stays at 0.5 (there it rises to 0.7 over 250 epochs), the learning rate has no lower bound (there
-1e-6), the discriminator's loss is the paper's (there half of it), the generator's output bias starts at 0 (there it is computed from the
-mean image), the players are updated one after the other (there at the same time), and MNIST's whole training split is used (there 50,000
-images).
+Differs from the authors' code: momentum stays at 0.5; in the code it rises to 0.7 over 250 epochs. The learning rate has no lower bound;
+the code's is 1e-6. The discriminator's loss is the paper's; the code's is half of it. The generator's output bias starts at 0; the code
+computes it from the mean image. The players are updated one after the other; the code updates them at the same time. MNIST's whole
+training split is used; the code uses 50,000 images of it.
 """
 
 import dataclasses
@@ -31,8 +31,8 @@ class Config(ImageConfig):
     generator_units: int = 1200  # units of each of the generator's two hidden layers (code, mnist.yaml)
     discriminator_units: int = 240  # maxout units of each of the discriminator's two hidden layers (code, mnist.yaml)
     maxout_pieces: int = 5  # linear pieces per maxout unit (code, mnist.yaml)
-    generator_init_range: float = 0.05  # the generator's weights start uniform in +- this (code, mnist.yaml)
-    discriminator_init_range: float = 0.005  # the discriminator's weights start uniform in +- this (code, mnist.yaml)
+    generator_init_range: float = 0.05  # bound of the uniform distribution of the generator's initial weights (code, mnist.yaml)
+    discriminator_init_range: float = 0.005  # bound of the uniform distribution of the discriminator's initial weights (code, mnist.yaml)
     input_dropout: float = 0.2  # dropout rate of the discriminator's input (code, mnist.yaml)
     dropout: float = 0.5  # dropout rate of the discriminator's hidden layers (code, mnist.yaml)
 
@@ -78,7 +78,7 @@ def build_discriminator(config):
     ),
 )
 class GAN(Game):
-    """Two multilayer perceptrons, the original GAN, with the non-saturating or the minimax loss."""
+    """The original GAN: two multilayer perceptrons, with the non-saturating or the minimax loss."""
 
     def __init__(self, config):
         super().__init__(config, build_generator(config), build_discriminator(config))

@@ -1,15 +1,17 @@
 """InfoGAN (Chen et al. 2016, arXiv:1606.03657).
 
-Beside the noise z the generator gets a code c, a category and continuous codes, which Q recovers from the image. With D = sigmoid(logit):
+In addition to the noise z, the generator gets a code c, a category and continuous codes, which Q recovers from the image. With
+D = sigmoid(logit):
 
     discriminator   minimizes  -E log D(x) - E log(1 - D(G(z, c))) - E log Q(c|G(z, c))
     generator       minimizes  -E log D(G(z, c))                   - E log Q(c|G(z, c))          (eq. 5, 6; lambda = 1)
 
-Q shares all layers of D but the last; under Q, continuous codes are normal with standard deviation 1. `infogan_mnist` are the networks of
-the authors' code, whose leaky ReLUs have a slope of 0.01 (0.1 in the paper). Noise and continuous codes are uniform in [-1, 1].
+Q shares all layers of D except the last; under Q, continuous codes are normal with standard deviation 1. `infogan_mnist` consists of the
+networks of the authors' code, whose leaky ReLUs have a slope of 0.01 (0.1 in the paper). Noise and continuous codes are uniform in [-1, 1].
 
-Differs from the authors' code: images are in [-1, 1] and G ends in tanh (there [0, 1], sigmoid), the discriminator's
-convolutions start from a normal distribution (there a truncated one), and Adam's epsilon is Keras' default of 1e-7 (there 1e-8).
+Differs from the authors' code: images are in [-1, 1] and G ends in tanh; in the code they are in [0, 1] and G ends in a sigmoid. The
+discriminator's convolutions are initialized from a normal distribution; the code truncates it. Adam's epsilon is Keras' default of 1e-7;
+the code's is 1e-8.
 """
 
 import dataclasses
@@ -26,14 +28,14 @@ from zoo.registry import register
 
 @dataclasses.dataclass(frozen=True)
 class Config(ImageConfig):
-    latent_dim: int = 74  # length of noise and code together: 62 + 10 + 2 (§7.1)
+    latent_dim: int = 74  # dimension of the latent vector, noise and code together: 62 + 10 + 2 (§7.1)
     categories: int = 10  # values of the categorical code, one-hot (§7.1)
     continuous_codes: int = 2  # number of continuous codes (§7.1)
     conv_layers: int = 2  # stride-2 convolutions of each network (appendix C.1)
-    width: int = 64  # channels at the largest size, doubled at each smaller one (appendix C.1)
+    width: int = 64  # channels at the highest resolution, doubled at each lower one (appendix C.1)
     hidden: int = 1024  # units of both networks' dense layer (appendix C.1)
     code_hidden: int = 128  # units of Q's own hidden layer (appendix C.1)
-    kernel: int = 4  # side of the kernels (appendix C.1)
+    kernel: int = 4  # kernel size (appendix C.1)
     negative_slope: float = 0.01  # slope of the leaky ReLU (code)
     information_weight: float = 1.0  # weight of the terms of the code (§7, lambda)
 
@@ -87,7 +89,7 @@ def build_discriminator(config):
     infogan_mnist=Config(image_shape=(28, 28, 1), batch_size=128, generator_learning_rate=1e-3, steps=5000, eval_every=100),
 )
 class InfoGAN(Game):
-    """Unsupervised: learns a code of what varies in the images, which can be recovered from them."""
+    """Learns interpretable latent codes without labels, by maximizing their mutual information with the image."""
 
     discriminator_outputs = ("realness", "category", "numbers")
 

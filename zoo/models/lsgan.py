@@ -9,9 +9,9 @@ Least squares also penalize images on the correct side of the decision boundary 
 networks for 112x112 scenes (figure 1), whose generator has two transposed convolutions per resolution, as VGG has two convolutions.
 `lsgan` uses DCGAN's networks.
 
-Differs from the authors' code: losses are means over the batch (there sums, which Adam normalizes away), Adam's epsilon is Keras' default
-of 1e-7 (there 1e-8), the discriminator's convolutions start from a normal distribution (there a truncated one), and training is half as
-long.
+Differs from the authors' code: losses are means over the batch; the code's are sums, a scale that Adam normalizes away. Adam's epsilon is
+Keras' default of 1e-7; the code's is 1e-8. The discriminator's convolutions are initialized from a normal distribution; the code truncates
+it. Training takes half as many steps as the code's.
 """
 
 import dataclasses
@@ -26,26 +26,19 @@ from zoo.registry import register
 
 @dataclasses.dataclass(frozen=True)
 class Config(ImageConfig):
-    width: int = 32  # channels at the largest size, doubled at each smaller one up to 8 times
-    kernel: int = 4  # side of the kernels
+    width: int = 32  # channels at the highest resolution, doubled at each lower one up to a factor of 8
+    kernel: int = 4  # kernel size
     negative_slope: float = 0.2  # slope of the leaky ReLU
 
 
 @dataclasses.dataclass(frozen=True)
 class ScenesConfig(ImageConfig):
-    generator_widths: tuple[int, ...] = (
-        256,
-        256,
-        256,
-        256,
-        256,
-        128,
-        64,
-    )  # channels of the dense layer and the deconvolutions (figure 1)
-    generator_strides: tuple[int, ...] = (2, 1, 2, 1, 2, 2)  # strides of the latter; the last one, to the image, has stride 1 (figure 1)
-    generator_kernel: int = 3  # side of the generator's kernels (figure 1)
+    # channels of the generator's dense layer and transposed convolutions (figure 1)
+    generator_widths: tuple[int, ...] = (256, 256, 256, 256, 256, 128, 64)
+    generator_strides: tuple[int, ...] = (2, 1, 2, 1, 2, 2)  # strides of these convolutions; the output layer has stride 1 (figure 1)
+    generator_kernel: int = 3  # kernel size of the generator (figure 1)
     discriminator_widths: tuple[int, ...] = (64, 128, 256, 512)  # channels of the discriminator's stride-2 convolutions (figure 1)
-    discriminator_kernel: int = 5  # side of the discriminator's kernels (figure 1)
+    discriminator_kernel: int = 5  # kernel size of the discriminator (figure 1)
     negative_slope: float = 0.2  # slope of the leaky ReLU (§4)
 
     def validate(self):
@@ -101,7 +94,7 @@ def build_scenes_discriminator(config):
 
 @register(lsgan=Config(steps=1500, eval_every=300, generator_learning_rate=5e-4))
 class LSGAN(Game):
-    """Least squares instead of the cross entropy."""
+    """A least-squares loss instead of the cross-entropy."""
 
     objective = losses.least_squares
 
@@ -120,7 +113,7 @@ class LSGAN(Game):
     )
 )
 class ScenesLSGAN(Game):
-    """The same with the paper's networks for scenes."""
+    """A least-squares loss, with the paper's networks for scenes."""
 
     objective = losses.least_squares
 

@@ -5,15 +5,15 @@ Both networks grow from 4x4 pixels: at each stage a new resolution is faded in, 
     critic          minimizes  E f(G(z)) - E f(x) + 10 E (|grad f(x')| - 1)^2 + 0.001 E f(x)^2
     generator       minimizes  -E f(G(z))
 
-Equalized learning rate: weights start from N(0, 1) and are scaled by He's constant at run time (§4.1). Pixelwise normalization in G
-(§4.2). Minibatch standard deviation in D, over the whole batch (§3; in the authors' TensorFlow code over groups of 4); its logits depend
-on the batch of their replica, so it is not served. `pggan_1024` is table 2, `pggan_32` the CIFAR-10 configuration of the authors' Theano
-code.
+Equalized learning rate: weights start from N(0, 1) and are scaled by He's constant at run time (§4.1). G uses pixelwise normalization
+(§4.2). D uses the minibatch standard deviation (§3), which makes its logits depend on the batch of their replica, so D is not served.
+`pggan_1024` is table 2, `pggan_32` the CIFAR-10 configuration of the authors' Theano code.
 
-Differs from the authors' code: batch size and learning rates are the same at every stage (there batches shrink, and the Theano code ramps
-the learning rates up at each); on CIFAR-10 the players are updated one after the other (there at the same time); the penalty's square
-root has an epsilon of 1e-12 (there none); faces are not mirrored (there half of them); initial weights are not rescaled to a standard
-deviation of exactly 1 (the Theano code does that).
+Differs from the authors' code: the batch size is the same at every stage; the code's batches shrink. The learning rates are the same at
+every stage; the Theano code ramps them up at each. The minibatch standard deviation is that of the whole batch; the TensorFlow code uses
+groups of 4. On CIFAR-10 the players are updated one after the other; the code updates them at the same time. The penalty's square root has
+an epsilon of 1e-12; the code's has none. Faces are not mirrored; the code mirrors half of them. Initial weights are not rescaled to a
+standard deviation of exactly 1; the Theano code rescales them.
 """
 
 import dataclasses
@@ -29,10 +29,10 @@ from zoo.registry import register
 
 @dataclasses.dataclass(frozen=True)
 class Config(ImageConfig):
-    latent_dim: int = 512  # length of the latent vector (table 2)
-    fmap_base: int = 8192  # channels at a resolution are at most this divided by half its side (code, fmap_base)
-    fmap_max: int = 512  # channels are at most this (code, fmap_max)
-    phase_steps: int = 50_000  # steps to fade a resolution in, and again to train it: 800,000 images in batches of 16 (appendix A.1)
+    latent_dim: int = 512  # dimension of the latent vector (table 2)
+    fmap_base: int = 8192  # bound on the channels at a resolution, times half its side (code, fmap_base)
+    fmap_max: int = 512  # bound on the channels at all resolutions (code, fmap_max)
+    phase_steps: int = 50_000  # steps to fade in a resolution, and as many to train it: 800,000 images in batches of 16 (appendix A.1)
     penalty_weight: float = 10.0  # weight of the gradient penalty (appendix A.1)
     gradient_target: float = 1.0  # gradient norm at which the penalty is 0; 750 for CIFAR-10 (code)
     drift_weight: float = 0.001  # weight of the squared logits of real images (appendix A.1)
@@ -75,7 +75,7 @@ class EqualizedConv(keras.layers.Layer):
 
     Args:
         filters: Number of outputs.
-        kernel_size: Side of the kernel; 0: a dense layer.
+        kernel_size: Kernel size; 0: a dense layer.
         gain: Standard deviation of the outputs for inputs of standard deviation 1.
         padding: Padding of the convolution.
         use_bias: Whether to add a learned bias per output.
@@ -103,19 +103,19 @@ class EqualizedConv(keras.layers.Layer):
 
 
 def pixel_norm(x):
-    """Vectors along the last axis, divided by their root mean square (§4.2); half precision needs the larger epsilon (code)."""
+    """Vectors along the last axis, divided by their root mean square (§4.2); half precision needs a larger epsilon (code)."""
     return x * ops.rsqrt(ops.mean(ops.square(x), axis=-1, keepdims=True) + (1e-8 if x.dtype == "float32" else 1e-4))
 
 
 def append_batch_deviation(x):
-    """Minibatch standard deviation (§3): appends a channel, the standard deviation over the batch averaged over positions and channels."""
+    """Minibatch standard deviation (§3): appends a channel, the deviation over the batch averaged over positions and channels."""
     x32 = ops.cast(x, "float32")
     deviation = ops.mean(ops.sqrt(ops.mean(ops.square(x32 - ops.mean(x32, axis=0, keepdims=True)), axis=0) + 1e-8))
     return ops.concatenate([x, ops.cast(ops.ones_like(x32[..., :1]) * deviation, x.dtype)], axis=-1)
 
 
 def fade_in_alpha(growth, stage):
-    """How far the resolution of a stage is faded in, from 0 to 1, [n, 1, 1, 1]; see `PGGAN.growth`."""
+    """Weight of the resolution of a stage while it is faded in, from 0 to 1, [n, 1, 1, 1]; see `PGGAN.growth`."""
     return ops.reshape(ops.clip(growth - (stage - 1), 0.0, 1.0), (-1, 1, 1, 1))
 
 
@@ -219,7 +219,7 @@ def build_critics(config):
     ),
 )
 class PGGAN(Game):
-    """Both networks grow from 4x4 pixels, one resolution after another."""
+    """Both networks grow progressively from 4x4 pixels to the full resolution."""
 
     objective = losses.wasserstein
 
@@ -232,11 +232,11 @@ class PGGAN(Game):
         return [GrowNetworks()]
 
     def growth(self, images, in_step=True):
-        """The stage as a number, a function of the completed steps: 1.25 is 8x8 complete and 16x16 faded in by a quarter.
+        """The stage as a real number, a function of the completed steps: 1.25 is 8x8 complete and 16x16 faded in by a quarter.
 
         Args:
             images: Anything with n rows.
-            in_step: Whether this is within a training step, whose own number counts, or between steps.
+            in_step: Whether this is called within a training step, which then counts as completed.
 
         Returns:
             The same value for each row, [n, 1].
@@ -246,7 +246,7 @@ class PGGAN(Game):
         return tf.fill([tf.shape(images)[0], 1], tf.add_n(parts))
 
     def resize_to_stage(self, images):
-        """Real images at the resolution of the stage, faded in like the generated ones."""
+        """Real images at the resolution of the stage, which is faded in as in generated images."""
         for _ in range(len(self.config.stage_sides) - 1 - self.stage):
             images = tf.nn.avg_pool2d(images, 2, 2, "VALID")
         if not self.stage:

@@ -7,8 +7,8 @@ Trained on pairs (x, y): G translates x to y given noise z, and D sees x and y t
 
 The noise is dropout, which stays on at test time (§3.2.1). `pix2pix_256` is the paper's U-Net with its discriminator of 70x70 patches.
 
-Differs from the paper: the discriminator's loss is not halved, as in the authors' Torch code; images are normalized by their own
-statistics at any batch size (there by those of the batch, at test time too, mostly of one image).
+Differs from the paper: the discriminator's loss is not halved, as in the authors' Torch code; the paper halves it. Each image is
+normalized by its own statistics at any batch size; the paper uses those of the batch, also at test time, mostly with batches of one image.
 """
 
 import dataclasses
@@ -24,14 +24,14 @@ from zoo.registry import register
 
 @dataclasses.dataclass(frozen=True)
 class Config(ImageConfig):
-    widths: tuple[int, ...] = (64, 128, 256, 512, 512, 512, 512, 512)  # encoder channels, while the sides can be halved (§6.1.1)
+    widths: tuple[int, ...] = (64, 128, 256, 512, 512, 512, 512, 512)  # encoder channels; small images use the first entries (§6.1.1)
     dropout: float = 0.5  # dropout rate of the decoder's first three layers (§6.1.1)
     discriminator_width: int = 64  # channels of the discriminator's first layer (§6.1.2)
     patch_layers: int = 3  # stride-2 convolutions of the discriminator: with 3 it classifies patches of 70x70 pixels (§6.1.2)
     negative_slope: float = 0.2  # slope of the leaky ReLU (§6.1.1)
     l1_weight: float = 100.0  # weight of the L1 loss (§6.2)
-    jitter: int = 30  # pixels by which training pairs are enlarged before a random crop (§6.2)
-    flip: bool = True  # whether training pairs are mirrored at random (§6.2)
+    jitter: int = 30  # random jitter: pairs are resized to (size + jitter) pixels and cropped at random (§6.2)
+    flip: bool = True  # whether training pairs are flipped horizontally at random (§6.2)
 
     size_multiple = 4
 
@@ -103,10 +103,10 @@ def build_discriminator(config):
         eval_every=300,
         ema_decay=0.99,
     ),
-    pix2pix_256=Config(image_shape=(256, 256, 3), batch_size=1, steps=80_000, eval_every=1000),
+    pix2pix_256=Config(image_shape=(256, 256, 3), batch_size=1, steps=80_000, eval_every=1000),  # 200 epochs of 400 pairs
 )
 class Pix2Pix(Game):
-    """Translates images, learned from pairs."""
+    """Translates images from one domain to another; trained on pairs."""
 
     batch_keys = ("x", "y", "pair")
     generates_from_noise = False
@@ -136,11 +136,11 @@ class Pix2Pix(Game):
         return {**super().generator_loss(batch, fake), "g_l1": l1}
 
     def translate(self, images, seed):
-        """Translate images with the EMA generator; [-1, 1] to [-1, 1]. seed: int64 [n], of the noise of each image."""
+        """Translate images with the EMA generator; [-1, 1] to [-1, 1]. seed: int64 [n], one per image for its noise."""
         return self.ema_generator({"x": images, "seed": seed}, training=False)
 
     def preview(self, batch):
-        """Images above their translations, above the true images."""
+        """Images; below them their translations, and below these the true images."""
         images = batch["x"][:16]
         translations = self.translate(images, tf.range(tf.shape(images)[0], dtype=tf.int64))
         return interleave_rows([batch["x"], translations, batch["y"]])

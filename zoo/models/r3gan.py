@@ -6,12 +6,13 @@ A relativistic loss on pairs of real and generated images, and zero-centered gra
     generator       minimizes  E softplus(D(x) - D(G(z)))
 
 Networks without normalization: residual blocks of 1x1, grouped 3x3 and 1x1 convolutions, the last of which is initialized to 0.
-`r3gan_32` is the configuration for CIFAR-10 (class-conditional in the authors' code, not here), `r3gan_256` the one for FFHQ. `r3gan` is
-small, with plain 3x3 convolutions: Keras compiles grouped ones with XLA, which on a CPU takes a hundred times longer.
+`r3gan_32` is the configuration for CIFAR-10 (unconditional; the authors' code is class-conditional), `r3gan_256` the one for FFHQ. `r3gan`
+is small, with plain 3x3 convolutions: Keras compiles grouped ones with XLA, which on a CPU takes a hundred times longer.
 
-Differs from the authors' code: training images are not mirrored (there --mirror=1); both updates of a step see the same real images and
-noise (there each draws its own); beta_2 is 0.99 throughout (there it rises to that from 0.9) and the EMA's decay is constant (there its
-half-life grows from 0); augmentation (--augment) is DiffAugment, off by default (there ADA's, with a rising probability).
+Differs from the authors' code: training images are not mirrored; the code mirrors them (--mirror=1). Both updates of a step use the same
+real images and noise; in the code each update has its own. beta_2 is 0.99 throughout; in the code it rises from 0.9 to 0.99. The EMA's
+decay is constant; in the code its half-life grows from 0. Augmentation (--augment) is DiffAugment, off by default; the code uses ADA's
+transformations with a rising probability.
 """
 
 import dataclasses
@@ -27,13 +28,13 @@ from zoo.registry import register
 
 @dataclasses.dataclass(frozen=True)
 class Config(ImageConfig):
-    widths: tuple[int, ...] = (768, 768, 768, 768)  # channels at each size from 4x4 up; small images use the last ones (code, config)
-    blocks: int = 2  # residual blocks at each size (code, config)
+    widths: tuple[int, ...] = (768, 768, 768, 768)  # channels at each resolution from 4x4 up; small images use the last entries (code)
+    blocks: int = 2  # residual blocks at each resolution (code, config)
     expansion: int = 2  # factor from a block's channels to its inner channels (code, config)
     group: int = 16  # inner channels per group of the grouped convolution (code, config)
     negative_slope: float = 0.2  # slope of the leaky ReLU (code)
-    penalty_weight: float = 0.05  # gamma of both penalties at the start (code, config)
-    final_penalty_weight: float = 0.005  # gamma at --decay-end; it decays by half a cosine, like the learning rates (code, config)
+    penalty_weight: float = 0.05  # initial gamma of both penalties (code, config)
+    final_penalty_weight: float = 0.005  # gamma from --decay-end on; it decays along half a cosine (code, config)
 
     def validate(self):
         super().validate()
@@ -109,7 +110,7 @@ def biased_leaky_relu(x, negative_slope):
 
 
 def block(x, config, count):
-    """Residual block; its initial weights shrink with `count`, the number of blocks of the network."""
+    """Residual block; its initial weights are smaller for a larger `count`, the number of blocks of the network."""
     width, inner = x.shape[-1], x.shape[-1] * config.expansion
     gain = math.sqrt(2 / (1 + config.negative_slope**2)) * count**-0.25
     y = biased_leaky_relu(conv(x, inner, 1, gain), config.negative_slope)
@@ -218,7 +219,7 @@ class R3GAN(Game):
         return {"g_adversarial": losses.relativistic_loss(fake_logits, real_logits)}
 
     def penalty_weight(self):
-        """Gamma of the current step, which decays by half a cosine."""
+        """Gamma of the current step, which decays along half a cosine."""
         progress = tf.minimum(tf.cast(self.step_counter.value, tf.float32) / self.config.decay_end, 1.0)
         initial, final = self.config.penalty_weight, self.config.final_penalty_weight
         return final + (initial - final) * (1 + tf.cos(math.pi * progress)) / 2

@@ -9,9 +9,9 @@ Spectral normalization in both networks and a discriminator learning rate four t
 batch normalization in G and by projection in D. `sagan_128` is the network for ImageNet, with attention at 64x64, the best row
 of table 1.
 
-Differs from the paper's text, as the authors' code does: keys and values are max-pooled, and values have half of the channels. Differs
-from the code: attention is at 64x64 (there at 32x32 by default), D's power iterations also run on generated images (there on real ones
-only), and Adam's epsilon is Keras' default of 1e-7 (there 1e-8).
+Differs from the paper's text, as the authors' code does: keys and values are max-pooled; the text does not pool them. Values have half of
+the channels; in the text they have an eighth. Differs from the code: attention is at 64x64; the code's default is 32x32. D's power
+iterations also run on generated images; the code's run on real ones only. Adam's epsilon is Keras' default of 1e-7; the code's is 1e-8.
 """
 
 import dataclasses
@@ -25,9 +25,9 @@ from zoo.registry import register
 
 @dataclasses.dataclass(frozen=True)
 class Config(ImageConfig):
-    width: int = 64  # channels at the largest size (code)
-    multipliers: tuple[int, ...] = (16, 16, 8, 4, 2, 1)  # factors on the width, from 4x4 up; small images use the last ones (code)
-    attention_side: int = 64  # side of the feature maps with attention, or the nearest size, in both networks (table 1)
+    width: int = 64  # channels at the highest resolution (code)
+    multipliers: tuple[int, ...] = (16, 16, 8, 4, 2, 1)  # factors on the width, from 4x4 up; small images use the last entries (code)
+    attention_side: int = 64  # resolution of the feature maps with attention in both networks, or the nearest one (table 1)
 
 
 def attention(x):

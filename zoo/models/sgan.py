@@ -8,11 +8,12 @@ D(x) = sigmoid(L(x)), labeled images (x, y), unlabeled ones x', and features h o
 
 `sgan` and `sgan_mnist` are the perceptrons of the authors' code for MNIST, `sgan_32` its convolutional networks for CIFAR-10.
 
-Differs from the authors' code: the gain of weight-normalized layers starts at the value that preserves N(0, 1) (there at one computed
-from 500 images); the classifier is the discriminator itself after its learning rate has decayed (there its EMA); G matches the features
-of the images that D has just been trained on (there of others). `sgan_32` also matches features by their squared difference (absolute
-there), and its generator is DCGAN's (there weights start from N(0, 0.05), batch normalization has no scale, the first one normalizes each
-unit, and the last layer is weight-normalized). With several replicas, each matches the mean features of its own images.
+Differs from the authors' code: gains of weight-normalized layers are initialized analytically, to preserve N(0, 1); the code computes
+them from 500 images. The classifier is the discriminator itself after its learning rate has decayed; the code uses its EMA. G matches the
+features of the images that D has just been trained on; the code uses other images. `sgan_32` matches features by their squared difference;
+the code by the absolute one. The generator of `sgan_32` is DCGAN's; in the code, weights start from N(0, 0.05), batch normalization has no
+scale, the first one normalizes each unit, and the last layer is weight-normalized. With several replicas, each matches the mean features
+of its own images; the code has one device.
 """
 
 import dataclasses
@@ -31,8 +32,8 @@ from zoo.registry import register
 
 @dataclasses.dataclass(frozen=True)
 class Config(ImageConfig):
-    labels: int = 100  # labeled images, as many of each class, chosen by --seed (table 1)
-    labelled_weight: float = 1.0  # weight of the labeled images' loss (code)
+    labels: int = 100  # number of labeled images, equally many of each class, chosen by --seed (table 1)
+    labeled_weight: float = 1.0  # weight of the classification loss of labeled images (code)
 
     def validate(self):
         super().validate()
@@ -42,10 +43,10 @@ class Config(ImageConfig):
 
 @dataclasses.dataclass(frozen=True)
 class PerceptronConfig(Config):
-    generator_units: tuple[int, ...] = (500, 500)  # units of the generator's hidden layers, with softplus and batch normalization (code)
+    generator_units: tuple[int, ...] = (500, 500)  # units of the generator's hidden layers (code)
     discriminator_units: tuple[int, ...] = (1000, 500, 250, 250, 250)  # units of the discriminator's hidden layers (code)
     image_noise: float = 0.3  # standard deviation of the noise on the discriminator's input, for images in [0, 1] (code)
-    noise: float = 0.5  # standard deviation of the noise on the outputs of its hidden layers (code)
+    noise: float = 0.5  # standard deviation of the noise on the discriminator's hidden layers (code)
 
     def networks(self):
         return build_generator(self), build_discriminator(self)
@@ -75,10 +76,10 @@ class WeightNorm(keras.layers.Layer):
 
     Args:
         filters: Number of outputs.
-        kernel: Side of the kernel of a convolution; 0: a dense layer.
+        kernel: Kernel size of a convolution; 0: a dense layer.
         strides: Strides of the convolution.
         padding: Padding of the convolution.
-        gain: Length of the weight vectors, at the start if it is learned.
+        gain: Length of the weight vectors; the initial length if it is learned.
         learn_gain: Whether the length is learned (code: only in the last layer of either network).
         stddev: Standard deviation of the initial directions, which sets their effective learning rate.
     """
@@ -167,7 +168,7 @@ PERCEPTRON = {
 
 @register(
     sgan=PerceptronConfig(steps=2400, eval_every=400, **PERCEPTRON),
-    sgan_mnist=PerceptronConfig(image_shape=(28, 28, 1), steps=180_000, eval_every=600, **PERCEPTRON),
+    sgan_mnist=PerceptronConfig(image_shape=(28, 28, 1), steps=180_000, eval_every=600, **PERCEPTRON),  # 300 epochs (code)
     sgan_32=ConvolutionalConfig(
         image_shape=(32, 32, 3),
         batch_size=100,
@@ -177,15 +178,15 @@ PERCEPTRON = {
         epsilon=1e-4,
         schedule="linear",
         decay_start=2 / 3,
-        steps=600_000,
+        steps=600_000,  # 1200 epochs (code)
         eval_every=5000,
     ),
 )
 class SGAN(Game):
-    """The discriminator classifies, trained on a few labeled and many unlabeled images."""
+    """The discriminator is a classifier, trained on a few labeled and many unlabeled images."""
 
     batch_keys = ("image", "label")
-    train_keys = ("image", "labelled_image", "label")
+    train_keys = ("image", "labeled_image", "label")
     discriminator_outputs = ("realness", "class_probabilities")
     own_metrics = CLASSIFICATION_METRICS
 
@@ -204,9 +205,9 @@ class SGAN(Game):
         return {**outputs, "realness": tf.reduce_logsumexp(outputs["classes"], axis=-1)}
 
     def discriminator_loss(self, batch, fake):
-        labeled, real, fake = (self.call_discriminator(images, batch) for images in (batch["labelled_image"], batch["image"], fake))
+        labeled, real, fake = (self.call_discriminator(images, batch) for images in (batch["labeled_image"], batch["image"], fake))
         return {
-            "d_labelled": self.config.labelled_weight * losses.class_cross_entropy(batch["label"], labeled["classes"]),
+            "d_labeled": self.config.labeled_weight * losses.class_cross_entropy(batch["label"], labeled["classes"]),
             "d_adversarial": self.discriminator_objective(real["realness"], fake["realness"]) / 2,
         }
 

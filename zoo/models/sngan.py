@@ -7,11 +7,12 @@ Every weight of the discriminator is divided by its spectral norm, its largest s
 
 `sngan_32` are the residual networks for CIFAR-10 (table 4), `sngan_cnn_32` the plain convolutional ones (table 3).
 
-Differs from the paper: the plain discriminator widens at its 4x4 convolutions, as in the authors' code (as printed:
---discriminator-widths 64 64 128 128 256 256 512). Differs from the authors' code: the generator's batch is the discriminator's (there
-twice as large) and its update the last of a step (there the first); images get no uniform noise of 1/128; 3x3 convolutions of the
-residual discriminator start with Glorot's variance (there twice that, which under spectral normalization halves the effective learning
-rate); Adam's epsilon is Keras' default of 1e-7 (there 1e-8).
+Differs from the paper: the plain discriminator widens at its 4x4 convolutions, as in the authors' code; the paper's widens at the 3x3 ones
+(--discriminator-widths 64 64 128 128 256 256 512). Differs from the authors' code: the generator's batch has as many images as the
+discriminator's; the code's has twice as many. The generator is updated last in a step; in the code first. Images get no dequantization
+noise; the code adds uniform noise of 1/128. 3x3 convolutions of the residual discriminator start with Glorot's variance; the code's start
+with twice that, which under spectral normalization halves the effective learning rate. Adam's epsilon is Keras' default of 1e-7; the
+code's is 1e-8.
 """
 
 import dataclasses
@@ -24,16 +25,9 @@ from zoo.registry import register
 
 @dataclasses.dataclass(frozen=True)
 class Config(ImageConfig):
-    width: int = 64  # channels of the generator at the largest size, doubled at each smaller one up to 8 times (table 3)
-    discriminator_widths: tuple[int, ...] = (
-        64,
-        128,
-        128,
-        256,
-        256,
-        512,
-        512,
-    )  # of its convolutions: 3x3, 4x4 of stride 2, ... (code)
+    width: int = 64  # channels of the generator at the highest resolution, doubled at each lower one up to a factor of 8 (table 3)
+    # channels of the discriminator's convolutions: 3x3, 4x4 of stride 2, 3x3, ... (code)
+    discriminator_widths: tuple[int, ...] = (64, 128, 128, 256, 256, 512, 512)
     negative_slope: float = 0.1  # slope of the leaky ReLU (table 3)
 
     def networks(self):
@@ -113,7 +107,7 @@ def build_residual_discriminator(config):
     ),
 )
 class SNGAN(Game):
-    """Spectral normalization in the discriminator, hinge loss."""
+    """Spectral normalization in the discriminator, trained with the hinge loss."""
 
     objective = losses.hinge
 

@@ -9,9 +9,10 @@ The class enters D as an inner product with its features h, and G through class-
 All weights of D, including the v_y, are spectrally normalized. `sngan_projection_32` are the residual networks that the authors' code
 uses for CIFAR-10, with SNGAN's sizes.
 
-Differs from the authors' code: the generator's batch is the discriminator's (there twice as large) and its update the last of a step
-(there the first); images get no uniform noise of 1/128; 3x3 convolutions of the discriminator start with Glorot's variance (there twice
-that); Adam's epsilon is Keras' default of 1e-7 (there 1e-8).
+Differs from the authors' code: the generator's batch has as many images as the discriminator's; the code's has twice as many. The
+generator is updated last in a step; in the code first. Images get no dequantization noise; the code adds uniform noise of 1/128. 3x3
+convolutions of the discriminator start with Glorot's variance; the code's start with twice that. Adam's epsilon is Keras' default of 1e-7;
+the code's is 1e-8.
 """
 
 import dataclasses
@@ -68,7 +69,7 @@ def build_discriminator(config):
     ),
 )
 class ProjectionSNGAN(Game):
-    """Class-conditional SNGAN: the class as an inner product with the discriminator's features."""
+    """Class-conditional SNGAN: the class enters as an inner product with the discriminator's features."""
 
     objective = losses.hinge
     batch_keys = ("image", "label")

@@ -16,8 +16,9 @@ after the activation. The squared error alone gives blurry pictures with a high 
 `srresnet_96` and `srgan_96` are the paper's networks, and SRGAN starts from SRResNet: --init-from RUN. `srresnet` and `srgan` are small
 and need no VGG. All networks take inputs in [-1, 1]; the generator rescales them to the paper's [0, 1] itself.
 
-Differs from the paper: pictures are downsampled by the bicubic filter alone (there after a Gaussian filter). The small ones start as the
-bicubic filter and learn a residual; `srgan` uses the squared error as its content loss.
+Differs from the paper: pictures are downsampled by the bicubic filter alone; the paper applies a Gaussian filter first. `srresnet` and
+`srgan` start as the bicubic filter and learn a residual; the paper's networks learn the whole picture. `srgan` uses the squared error as
+its content loss; the paper's SRGAN uses VGG features.
 """
 
 import dataclasses
@@ -33,7 +34,7 @@ import tensorflow as tf
 from zoo.core import Game, ImageConfig, layers
 from zoo.core.images import image_to_image_signatures, to_unit
 from zoo.core.perceptual import VGG19Features
-from zoo.core.tiling import upscale_in_tiles
+from zoo.core.tiling import upscale_picture
 from zoo.errors import UserError
 from zoo.metrics.super_resolution import SUPER_RESOLUTION_METRICS, bicubic_resize, convert_channels
 from zoo.registry import register
@@ -44,15 +45,15 @@ VGG_LAYERS = {"vgg54": "block5_conv4", "vgg22": "block2_conv2"}  # Keras' names 
 
 @dataclasses.dataclass(frozen=True)
 class Config(ImageConfig):
-    image_shape: tuple[int, int, int] = (96, 96, 3)  # of the high-resolution crops to train on; any size can be upscaled (§3.2)
-    batch_size: int = 16  # (§3.2)
-    generator_learning_rate: float = 1e-4  # (§3.2)
-    discriminator_learning_rate: float = 1e-4  # (§3.2)
-    beta_1: float | None = 0.9  # (§3.2)
+    image_shape: tuple[int, int, int] = (96, 96, 3)  # shape of the high-resolution training crops; any size can be upscaled (§3.2)
+    batch_size: int = 16  # crops in one update, over all replicas (§3.2)
+    generator_learning_rate: float = 1e-4  # generator learning rate (§3.2)
+    discriminator_learning_rate: float = 1e-4  # discriminator learning rate (§3.2)
+    beta_1: float | None = 0.9  # decay of Adam's first moment, or momentum of SGD (§3.2); unused by RMSprop
     blocks: int = 16  # residual blocks of the generator (§3.2)
     width: int = 64  # channels of the generator (figure 4)
-    bicubic_skip: bool = False  # whether the generator adds its output to the bicubic filter's, starting from 0 (not in the paper)
-    random_rotation: bool = False  # whether training crops are mirrored and rotated by multiples of 90 degrees (not in the paper)
+    bicubic_skip: bool = False  # whether the generator learns a residual of the bicubic filter, initially 0 (not in the paper)
+    random_rotation: bool = False  # whether training crops are flipped, and rotated by multiples of 90 degrees (not in the paper)
 
     size_multiple = SCALE
 
@@ -62,8 +63,8 @@ class SRGANConfig(Config):
     discriminator_widths: tuple[int, ...] = (64, 64, 128, 128, 256, 256, 512, 512)  # channels; every second layer has stride 2 (figure 4)
     discriminator_units: int = 1024  # units of the discriminator's dense layer (figure 4)
     negative_slope: float = 0.2  # slope of the leaky ReLU (§2.1.1)
-    content_loss: Literal["vgg54", "vgg22", "mse"] = "vgg54"  # squared error of VGG19's features or of pixels (§2.2.1)
-    vgg_weights: str = ""  # file of VGG19's weights without its head, as Keras saves them (default: downloaded by Keras)
+    content_loss: Literal["vgg54", "vgg22", "mse"] = "vgg54"  # squared error of VGG19 features or of pixels (§2.2.1)
+    vgg_weights: str = ""  # weights file of VGG19 without its head, in Keras' format (default: downloaded by Keras)
     adversarial_weight: float = 1e-3  # weight of the adversarial loss (eq. 3)
     total_variation_weight: float = 2e-8  # weight of the total variation, with vgg22 (supplement, A.3)
 
@@ -180,10 +181,10 @@ def crop_pair(config, example, seed, training):
 
 
 def refuse_small_pictures(config, source):
-    """Refuse pictures that are smaller than a crop, as far as they fit into memory; others are extended by their mirror image.
+    """Refuse splits with pictures smaller than a crop, if they fit into memory; else such pictures are extended by their mirror image.
 
     Raises:
-        UserError: There are smaller pictures.
+        UserError: If there are smaller pictures.
     """
     height, width, channels = config.image_shape
     for split in source.sizes:
@@ -200,7 +201,7 @@ def refuse_small_pictures(config, source):
         )
 
 
-# -- the two games -----------------------------------------------------------------------------------------------------
+# -- the two models ----------------------------------------------------------------------------------------------------
 
 SMALL = {
     "image_shape": (48, 48, 3),
@@ -219,7 +220,7 @@ SMALL = {
     srresnet_96=Config(steps=1_000_000, eval_every=5000),
 )
 class SRResNet(Game):
-    """Upscales pictures by a factor of 4, learned by the squared error."""
+    """Upscales pictures by a factor of 4; trained with the mean squared error."""
 
     batch_keys = ("picture",)
     train_keys = ("high", "low")
@@ -247,7 +248,7 @@ class SRResNet(Game):
         return self.content_loss(batch["high"], fake)
 
     def preview(self, batch):
-        """Triples in three columns: the bicubic filter's picture, the model's, the real one."""
+        """Triples, three per row: the output of the bicubic filter, that of the model, the real picture."""
         low, real = batch["low"][:24], batch["high"][:24]
         columns = min(3, len(real))
         count = len(real) // columns * columns
@@ -267,9 +268,8 @@ class SRResNet(Game):
         return 2 * self.config.blocks + 8  # 4 + 2 per block + 1 + 1 + 1/2 + 1, rounded up
 
     def upscale(self, picture):
-        """Upscale a uint8 picture [h, w, channels] of any size by a factor of 4 with the EMA generator, in tiles."""
-        function = self.signatures()["upscale"].function
-        return upscale_in_tiles(lambda images: function(images)["image"], picture, SCALE, overlap=self.tile_overlap)
+        """Upscale a uint8 picture [h, w, channels] of any size by a factor of 4 with the EMA generator, in tiles, for the metrics."""
+        return upscale_picture(self, picture)
 
 
 @register(
@@ -291,7 +291,7 @@ class SRResNet(Game):
     ),
 )
 class SRGAN(SRResNet):
-    """Upscales pictures by a factor of 4 so that they look like photographs."""
+    """Upscales pictures by a factor of 4; trained with a content and an adversarial loss: sharper, at a lower PSNR."""
 
     features = None  # of VGG19; loaded by `compile`, because only training needs them
 

@@ -10,7 +10,8 @@ The KL divergence pulls the codes of all images together into N(0, I), so that, 
 noise. The likelihood still treats pixels as independent, which makes samples blurry. Previews show originals above their reconstructions,
 then samples. `vae_mnist` is the convolutional network of the Keras example, `vae_perceptron` the paper's (500 hidden units, tanh).
 
-Differs from the paper: Adam (Adagrad there), Glorot's initial weights (N(0, 0.01) there), and no weight decay.
+Differs from the paper: the optimizer is Adam; the paper uses Adagrad. Initial weights are Glorot's; the paper's are from N(0, 0.01). There
+is no weight decay; the paper uses a small one.
 """
 
 import dataclasses
@@ -26,8 +27,8 @@ from zoo.registry import register
 
 @dataclasses.dataclass(frozen=True)
 class Config(ImageConfig):
-    latent_dim: int = 2  # dimensions of the code (Keras example)
-    widths: tuple[int, ...] = (32, 64)  # channels of the encoder's stride-2 convolutions; the decoder mirrors them (Keras example)
+    latent_dim: int = 2  # dimension of the code (Keras example)
+    widths: tuple[int, ...] = (32, 64)  # channels of the encoder's stride-2 convolutions; the decoder is symmetric (Keras example)
     hidden: int = 16  # units of the encoder's dense layer (Keras example)
 
     def networks(self):
@@ -36,7 +37,7 @@ class Config(ImageConfig):
 
 @dataclasses.dataclass(frozen=True)
 class PerceptronConfig(ImageConfig):
-    latent_dim: int = 20  # dimensions of the code (§5)
+    latent_dim: int = 20  # dimension of the code (§5)
     hidden: int = 500  # units of the hidden layer of either network (§5)
 
     def networks(self):
@@ -94,7 +95,7 @@ def build_generator(config):
     ),
 )
 class VAE(Game):
-    """An autoencoder whose codes are normally distributed, so that it can generate from noise; its samples are blurry."""
+    """An autoencoder with a normal prior on the latent code: it generates new images, but blurry ones."""
 
     def __init__(self, config):
         super().__init__(config, build_generator(config))

@@ -2,14 +2,15 @@
 
 The critic f is linear at its output, and Lipschitz because its weights are clipped to [-c, c]:
 
-    critic          minimizes  E f(G(z)) - E f(x)         (minus its estimate of the distance between the two distributions)
+    critic          minimizes  E f(G(z)) - E f(x)         (minus its estimate of the Wasserstein-1 distance)
     generator       minimizes  -E f(G(z))
 
 Five updates of the critic per update of the generator, RMSprop (algorithm 1). `wgan_64` is the authors' pair of networks for 64x64
 images: DCGAN's without the sigmoid. `wgan` is small, with higher learning rates and a wider clipping range, so that 800 steps suffice.
 
-Differs from the authors' code: the critic is always updated five times, as in algorithm 1 (there 100 times in each of the first 25 steps
-and in every 500th), and clipped after each update, as in algorithm 1 (there before it); RMSprop's epsilon is added under the square root.
+Differs from the authors' code: the critic is always updated five times, as in algorithm 1; the code updates it 100 times in each of the
+first 25 steps and in every 500th. Weights are clipped after each update, as in algorithm 1; the code clips them before it. RMSprop's
+epsilon is added under the square root; PyTorch adds it to the root.
 """
 
 import dataclasses
@@ -23,8 +24,8 @@ from zoo.registry import register
 
 @dataclasses.dataclass(frozen=True)
 class Config(ImageConfig):
-    width: int = 64  # channels at the largest size, doubled at each smaller one up to 8 times (code, ngf = ndf)
-    kernel: int = 4  # side of the kernels (code)
+    width: int = 64  # channels at the highest resolution, doubled at each lower one up to a factor of 8 (code, ngf = ndf)
+    kernel: int = 4  # kernel size (code)
     negative_slope: float = 0.2  # slope of the leaky ReLU (code)
     output_bias: bool = True  # whether the generator's last layer has a bias; not in the code
     weight_clip: float = 0.01  # bound on the critic's weights (algorithm 1, c)
@@ -67,7 +68,7 @@ def build_critic(config):
     ),
 )
 class WGAN(Game):
-    """A critic with clipped weights estimates the distance between generated and real images."""
+    """A critic with clipped weights estimates the Wasserstein-1 distance between generated and real images."""
 
     objective = losses.wasserstein
 

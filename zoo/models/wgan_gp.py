@@ -5,14 +5,15 @@ With x' = x + u (G(z) - x), where u is uniform in [0, 1) and drawn for each imag
     critic          minimizes  E f(G(z)) - E f(x) + 10 E (|grad f(x')| - 1)^2          (eq. 3)
     generator       minimizes  -E f(G(z))
 
-The critic has no batch normalization, since the penalty applies to each image by itself (§4). `wgan_gp_mnist` is the authors' pair of
+The critic has no batch normalization, since the penalty applies to each image separately (§4). `wgan_gp_mnist` is the authors' pair of
 networks for MNIST, `wgan_gp_32` their residual networks for CIFAR-10 (appendix F, table 3). `wgan_gp` is DCGAN's generator against such a
 critic.
 
-Differs from the authors' code: images are in [-1, 1] and G ends in tanh (for MNIST there in [0, 1], where the same critic has twice the
-gradient norm, and a sigmoid); the weights of the plain networks and of the residual critic's last layer start from N(0, 0.02), as DCGAN's
-(there He's and Glorot's initialization); the penalty's square root has an epsilon of 1e-12 (there none) and Adam's epsilon is Keras'
-default of 1e-7 (there 1e-8); on CIFAR-10 the generator's batch is 64 (there 128) and images get no uniform noise of 1/128.
+Differs from the authors' code: images are in [-1, 1] and G ends in tanh; for MNIST, the code has images in [0, 1], where the same critic
+has twice the gradient norm, and a sigmoid. Weights of the plain networks and of the residual critic's last layer start from N(0, 0.02), as
+DCGAN's; the code uses He's and Glorot's initialization. The penalty's square root has an epsilon of 1e-12; the code's has none. Adam's
+epsilon is Keras' default of 1e-7; the code's is 1e-8. On CIFAR-10, the generator's batch has 64 images; the code's has 128. On CIFAR-10,
+images get no dequantization noise; the code adds uniform noise of 1/128.
 """
 
 import dataclasses
@@ -25,8 +26,8 @@ from zoo.registry import register
 
 @dataclasses.dataclass(frozen=True)
 class Config(ImageConfig):
-    width: int = 64  # channels at the largest size, doubled at each smaller one up to 8 times (code, DIM)
-    kernel: int = 5  # side of the kernels (code)
+    width: int = 64  # channels at the highest resolution, doubled at each lower one up to a factor of 8 (code, DIM)
+    kernel: int = 5  # kernel size (code)
     negative_slope: float = 0.2  # slope of the leaky ReLU (code)
     generator_norm: bool = True  # whether the generator has batch normalization; not in the code for MNIST
     penalty_weight: float = 10.0  # weight of the gradient penalty (§4, lambda)
@@ -111,7 +112,7 @@ def build_residual_critic(config):
     ),
 )
 class WGANGP(Game):
-    """A penalty on the critic's gradient norm instead of weight clipping."""
+    """The critic is trained with a gradient penalty instead of weight clipping."""
 
     objective = losses.wasserstein
 

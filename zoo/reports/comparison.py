@@ -16,31 +16,31 @@ from zoo.runs.folder import Run, command_prefix
 from zoo.runs.scores import score_points
 from zoo.types import Protocol, ScorePoint
 
-DETERMINED_BY = {"extractor_sha256": "extractor", "resizing": "extractor", "real_images": "fake_images"}  # field of a protocol -> field
+DETERMINED_BY = {"extractor_sha256": "extractor", "resizing": "extractor", "real_images": "fake_images"}  # field -> its cause
 FIELDS = tuple(field.name for field in dataclasses.fields(Protocol))
 
 
 class Comparison:
-    """Runs, and the protocol by which they are compared.
+    """Runs, and the protocol with which they are compared.
 
     Args:
         runs: The runs.
-        score: The score that is drawn; default: the Fréchet distance, or the first score there is.
+        score: The score to plot; default: the Fréchet distance, or else the first score.
         count: Number of images of the protocol; default: the largest one that all runs share.
 
     Attributes:
         names: The runs' names, as short as they can be.
         shared: The protocols that all runs have, the one with the most images first.
-        protocol: The one whose scores are in the table.
-        drawn: The one whose scores are drawn: that with the most points.
+        protocol: The protocol of the scores in the table.
+        drawn: The protocol of the scores in the plot: the one with the most points.
 
     Raises:
-        UserError: There are no runs, or one is given twice or has no scores, or they share no protocol, or no run has the score.
+        UserError: There are no runs, a run is given twice or has no scores, the runs share no protocol, or no run has the score.
     """
 
     def __init__(self, runs: Iterable[Run], score: str | None = None, count: int | None = None) -> None:
         self.runs = list(runs)
-        self.names = _shortest_names([run.folder for run in self.runs])
+        self.names = _shortest_names([run.display_path for run in self.runs])
         self._points = [score_points(run) for run in self.runs]
         self._own_metrics = [metric for run in self.runs for metric in find_own_metrics(run.record.model)]
         self._check_scored()
@@ -54,15 +54,15 @@ class Comparison:
             )
         self.protocol = able[0]
         self.score = self._resolve_score(self.protocol, score) or ""
-        # Training evaluates by one protocol many times; a later evaluation often adds a single point.
+        # Training adds many points under one protocol; a later `zoo evaluate` often adds a single one.
         self.drawn = max(able, key=lambda protocol: sum(map(len, self.points(self.score, protocol))))
 
     def scores(self, protocol: Protocol) -> list[str]:
-        """Names of the scores that any run has by a protocol."""
+        """Names of the scores that any run has under a protocol."""
         return list(dict.fromkeys(name for points in self._points for name in points[protocol]))
 
     def points(self, name: str, protocol: Protocol) -> list[list[ScorePoint]]:
-        """The points of a score by a protocol, one list per run."""
+        """The points of a score under a protocol, one list per run."""
         return [points[protocol].get(name, []) for points in self._points]
 
     def metric(self, name: str) -> Metric | None:
@@ -70,11 +70,11 @@ class Comparison:
         return find_score_metric(name, self._own_metrics)
 
     def best(self, name: str, points: Sequence[ScorePoint]) -> ScorePoint | None:
-        """The best of a score's points; None if none is finite, or if it is not known which values are better."""
+        """The best of a score's points; None if none is finite, or if the direction of the score is unknown."""
         return find_best_point(self.metric(name), points)
 
     def notes(self) -> list[str]:
-        """What has to be read with the table: its protocol, and which others there are."""
+        """Notes on the table: its protocol, and the other shared protocols."""
         notes = [f"All scores: {self.protocol.describe()}."]
         counts = sorted({protocol.num_images for protocol in self.shared} - {self.protocol.num_images})
         if counts:
@@ -85,20 +85,20 @@ class Comparison:
         return notes
 
     def _check_scored(self) -> None:
-        """Refuses runs without scores."""
+        """Raises UserError if a run has no scores."""
         bare = [name for name, points in zip(self.names, self._points, strict=True) if not points]
         if bare:
             verb = "has" if len(bare) == 1 else "have"
             raise UserError(f"{', '.join(bare)} {verb} no scores to compare; compute them: {command_prefix()} evaluate RUN")
 
     def _check_score(self, score: str | None) -> None:
-        """Refuses a score that no run has."""
+        """Raises UserError if no run has the score."""
         names = sorted({name for points in self._points for scores in points.values() for name in scores})
         if score and score not in names:
             raise UserError(f"no run has a score '{score}'{suggest(score, names)} Available: {', '.join(names)}.")
 
     def _resolve_score(self, protocol: Protocol, score: str | None) -> str | None:
-        """The score, or the default one, if a run has it by this protocol."""
+        """The score, or the default one, if a run has it under this protocol."""
         names = self.scores(protocol)
         if score is None:
             return next((name for name in names if name in MAIN_SCORES), names[0])
@@ -115,11 +115,11 @@ class Comparison:
                 f"--count {count}: the runs share scores of {_join({protocol.num_images for protocol in shared})} images; "
                 f"compute others for each of them: {command_prefix()} evaluate RUN --count {count}"
             )
-        # Of two, the one in float32 is preferred, in which `evaluate` computes.
+        # With equal counts, float32 is preferred, the precision of `zoo evaluate`.
         return sorted(matching, key=lambda protocol: (protocol.num_images, protocol.precision == "float32"), reverse=True)
 
     def _explain_difference(self) -> str:
-        """Why there is no shared protocol: the fields that differ from the one that most runs have, and what to type."""
+        """Explains why the runs share no protocol: the fields that differ from the most common one, and the command to run."""
         counts = Counter(protocol for points in self._points for protocol in points)
         common = max(counts, key=lambda protocol: (counts[protocol], protocol.num_images))
         closest = [min(points, key=lambda protocol: len(differing_fields([protocol, common]))) for points in self._points]
@@ -133,7 +133,7 @@ class Comparison:
         if {"data", "image_shape"} & set(fields):
             remedy = "scores on other data or at another resolution are not comparable: leave those runs out"
         else:
-            remedy = f"evaluate each of them by one protocol: {command_prefix()} evaluate RUN --count {common.num_images}"
+            remedy = f"evaluate each of them with one protocol: {command_prefix()} evaluate RUN --count {common.num_images}"
             options = {"split": common.split.partition(",")[0], "seed": common.seed}
             remedy += "".join(f" --{name} {value}" for name, value in options.items() if name in fields)
         return f"the runs' scores have no protocol in common: {'; '.join(differences)}; {remedy}"
@@ -148,7 +148,7 @@ def differing_fields(protocols: Sequence[Protocol]) -> list[str]:
 def _shortest_names(folders: Sequence[str | os.PathLike[str]]) -> list[str]:
     """The names of folders, with as much of their paths as distinguishes them."""
     if not folders:
-        raise UserError(f"no runs to compare; name them: {command_prefix()} compare runs/ONE runs/OTHER")
+        raise UserError(f"no runs to compare; give their folders: {command_prefix()} compare runs/ONE runs/OTHER")
     paths = [Path(folder).resolve() for folder in folders]
     for folder, path in zip(folders, paths, strict=True):
         if paths.count(path) > 1:

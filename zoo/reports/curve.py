@@ -15,10 +15,10 @@ from zoo.types import Protocol, ScorePoint
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Lines = dict[str, list[tuple[int, Any]]]  # of a panel: name -> (training examples, value)
+Lines = dict[str, list[tuple[int, Any]]]  # lines of a panel: name -> (images seen, value)
 
 FILE = "curve.png"
-NOT_LOSS_TERMS = ("_logit", "_gradient_norm", "_accuracy")  # endings of what is logged of a player but not minimized
+NOT_LOSS_TERMS = ("_logit", "_gradient_norm", "_accuracy")  # suffixes of logged values that are not loss terms
 
 
 def write_curve(run: Run, scores: Mapping[Protocol, Mapping[str, Sequence[ScorePoint]]]) -> str:
@@ -27,7 +27,7 @@ def write_curve(run: Run, scores: Mapping[Protocol, Mapping[str, Sequence[ScoreP
     if not panels:
         return ""
     write_atomically(run.folder / FILE, lambda temporary: draw_panels(panels).savefig(temporary, format="png", dpi=DPI))
-    image = f"![{', '.join(title for title, _ in panels)} over training examples]({FILE})"
+    image = f"![{', '.join(title for title, _ in panels)} over images seen]({FILE})"
     return f"{image}\n\nThe score curves use the protocol with {_curve_protocol(scores).subject}." if scores else image
 
 
@@ -62,7 +62,7 @@ def draw_panels(panels: Sequence[tuple[str, Lines]]) -> Figure:
             axes.plot([images for images, _ in points], values, linewidth=1.5, label=name, marker="o" if len(points) == 1 else None)
         style_axes(axes, finite, logarithmic=title in MAIN_SCORES)
         axes.set_title(title, fontsize=10, loc="left")
-        axes.set_xlabel("training examples", fontsize=9)
+        axes.set_xlabel("images seen", fontsize=9)
         axes.tick_params(labelsize=8)
         if len(lines) > 1:
             axes.legend(fontsize=7.5, frameon=False)

@@ -1,4 +1,4 @@
-"""Which values of a score are better, for scores that are read from records."""
+"""Directions of recorded scores: which values are better."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ MAIN_SCORES = ("frechet", "fid")  # the scores that are shown first
 
 
 def find_score_metric(name: str, own: Iterable[Metric] = ()) -> Metric | None:
-    """The metric that a score belongs to; None if it is not installed: which values are better is not known then.
+    """The metric that a score belongs to; None if it is not installed, so that the direction is unknown.
 
     Args:
-        name: The score, as a record has it.
-        own: The model's own metrics.
+        name: Name of the recorded score.
+        own: The model-specific metrics.
     """
     try:
         return find_metric(name, own)
@@ -27,7 +27,7 @@ def find_score_metric(name: str, own: Iterable[Metric] = ()) -> Metric | None:
 
 
 def find_own_metrics(model: str) -> tuple[Metric, ...]:
-    """The own metrics of a registered model; none if the name is not registered."""
+    """The model-specific metrics of a registered model; empty if the name is not registered."""
     try:
         return tuple(registry.get_entry(model).model.own_metrics)
     except UserError:
@@ -35,7 +35,7 @@ def find_own_metrics(model: str) -> tuple[Metric, ...]:
 
 
 def find_best_point(metric: Metric | None, points: Sequence[ScorePoint]) -> ScorePoint | None:
-    """The best of a score's points; None if none is finite, or if it is not known which values are better."""
+    """The best of a score's points; None if none is finite, or if the direction of the score is unknown."""
     if metric is None:
         return None
     return min((point for point in points if math.isfinite(point.value)), key=lambda point: metric.sort_key(point.value), default=None)

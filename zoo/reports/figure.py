@@ -1,4 +1,4 @@
-"""The figure of a comparison, and what all figures of scores have in common."""
+"""The figure of a comparison, and the style of all figures of scores."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 110
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#C98A00", "#3A9FD8", "#222222", "#8B5A2B")  # distinct for color-blind readers too
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#C98A00", "#3A9FD8", "#222222", "#8B5A2B")  # color-blind safe
 LINE_STYLES = ("-", "--", ":")  # from the ninth run on
-GRID_PIXELS = 800  # of the longer side of a sample grid
+GRID_PIXELS = 800  # length of the longer side of a sample grid
 GRIDS_PER_ROW = 4
 CURVE_INCHES = 4.8  # height of the upper part
 MARKED_POINTS = 40  # curves of more points have no markers
@@ -49,7 +49,7 @@ def draw_comparison(comparison: Comparison, path: str | Path) -> None:
 
 
 def build_figure(comparison: Comparison) -> Figure:
-    """The score over training examples, one line per run with its best point marked, above the runs' latest sample grids."""
+    """The score over the number of images seen, one line per run with its best point marked, above the latest sample grids."""
     from matplotlib.figure import Figure
 
     count = len(comparison.runs)
@@ -75,7 +75,7 @@ def build_figure(comparison: Comparison) -> Figure:
 
 
 def read_latest_grid(run: Run) -> np.ndarray | None:
-    """The latest sample grid as a uint8 array of at most `GRID_PIXELS` a side; None if there is none."""
+    """The latest sample grid as a uint8 array of at most `GRID_PIXELS` per side; None if there is none."""
     from PIL import Image
 
     path = latest_grid(run)
@@ -88,11 +88,11 @@ def read_latest_grid(run: Run) -> np.ndarray | None:
 
 
 def style_axes(axes: Axes, values: Sequence[float], logarithmic: bool) -> None:
-    """Gives axes over training examples their ticks, grid and frame.
+    """Sets ticks, grid and frame of axes over the number of images seen.
 
     Args:
         axes: The axes.
-        values: All finite values that are drawn.
+        values: All finite values of the plot.
         logarithmic: Whether the vertical axis may be logarithmic: it is if the values span more than a decade.
     """
     from matplotlib import ticker
@@ -123,29 +123,29 @@ def _draw_curves(comparison: Comparison, axes: Axes) -> None:
             axes.scatter(best.images, best.value, marker="*", s=190, color=color, edgecolor="white", linewidth=0.8, zorder=3)
     style_axes(axes, values, logarithmic=True)
     axes.set_xlim(left=0)
-    axes.set_xlabel("training examples")
+    axes.set_xlabel("images seen")
     axes.set_ylabel(f"{score} ({metric.better} is better)" if metric else score)
     axes.legend(fontsize=8, frameon=False, ncols=1 + len(comparison.runs) // 5)
     protocol = textwrap.fill(comparison.drawn.describe(), PROTOCOL_WIDTH)
     title = f"{score}, best values marked" if metric else score
     axes.set_title(title, loc="left", fontsize=12, pad=24 + 10 * protocol.count("\n"))
-    axes.annotate(protocol, (0, 1), (0, 8), xycoords="axes fraction", textcoords="offset points", fontsize=7, color="grey", va="bottom")
+    axes.annotate(protocol, (0, 1), (0, 8), xycoords="axes fraction", textcoords="offset points", fontsize=7, color="gray", va="bottom")
 
 
 def _draw_grid(run: Run, panel: Axes, title: str, color: str) -> None:
     grid = read_latest_grid(run)
     if grid is None:
-        panel.text(0.5, 0.5, "no samples", ha="center", va="center", color="grey", transform=panel.transAxes)
+        panel.text(0.5, 0.5, "no samples", ha="center", va="center", color="gray", transform=panel.transAxes)
     else:
         panel.imshow(grid, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
     panel.set_title(title, fontsize=9, color=color)
 
 
 def _describe_result(comparison: Comparison, points: Sequence[ScorePoint]) -> str:
-    """The best point of a run, or the last one if it is not known which values are better."""
+    """Description of a run's best point, or of its last one if the direction of the score is unknown."""
     best = comparison.best(comparison.score, points)
     if best:
-        return f"best {format_score(best.value)} at {best.images:,} examples"
+        return f"best {format_score(best.value)} at {best.images:,} images"
     if points and not comparison.metric(comparison.score):
-        return f"last {format_score(points[-1].value)} at {points[-1].images:,} examples"
+        return f"last {format_score(points[-1].value)} at {points[-1].images:,} images"
     return "not scored"

@@ -1,4 +1,4 @@
-"""Text as Markdown needs it, and values as people read them."""
+"""Formatting of text as Markdown, and of values for readers."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 
 
 def escape(text: Any) -> str:
-    """Text that Markdown and HTML show as it is, also in the cell of a table."""
+    """Escapes text for Markdown and HTML, including table cells."""
     return re.sub(r"([\\`*_\[\]<>|#~$&])", r"\\\1", " ".join(str(text).split()))
 
 
 def code_block(language: str, text: str) -> str:
-    """A fenced block; the fence is longer than any in the text."""
+    """A fenced code block; the fence is longer than any in the text."""
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     return f"{fence}{language}\n{text}\n{fence}"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[bool] | None = None) -> str:
-    """A table whose cells are Markdown already.
+    """A table from cells that are Markdown.
 
     Args:
         header: Titles of the columns.
@@ -32,7 +32,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequenc
 
 
 def format_setting(value: Any) -> str:
-    """A setting as one would type it."""
+    """Formats a setting as on the command line."""
     if isinstance(value, (list, tuple)):
         return " ".join(map(str, value))
     if value is None:

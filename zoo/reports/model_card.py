@@ -1,9 +1,8 @@
-"""The model card of a run: RUN/README.md, written from the run's folder, with the curves that it shows."""
+"""The model card of a run: RUN/README.md, generated from the run's folder, with its curves."""
 
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from zoo.reports import markdown
 from zoo.reports.curve import write_curve
 from zoo.reports.directions import find_best_point, find_score_metric
 from zoo.reports.usage import input_names, write_usage
-from zoo.runs.folder import Run, command_prefix
+from zoo.runs.folder import Run
 from zoo.runs.scores import format_score, grid_step, latest_grid, score_points
 from zoo.types import Protocol, ScorePoint
 
@@ -25,23 +24,23 @@ if TYPE_CHECKING:
 
 Scores = Mapping[Protocol, Mapping[str, Sequence[ScorePoint]]]
 
-MAX_CLASSES = 12  # that are named one by one
-MAX_WARNINGS = 8  # that are quoted
-MAX_STEPS = 3  # that are named of a warning
+MAX_CLASSES = 12  # class names that are listed
+MAX_WARNINGS = 8  # warnings that are quoted
+MAX_STEPS = 3  # steps that are listed per warning
 MISUSE = (
-    "This model is meant for study and research. Do not use it to create the likeness of a real person without their consent, to identify "
-    "people, or to pass its outputs off as photographs or as measured data. Its outputs carry no watermark, and detectors of generated "
-    "content are unreliable: label the outputs as generated, and do not rely on a detector as proof."
+    "This model is intended for study and research. Do not use it to create the likeness of a real person without their consent, do not "
+    "identify people without their consent, and do not present its outputs as photographs or as measured data. Its outputs carry no "
+    "watermark, and detectors of generated content are unreliable: label the outputs as generated, and do not rely on a detector as proof."
 )
-LICENSES = {
-    "digits": 'the UCI data set "Optical Recognition of Handwritten Digits" (Alpaydin & Kaynak), CC BY 4.0',
+LICENSES = {  # dataset -> the rest of a sentence that begins with its name
+    "digits": 'is the UCI dataset "Optical Recognition of Handwritten Digits" (Alpaydin & Kaynak), CC BY 4.0',
     **dict.fromkeys(
-        ("outlines", "outline_pairs", "turned_digits"), "derived from the digits of the UCI data set (Alpaydin & Kaynak), CC BY 4.0"
+        ("outlines", "outline_pairs", "turned_digits"), "is derived from the digits of the UCI dataset (Alpaydin & Kaynak), CC BY 4.0"
     ),
-    "photographs": "two photographs that scikit-learn ships (danielbuechele; vultilion), CC BY 2.0",
-    "mnist": "MNIST (LeCun, Cortes, Burges), CC BY-SA 3.0",
-    "fashion_mnist": "Fashion-MNIST (Zalando), MIT",
-    "cifar10": "CIFAR-10 (Krizhevsky 2009), whose authors state no license",
+    "photographs": "consists of two photographs that ship with scikit-learn (danielbuechele; vultilion), CC BY 2.0",
+    "mnist": "is MNIST (LeCun, Cortes, Burges), CC BY-SA 3.0",
+    "fashion_mnist": "is Fashion-MNIST (Zalando), MIT",
+    "cifar10": "is CIFAR-10 (Krizhevsky 2009), whose authors state no license",
 }
 CATALOG = "https://www.tensorflow.org/datasets/catalog"
 
@@ -75,7 +74,7 @@ def write_card(run: Run, entry: ModelEntry, model: Game) -> Path:
     return path
 
 
-# -- the sections, each Markdown, or empty if there is nothing to report --------------------------------------------------------------
+# -- the sections: Markdown, empty if there is nothing to report --------------------------------------------------------------
 
 
 def _write_title(run: Run, entry: ModelEntry, model: Game, signatures: Mapping[str, Signature]) -> str:
@@ -88,12 +87,12 @@ def _write_title(run: Run, entry: ModelEntry, model: Game, signatures: Mapping[s
     state = "no evaluation yet"
     if evaluations:
         last = evaluations[-1]
-        state = f"{last['step']:,} steps, {last['images']:,} training examples, {markdown.format_duration(last['seconds'])}"
+        state = f"{last['step']:,} steps ({last['images']:,} images seen), {markdown.format_duration(last['seconds'])}"
         if last["step"] < record.config["steps"]:
             state += f"; stopped before its {record.config['steps']:,} steps were completed"
     return (
         f"# {markdown.escape(run.folder.resolve().name)}\n\n"
-        f"`{record.model}`: {markdown.escape(entry.paper)}. {markdown.escape(entry.summary)}. This run {purpose}: {state}."
+        f"`{record.model}`: {markdown.escape(entry.paper)}. {markdown.escape(entry.summary)}. The model {purpose}: {state}."
     )
 
 
@@ -112,10 +111,10 @@ def _write_scores(scores: Scores, own_metrics: Sequence[Metric]) -> str:
     """One table per protocol."""
     if not scores:
         return ""
-    parts = ["## Scores", "Scores are comparable only if their whole protocols are equal; each table has one."]
+    parts = ["## Scores", "Scores are comparable only if their protocols are equal in every field. Each table has one protocol."]
     for protocol in sorted(scores, key=lambda protocol: -protocol.fake_images):
         rows = [_score_row(name, points, find_score_metric(name, own_metrics)) for name, points in scores[protocol].items()]
-        header = ["score", "better is", "best", "at step", "last", "at step"]
+        header = ["score", "better", "best", "at step", "last", "at step"]
         table = markdown.table(header, rows, numeric=[False, False, True, True, True, True])
         ambiguous = sum(other.subject == protocol.subject for other in scores) > 1
         heading = f"{protocol.subject}, {protocol.describe_field('precision')}" if ambiguous else protocol.subject
@@ -141,11 +140,11 @@ def _write_training(run: Run) -> str:
     if record.replicas > 1:
         facts.append(f"{record.replicas} replicas")
     if evaluations:
-        facts.append(f"{evaluations[-1]['images_per_second']:,.0f} examples/s")
+        facts.append(f"{evaluations[-1]['images_per_second']:,.0f} images/s")
     if record.parameters:
         facts.append("parameters: " + ", ".join(f"{name} {size:,}" for name, size in record.parameters.items()))
     if best:
-        facts.append(f"the best checkpoint is step {best.step:,}, selected during training by {best.name} {format_score(best.value)}")
+        facts.append(f"the best checkpoint is from step {best.step:,}, selected by {best.name} {format_score(best.value)}")
     settings = [[name, markdown.escape(markdown.format_setting(value))] for name, value in record.config.items()]
     return (
         f"## How it was trained\n\n{markdown.code_block('sh', record.command)}\n\n{markdown.format_sentence('; '.join(facts))}\n\n"
@@ -161,23 +160,25 @@ def _write_data(run: Run) -> str:
     if data.pose_names:
         classes += f" {len(data.pose_names):,} poses, numbered from 0: {', '.join(map(markdown.escape, data.pose_names))}."
     return (
-        f"## Data\n\n{markdown.escape(data.name)}, version {markdown.escape(data.version)}. {classes} {_describe_license(data.name)} "
-        "The license of the data may also apply to outputs that resemble them, whatever the license of this code."
+        f"## Data\n\n{_describe_license(data.name, data.version)} {classes} "
+        "The license of the data may also apply to outputs that resemble the data, regardless of the license of this code."
     )
 
 
-def _describe_license(data: str) -> str:
-    short_name = data.partition("/")[0]
+def _describe_license(data: str, version: str) -> str:
+    """The dataset, its version and its license, in sentences."""
+    short_name, name = data.partition("/")[0], f"{markdown.escape(data)} ({markdown.escape(version)})"
     if data.startswith("folder:"):
-        return "They come from a folder of the person who trained the model: the rights belong to their authors and to the people depicted."
+        owner = "the person who trained the model"
+        return f"The images in {name} are from {owner}; the rights belong to their authors and to the people depicted."
     if short_name in LICENSES:
-        return f"They are {markdown.escape(LICENSES[short_name])}."
+        return f"The dataset {name} {markdown.escape(LICENSES[short_name])}."
     catalog = f" in the [TFDS catalog]({CATALOG}/{short_name})" if re.fullmatch(r"\w+", short_name) else ""
-    return f"Their license is not known to this card: look it up{catalog} before you publish any outputs."
+    return f"This card does not know the license of the dataset {name}: look it up{catalog} before you publish any outputs."
 
 
 def _write_warnings(run: Run) -> str:
-    """The warnings, each one once, with the steps at which it was raised if the text does not begin with one."""
+    """Each warning once, with its steps unless the text begins with a step."""
     steps_by_text: dict[str, list[int]] = {}
     for row in run.rows():
         for text in row.get("warnings") or ():
@@ -197,35 +198,36 @@ def _write_limitations(run: Run, model: Game, scores: Scores) -> str:
 
 
 def _generator_limitations(run: Run, model: Game, scores: Scores) -> list[str]:
-    text = [f"It generates {model.modality.describe_shape(model.config)} only, with the gaps and biases of its training data."]
+    text = [f"The model generates {model.modality.describe_shape(model.config)} only, with the gaps and biases of its training data."]
     if scores:
         text.append(
-            "The scores compare two sets of samples through the features of one network: they do not show that every sample is plausible, "
-            "and they miss what that network ignores. The best checkpoint is selected with the same real examples that score it, which "
-            "makes its score slightly optimistic."
+            "The scores compare samples with real images by the features of one network: they do not show that every sample is plausible, "
+            "and they miss differences that the network ignores. The best checkpoint is selected with the same real images that its score "
+            "is computed with, which makes the score slightly optimistic."
         )
     else:
-        text.append(f"It has not been evaluated: its quality is known from the samples only. To evaluate it: `{_evaluate(run)}`.")
+        text.append(f"The model has not been evaluated; only samples show its quality. To evaluate it: `{run.command('evaluate')}`.")
     memorization = [points["memorization"][-1] for points in scores.values() if "memorization" in points]
     if memorization:
         text.append(
             f"Memorization is {format_score(memorization[-1].value)}: the median distance from a sample to its nearest training image, "
             "divided by the same distance for unseen real images (about 1: no closer than those; 0: copies). A median does not rule out "
-            "single copies."
+            "individual copies."
         )
     else:
-        text.append(f"Memorization of training examples was not measured and is not ruled out: `{_evaluate(run)} --metrics memorization`.")
+        command = run.command("evaluate", "--metrics memorization")
+        text.append(f"Memorization of training examples was not measured and is not ruled out: `{command}`.")
     return text
 
 
 def _translator_limitations(run: Run, model: Game, scores: Scores) -> list[str]:
-    text = [
-        "It is made for inputs like its training data, and has their gaps and biases; the details that it adds are plausible, not true."
-    ]
+    text = ["The model expects inputs like its training data, with the same gaps and biases; details that it adds are plausible, not true."]
     if scores:
         subjects = " and ".join(dict.fromkeys(protocol.subject for protocol in scores))
         return [*text, f"The scores are means over {subjects}."]
-    return [*text, f"It has not been evaluated. To evaluate it: `{_evaluate(run)}`."]
+    if not model.own_metrics:
+        return [*text, "The model has not been evaluated: it has no metrics."]
+    return [*text, f"The model has not been evaluated. To evaluate it: `{run.command('evaluate')}`."]
 
 
 def _write_versions(run: Run) -> str:
@@ -235,10 +237,6 @@ def _write_versions(run: Run) -> str:
         commit = f" (commit {record.git_commit})" if record.git_commit else ""
         versions.append(f"gan-zoo {record.zoo_version}{commit}")
     return f"## Versions\n\n{markdown.escape(', '.join(versions))}; XLA {'on' if record.xla else 'off'}."
-
-
-def _evaluate(run: Run) -> str:
-    return f"{command_prefix()} evaluate {shlex.quote(str(run.folder))}"
 
 
 def _list_steps(steps: Sequence[int]) -> str:

@@ -23,9 +23,9 @@ from zoo.types import ScorePoint
 if TYPE_CHECKING:
     from rich.table import Table
 
-CELL_WIDTH = 28  # characters of a cell in the terminal; longer ones lose their middle
-MIN_WIDTH = 60  # characters of the table in the terminal
-PROTOCOL = "protocol"  # group of columns that only the CSV has: elsewhere a note says it once
+CELL_WIDTH = 28  # characters of a cell in the terminal; longer cells are shortened in the middle
+MIN_WIDTH = 60  # minimum characters of the table in the terminal
+PROTOCOL = "protocol"  # group of columns in the CSV only: the other formats have a note
 DIFFERENT_SETTINGS = "settings that differ"
 
 
@@ -37,7 +37,7 @@ class Column:
         group: Columns of a group are shown together.
         title: Its header.
         cells: A value, a `ScorePoint` or None for each run.
-        best: Numbers of the runs that have the best score.
+        best: Indices of the runs that have the best score.
     """
 
     group: str
@@ -51,7 +51,7 @@ class Column:
 
 
 def build_columns(comparison: Comparison) -> list[Column]:
-    """The columns, group by group: what each run is, how its training went, its scores, the settings that differ."""
+    """The columns by group: the runs, their training, their scores, the settings that differ."""
     records = [run.record for run in comparison.runs]
     last_rows = [evaluations[-1] if (evaluations := run.evaluations()) else {} for run in comparison.runs]
     columns = [
@@ -62,7 +62,7 @@ def build_columns(comparison: Comparison) -> list[Column]:
         Column("run", "discriminator parameters", [record.parameters.get("discriminator") for record in records]),
         Column("run", "precision", [record.precision for record in records]),
     ]
-    for title, name in (("examples", "images"), ("seconds", "seconds"), ("examples/s", "images_per_second")):
+    for title, name in (("images seen", "images"), ("seconds", "seconds"), ("images/s", "images_per_second")):
         columns.append(Column("training", title, [row.get(name) for row in last_rows]))
     for name in sorted(comparison.scores(comparison.protocol), key=lambda name: name != comparison.score):
         points = comparison.points(name, comparison.protocol)
@@ -136,7 +136,7 @@ FORMATS: dict[str, Callable[[Comparison], str]] = {"terminal": format_terminal, 
 
 
 def format_cell(value: Any) -> str:
-    """A cell for people."""
+    """Formats a cell for readers."""
     if value is None:
         return "–"
     if isinstance(value, ScorePoint):
@@ -158,7 +158,7 @@ def _format_csv_cell(value: Any) -> Any:
 
 
 def _format_terminal_cell(column: Column, i: int) -> str:
-    """A cell for the terminal: a run's name is wrapped, other long cells lose their middle."""
+    """Formats a cell for the terminal: names of runs are wrapped, other long cells are shortened in the middle."""
     text = format_cell(column.cells[i])
     if column.title == "run":
         return textwrap.fill(text, CELL_WIDTH)
@@ -166,7 +166,7 @@ def _format_terminal_cell(column: Column, i: int) -> str:
 
 
 def _find_winners(comparison: Comparison, name: str, cells: Sequence[ScorePoint | None]) -> tuple[int, ...]:
-    """Numbers of the runs with the best score; none if there is one run only."""
+    """Indices of the runs with the best score; empty for a single run."""
     best = comparison.best(name, [cell for cell in cells if cell])
     if best is None or len(cells) == 1:
         return ()
@@ -174,10 +174,10 @@ def _find_winners(comparison: Comparison, name: str, cells: Sequence[ScorePoint 
 
 
 def _different_settings(records: Sequence[RunRecord]) -> Iterator[tuple[str, list[Any]]]:
-    """Yields (name, values) of the settings that are not equal; a setting that only one model has is not a difference."""
+    """Yields (name, values) of the settings that differ; a setting of only one model is not a difference."""
     settings = []
     for record in records:
-        fields = {name: value for name, value in record.config.items() if name not in LENGTH_FIELDS}  # their length is in `examples`
+        fields = {name: value for name, value in record.config.items() if name not in LENGTH_FIELDS}  # the length is in `images seen`
         start = {"init_from": record.options.get("init_from"), "examples": record.data.examples}
         settings.append({**fields, "replicas": record.replicas, "xla": record.xla, **start})
     for name in dict.fromkeys(name for fields in settings for name in fields):
@@ -186,7 +186,7 @@ def _different_settings(records: Sequence[RunRecord]) -> Iterator[tuple[str, lis
 
 
 def _fold(first: Column, columns: Sequence[Column], width: int) -> Iterator[list[Column]]:
-    """Yields the columns in parts that fit beside the first one into `width` characters; best and last of a score stay together."""
+    """Yields groups of columns that fit next to the first one into `width` characters; best and last of a score stay together."""
 
     def measure(column: Column) -> int:
         lines = [line for i in range(len(column.cells)) for line in _format_terminal_cell(column, i).splitlines()]

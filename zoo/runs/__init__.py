@@ -1,6 +1,7 @@
 """A run's folder: its record, checkpoints, measurements and samples."""
 
-from zoo.runs.folder import BestCheckpoint, Run, command_prefix, program_name
+from zoo.runs.commands import command_prefix, program_name
+from zoo.runs.folder import BestCheckpoint, Run
 from zoo.runs.loading import load_model
 from zoo.runs.record import DataRecord, RunRecord
 from zoo.runs.scores import export_versions, format_score, format_table, latest_grid, round_score, score_points

@@ -1,4 +1,4 @@
-"""Reading and writing the checkpoints of a model; those of old runs are read under their old names."""
+"""Reading and writing the checkpoints of a model; checkpoints of old runs have the old names."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 MAX_TO_KEEP = 3
-OLD_ROOT = "game"  # attribute of the checkpoint under which schema 1 has the model
-# Of an object that a checkpoint holds under several names (a network is also a part of its optimizer), TensorFlow lists one name only.
+OLD_ROOT = "game"  # attribute of the checkpoint that holds the model in schema 1
+# If a checkpoint holds an object under several names (a network is also a part of its optimizer), TensorFlow lists only one of them.
 SHARED_PARTS = ("generator", "discriminator", "g_optimizer", "d_optimizer")
 
 
@@ -25,7 +25,7 @@ def build_checkpoint(model: keras.Model) -> tf.train.Checkpoint:
 
 
 def build_manager(model: keras.Model, folder: Path, max_to_keep: int = MAX_TO_KEEP) -> tf.train.CheckpointManager:
-    """Writes and numbers the checkpoints of a model in a folder, and deletes the oldest ones."""
+    """The manager that writes the checkpoints of a model to a folder and deletes the oldest ones."""
     import tensorflow as tf
 
     return tf.train.CheckpointManager(build_checkpoint(model), str(folder), max_to_keep=max_to_keep)
@@ -65,7 +65,7 @@ def _build_old_checkpoint(model: keras.Model, names: set[str]) -> tf.train.Check
         names: The parts that the file holds, by their old names.
 
     Raises:
-        RuntimeError: The table of renames does not reach all of the model.
+        RuntimeError: The table of renames does not cover the whole model.
     """
     import keras
     import tensorflow as tf

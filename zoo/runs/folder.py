@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo.errors import UserError
 from zoo.files import write_text
-from zoo.runs.naming import make_folder, make_next_folder, slug
+from zoo.runs.commands import command_prefix, program_name
+from zoo.runs.naming import expand_home, explain_folder_error, make_folder, make_next_folder, slug
 from zoo.runs.record import RunRecord, git_commit, package_versions, zoo_version
 from zoo.runs.renames import upgrade_best, upgrade_row
 from zoo.runs.scores import ScoreValue, score_fields
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-RUNS_LISTED = 5  # in the message about a folder that is not a run
-LENGTH_FIELDS = ("steps", "eval_every")  # of a configuration: what may change when a run is resumed
-FIXED_OPTIONS = ("eval_samples", "feature_extractor", "best")  # options that may not
+RUNS_LISTED = 5  # runs listed in the message about a folder that is not a run
+LENGTH_FIELDS = ("steps", "eval_every")  # fields of a configuration that may change when a run is resumed
+FIXED_OPTIONS = ("eval_samples", "feature_extractor", "best")  # options that may not change
 VALUE_WIDTH = 40  # characters of a setting in a message
 
 
@@ -39,7 +40,7 @@ class BestCheckpoint(NamedTuple):
         name: The score.
         value: Its value.
         step: The step of the checkpoint.
-        extractor: The feature extractor that the score was computed with, where it is recorded.
+        extractor: The feature extractor of the score, if it is recorded.
     """
 
     name: str
@@ -49,23 +50,30 @@ class BestCheckpoint(NamedTuple):
 
 
 class Run:
-    """The folder of one training.
+    """The folder of a training run.
 
     Args:
-        folder: The folder.
-        record: What its config.json holds; default: it is read.
+        folder: The folder; `~` stands for the home folder.
+        record: The content of its config.json; default: read from the file.
 
     Raises:
         UserError: The folder is not a run.
     """
 
     def __init__(self, folder: str | os.PathLike[str], record: RunRecord | None = None) -> None:
-        self._folder = Path(folder)
-        self._record = _read_record(self._folder) if record is None else record
+        self._display_path = expand_home(folder)
+        self._folder = Path(os.path.abspath(self._display_path))
+        self._record = _read_record(self._display_path) if record is None else record
 
     @property
     def folder(self) -> Path:
+        """The absolute path of the folder, which stays valid if the program changes its working directory."""
         return self._folder
+
+    @property
+    def display_path(self) -> Path:
+        """The path of the folder as it was given, for messages and commands."""
+        return self._display_path
 
     @property
     def record(self) -> RunRecord:
@@ -73,24 +81,30 @@ class Run:
 
     @property
     def export_folder(self) -> Path:
-        """Where its SavedModels are, one folder for each version."""
+        """The folder of its SavedModels, with one subfolder per version."""
         return self.folder / "export" / self.record.model
+
+    @property
+    def model_spec(self) -> str | None:
+        """`path/to/file.py:NAME` of a model of one's own, as it was given when the run was trained; for display only, never executed."""
+        spec = self.record.options.get("model")
+        return spec if isinstance(spec, str) and spec.endswith(f".py:{self.record.model}") and spec.isprintable() else None
 
     @classmethod
     def create(cls, record: RunRecord, folder: str | os.PathLike[str] | None = None, under: str | os.PathLike[str] = "runs") -> Run:
         """Creates the folder of a new run and writes its config.json.
 
         Args:
-            record: What the run is; date and versions are filled in.
+            record: The record of the run; date and versions are filled in.
             folder: The folder, which must be empty or not exist; default: the next number below `under`.
             under: The folder in which runs are numbered.
         """
         if folder:
             cls.check_free(folder)
-            folder = Path(folder)
+            folder = expand_home(folder)
             make_folder(folder)
         else:
-            folder = make_next_folder(Path(under), f"{record.model}-{slug(record.data.name)}")
+            folder = make_next_folder(expand_home(under), f"{record.model}-{slug(record.data.name)}")
         now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
         record = dataclasses.replace(record, created=now, versions=package_versions(), zoo_version=zoo_version(), git_commit=git_commit())
         run = cls(folder, record)
@@ -100,18 +114,22 @@ class Run:
 
     @staticmethod
     def check_free(folder: str | os.PathLike[str] | None) -> None:
-        """Raises UserError if a folder cannot become a new run; None stands for the next number, which always can."""
-        if folder and Path(folder).exists() and (not Path(folder).is_dir() or any(Path(folder).iterdir())):
+        """Raises UserError if a folder cannot become a new run; None means the next numbered folder, which is always free."""
+        path = expand_home(folder or "")
+        try:
+            is_free = not folder or not path.exists() or (path.is_dir() and not any(path.iterdir()))
+        except OSError as error:
+            raise explain_folder_error(error) from None
+        if not is_free:
             raise UserError(
-                f"{folder} already exists; choose another --run-dir, or continue this run: "
-                f"{program_name()} --resume {shlex.quote(str(folder))}"
+                f"{path} already exists; choose another --run-dir, or continue this run: {program_name()} --resume {shlex.quote(str(path))}"
             )
 
     def check_settings(self, record: RunRecord) -> None:
-        """Raises UserError, naming the settings that differ, if the run was made with others (its length may change)."""
+        """Raises UserError, naming the settings that differ, if the run has other settings (its length may differ)."""
         made = _fixed_settings(self.record)
         wanted = _fixed_settings(record)
-        # Fields that a later version of the model has added do not differ: the run has none of them.
+        # Fields that a later version of the model has added are not compared: the run does not have them.
         added = set(record.config) - set(self.record.config)
         differences = [
             f"{name} {_shorten(made.get(name))} -> {_shorten(value)}"
@@ -120,15 +138,16 @@ class Run:
         ]
         if differences:
             raise UserError(
-                f"{self.folder} was made with other settings: {', '.join(differences)}; resume it without these options, or start a new run"
+                f"{self.display_path} was made with other settings: {', '.join(differences)}; "
+                "resume it without these options, or start a new run"
             )
 
     def extend(self, config: Any, step: int) -> None:
-        """Records the new length of a run that continues, and drops everything that was measured after the step it continues from.
+        """Records the new length of a resumed run, and removes everything that was measured after the step from which it resumes.
 
         Args:
-            config: The configuration that it continues with.
-            step: The step that it continues from.
+            config: The configuration of the resumed run.
+            step: The step from which it resumes.
         """
         recorded = self.record.config
         if (config.steps, config.eval_every) != (recorded["steps"], recorded["eval_every"]):
@@ -143,8 +162,21 @@ class Run:
             shutil.rmtree(self.folder / "checkpoints" / "best")
 
     def resume_command(self) -> str:
-        """What to type to continue this run."""
-        return f"{program_name()} --resume {shlex.quote(str(self.folder))}"
+        """The command that continues this run."""
+        return f"{program_name()} --resume {shlex.quote(str(self.display_path))}{self._model_option()}"
+
+    def command(self, name: str, arguments: str = "") -> str:
+        """A command that uses this run: `zoo NAME RUN ARGUMENTS`, with the file of a model of one's own."""
+        words = f"{command_prefix()} {name} {shlex.quote(str(self.display_path))} {arguments}".rstrip()
+        return f"{words}{self._model_option()}"
+
+    def _model_option(self) -> str:
+        """` --model path/to/file.py:NAME` for a model of one's own, which a new process has to register; empty for others."""
+        return f" --model {shlex.quote(self.model_spec)}" if self.model_spec else ""
+
+    def format_path(self, path: str | os.PathLike[str]) -> Path:
+        """A path below the run's folder, as messages name it."""
+        return self.display_path / Path(path).relative_to(self.folder)
 
     # -- checkpoints ------------------------------------------------------------------------------------------------------------------
 
@@ -155,7 +187,7 @@ class Run:
         return list_checkpoints(self.folder / "checkpoints")
 
     def manager(self, model: keras.Model) -> tf.train.CheckpointManager:
-        """Writes the run's checkpoints of a model."""
+        """The manager that writes the run's checkpoints."""
         from zoo.runs.checkpoints import build_manager
 
         return build_manager(model, self.folder / "checkpoints")
@@ -171,13 +203,13 @@ class Run:
         return best if (folder / f"ckpt-{best.step}.index").exists() else None
 
     def keep_best(self, model: keras.Model, name: str, value: float, extractor: str | None = None) -> None:
-        """Saves the model as the best checkpoint, beside the latest ones. The previous best is deleted once this one is complete.
+        """Saves the model as the best checkpoint, in addition to the latest ones. The previous best is deleted when this one is complete.
 
         Args:
-            model: The model as it is now.
+            model: The model.
             name: The score by which it is the best.
-            value: The value of that score.
-            extractor: The feature extractor that the score was computed with.
+            value: The value of the score.
+            extractor: The feature extractor of the score.
         """
         from zoo.runs.checkpoints import build_manager
 
@@ -189,7 +221,7 @@ class Run:
                 path.unlink()
 
     def restore(self, model: keras.Model, which: str | int = "last") -> str:
-        """Restores a checkpoint; a damaged one is passed over with a warning, unless it is the only candidate.
+        """Restores a checkpoint; a damaged one is skipped with a warning, unless it is the only candidate.
 
         Args:
             model: The model; its optimizers are restored if it is compiled.
@@ -199,7 +231,7 @@ class Run:
             The path of the checkpoint.
 
         Raises:
-            UserError: There is no such checkpoint, or none that can be read.
+            UserError: The checkpoint does not exist, or none can be read.
         """
         import tensorflow as tf
 
@@ -210,10 +242,10 @@ class Run:
             try:
                 restore_checkpoint(model, path)
                 return path
-            except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:  # what TensorFlow raises for truncated files
-                reason = f"checkpoint {path} is damaged or belongs to another model ({' '.join(str(error).split())[:80]})"
+            except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:  # TensorFlow's errors for truncated files
+                reason = f"checkpoint {self.format_path(path)} is damaged or belongs to another model ({' '.join(str(error).split())[:80]})"
                 if path == paths[-1]:
-                    raise UserError(f"{reason}, and there is no other one") from None
+                    raise UserError(f"{reason}, and the run has no other checkpoint") from None
                 print(f"warning: {reason}; using the previous one", file=sys.stderr)
         raise AssertionError("unreachable: there is at least one path")
 
@@ -231,7 +263,7 @@ class Run:
             paths = [path for path in [*checkpoints, *best_paths] if str(which) == str(checkpoint_step(path))]
         if not paths:
             available = [str(checkpoint_step(path)) for path in reversed(checkpoints)] + ([f"best (step {best.step})"] if best else [])
-            raise UserError(f"{self.folder} has no checkpoint {which}. Available: {', '.join(available) or 'none'}.")
+            raise UserError(f"{self.display_path} has no checkpoint {which}. Available: {', '.join(available) or 'none'}.")
         return paths
 
     # -- metrics.jsonl ----------------------------------------------------------------------------------------------------------------
@@ -245,11 +277,11 @@ class Run:
         return [row for line in lines if (row := _parse_row(line))]
 
     def evaluations(self) -> list[dict[str, Any]]:
-        """The rows that were written while the model trained."""
+        """The rows that were written during training."""
         return [row for row in self.rows() if "images_per_second" in row]
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Adds one line to metrics.jsonl, below a line that was truncated when the run was killed."""
+        """Appends a line to metrics.jsonl; a last line that was truncated when the run was killed stays separate."""
         with open(self.folder / "metrics.jsonl", "ab+") as file:
             if file.seek(0, os.SEEK_END) > 0:
                 file.seek(-1, os.SEEK_END)
@@ -258,13 +290,13 @@ class Run:
             file.write(f"{json.dumps(row)}\n".encode())
 
     def append_scores(self, step: int, checkpoint: str | int, scores: Mapping[str, ScoreValue], protocol: Protocol) -> None:
-        """Adds scores that were computed after the training.
+        """Appends scores that were computed after training.
 
         Args:
-            step: The step of the checkpoint that was scored.
-            checkpoint: Which checkpoint it is: `last`, `best`, or a step.
-            scores: By name: numbers, or `metrics.Score`s (value and uncertainty).
-            protocol: How they were computed.
+            step: The step of the scored checkpoint.
+            checkpoint: The scored checkpoint: `last`, `best`, or a step.
+            scores: Name -> number, or `metrics.Score` (value and uncertainty).
+            protocol: The protocol of the scores.
         """
         trained = next((row for row in self.rows() if row["step"] == step), {})
         progress: dict[str, Any] = {name: trained[name] for name in ("images", "seconds") if name in trained}
@@ -272,19 +304,6 @@ class Run:
 
     def _write_record(self) -> None:
         write_text(self.folder / "config.json", json.dumps(self.record.to_dict(), indent=2) + "\n")
-
-
-def program_name() -> str:
-    """What to type to train: `python train.py` or `python -m zoo train` if this program was started so, otherwise `zoo train`."""
-    started = Path(sys.argv[0] if sys.argv else "")
-    if started.name == "train.py":
-        return "python train.py"
-    return "python -m zoo train" if started.name == "__main__.py" and started.parent.name == "zoo" else "zoo train"
-
-
-def command_prefix() -> str:
-    """What to type before the other commands: `zoo`, or `python -m zoo` if this program was not started as the installed command."""
-    return "zoo" if program_name() == "zoo train" else "python -m zoo"
 
 
 def _read_record(folder: Path) -> RunRecord:
@@ -300,7 +319,7 @@ def _read_record(folder: Path) -> RunRecord:
 
 
 def _fixed_settings(record: RunRecord) -> dict[str, Any]:
-    """What must not change between two parts of a run."""
+    """Settings that must not change when a run is resumed."""
     fields = record.to_dict()
     options = fields["options"]
     return {

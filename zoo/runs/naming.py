@@ -9,16 +9,21 @@ from pathlib import Path
 from zoo.errors import UserError
 
 
+def expand_home(folder: str | os.PathLike[str]) -> Path:
+    """A path in which a leading `~` is replaced by the home folder."""
+    return Path(os.path.expanduser(folder))
+
+
 def make_folder(folder: Path) -> None:
     """Creates a folder and its parents; raises UserError if that is impossible."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _explain(error) from None
+        raise explain_folder_error(error) from None
 
 
 def make_next_folder(under: Path, stem: str) -> Path:
-    """Creates and returns `STEM-0001`, or the next number, in a folder."""
+    """Creates `STEM-0001`, or the next free number, in a folder and returns it."""
     make_folder(under)
     suffixes = [path.name.rpartition("-")[2] for path in under.glob(f"{stem}-*")]
     number = max((int(suffix) for suffix in suffixes if suffix.isdecimal()), default=0) + 1
@@ -30,15 +35,16 @@ def make_next_folder(under: Path, stem: str) -> Path:
         except FileExistsError:  # another run has taken the number in the meantime
             number += 1
         except OSError as error:
-            raise _explain(error) from None
+            raise explain_folder_error(error) from None
 
 
 def slug(name: str) -> str:
-    """The name of a data set as part of a folder's name: `folder:~/my pictures` -> `my-pictures`."""
+    """The name of a dataset as part of a folder's name: `folder:~/my pictures` -> `my-pictures`."""
     if name.startswith("folder:"):
         name = os.path.basename(name.removeprefix("folder:").rstrip("/"))
     return re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-") or "data"
 
 
-def _explain(error: OSError) -> UserError:
+def explain_folder_error(error: OSError) -> UserError:
+    """The error that a folder cannot be used for a new run."""
     return UserError(f"cannot create the run's folder: {error}; choose another one with --run-dir")

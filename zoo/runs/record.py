@@ -1,9 +1,8 @@
-"""The record of a run: what `config.json` holds, typed and versioned."""
+"""The record of a run: the typed and versioned content of `config.json`."""
 
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import importlib.metadata
 import json
 import subprocess
@@ -12,13 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import zoo
 from zoo.errors import UserError
 from zoo.runs.renames import upgrade_record
 
 SCHEMA = 2
-PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "tensorboard", "numpy")  # whose versions decide what a run computes
+PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "tensorboard", "numpy")  # packages whose versions affect the results of a run
 DISTRIBUTION = "gan-zoo"
-GIT_SECONDS = 5  # after which `git` is given up
+GIT_SECONDS = 5  # timeout of `git`
 
 
 @dataclasses.dataclass
@@ -26,11 +26,11 @@ class DataRecord:
     """The data that a run was trained on.
 
     Attributes:
-        name: As `--data` takes it.
-        version: Of the data set.
-        class_names: Names of the classes; None where the data have none.
-        pose_names: Names of the poses; None where the data have none.
-        examples: Number of training examples that were used (`--examples`); None: all.
+        name: Name of the dataset, as in `--data`.
+        version: Version of the dataset.
+        class_names: Names of the classes; None: no classes.
+        pose_names: Names of the poses; None: no poses.
+        examples: Number of training examples (`--examples`); None: all.
     """
 
     name: str
@@ -42,23 +42,23 @@ class DataRecord:
 
 @dataclasses.dataclass
 class RunRecord:
-    """What a run is: its model, configuration, data and options, and what it was made with.
+    """The record of a run: model, configuration, data, options, and versions.
 
     Attributes:
         model: Registered name of the model.
-        config: Its configuration, field by field.
-        data: The data it was trained on.
+        config: Fields of the configuration.
+        data: The training data.
         precision: Name of the dtype policy.
         replicas: Number of replicas.
-        xla: Whether the step was compiled by XLA.
-        options: Options of the command line beside the configuration, which a resumed run uses again.
+        xla: Whether the step was compiled with XLA.
+        options: Command-line options that are not part of the configuration; a resumed run uses them again.
         parameters: Number of parameters of each network.
         created: Time at which the run was created, ISO 8601.
         versions: Versions of Python and of the packages in `PACKAGES`.
-        command: The command that makes this run, one line for each time it was started.
+        command: The commands of the run, one line for each start.
         schema: Version of this layout.
-        zoo_version: Version of this package; None for runs that were made before it was recorded.
-        git_commit: Commit of the checkout that the run was made with; None outside a checkout.
+        zoo_version: Version of this package; None for runs from before it was recorded.
+        git_commit: Commit of the checkout; None outside a checkout.
     """
 
     model: str
@@ -78,7 +78,7 @@ class RunRecord:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> RunRecord:
-        """The record that a `config.json` of any schema holds.
+        """The record from a `config.json` of any schema.
 
         Raises:
             UserError: The file was written by a newer version of this package.
@@ -86,7 +86,7 @@ class RunRecord:
         """
         if record.get("schema", 1) > SCHEMA:
             raise UserError(
-                f"the run was made by a newer version of the zoo ({record.get('zoo_version')}, schema {record['schema']}); "
+                f"the run was created by a newer version of the zoo ({record.get('zoo_version')}, schema {record['schema']}); "
                 f"this one reads schemas 1 to {SCHEMA}: pip install --upgrade {DISTRIBUTION}"
             )
         record = upgrade_record(record)
@@ -95,29 +95,26 @@ class RunRecord:
         return cls(**{**values, "config": dict(record["config"]), "data": DataRecord(**data)})
 
     def to_dict(self) -> dict[str, Any]:
-        """The record as plain values that JSON can hold (tuples become lists)."""
+        """The record as JSON values (tuples become lists)."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
     def config_values(self) -> dict[str, Any]:
-        """The fields of the configuration, with the tuples that JSON holds as lists."""
+        """The fields of the configuration; the lists of JSON become tuples again."""
         return {name: tuple(value) if isinstance(value, list) else value for name, value in self.config.items()}
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide what a run computes."""
+    """Versions of Python and of the packages that affect the results of a run."""
     return {"python": sys.version.split()[0], **{name: importlib.metadata.version(name) for name in PACKAGES}}
 
 
-def zoo_version() -> str | None:
-    """Version of this package as it is installed, or as the checkout says."""
-    try:
-        return importlib.metadata.version(DISTRIBUTION)
-    except importlib.metadata.PackageNotFoundError:
-        return getattr(importlib.import_module("zoo"), "__version__", None)
+def zoo_version() -> str:
+    """Version of this package; the metadata of an editable install may be those of an earlier version."""
+    return zoo.__version__
 
 
 def git_commit() -> str | None:
-    """Commit of the checkout that this package lies in; None outside a checkout, or without git."""
+    """Commit of the checkout that contains this package; None outside a checkout, or without git."""
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return None

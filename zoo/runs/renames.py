@@ -11,7 +11,7 @@ from typing import Any
 
 COMMANDS = {"analyse": "analyze", "usefulness": "utility"}
 
-OPTIONS = {"scores": "eval_samples", "extractor": "feature_extractor", "init": "init_from"}  # of train.py, beside a model's configuration
+OPTIONS = {"scores": "eval_samples", "extractor": "feature_extractor", "init": "init_from"}  # of train.py, not of a configuration
 
 CONFIG_FIELDS = {
     # all models
@@ -59,6 +59,8 @@ CONFIG_FIELDS = {
     "target": "gradient_target",
     # r3gan
     "final_penalty": "final_penalty_weight",
+    # sgan
+    "labelled_weight": "labeled_weight",
     # srgan
     "from_bicubic": "bicubic_skip",
     "turned": "random_rotation",
@@ -69,9 +71,19 @@ CONFIG_FIELDS = {
 
 SCORES = {"memorisation": "memorization", "misclassified": "error_rate", "translated": "translation_accuracy"}
 
-VALUES = {"generator": {"averaged": "ema"}}  # of a protocol: field -> old value -> new value
+VALUES = {"generator": {"averaged": "ema"}}  # values in a protocol: field -> old value -> new value
 
-ROW_KEYS = {"round": "step", "variety": "diversity"}  # of a line of metrics.jsonl, and of a best checkpoint's score.json
+ROW_KEYS = {"round": "step", "variety": "diversity"}  # keys in a line of metrics.jsonl and in the score.json of a best checkpoint
+
+LOGS = {  # loss terms in a line of metrics.jsonl
+    "d_labelled": "d_labeled",
+    "d_size": "d_l2",
+    "g_alone_identity": "g_baseline_identity",
+    "g_alone_pose": "g_baseline_pose",
+    "g_variation": "g_total_variation",
+}
+
+UNUSED = {"rmsprop": ("beta_1",), "sgd": ("beta_2", "epsilon")}  # fields that an optimizer ignores: old records have values for them
 
 CHECKPOINT_ATTRIBUTES = {
     "averaged": "ema_generator",
@@ -103,6 +115,7 @@ def upgrade_record(record: Mapping[str, Any]) -> dict[str, Any]:
     if options.get("best"):
         options["best"] = upgrade_score_name(options["best"])
     config = rename_keys(record["config"], CONFIG_FIELDS)
+    config |= dict.fromkeys(name for name in UNUSED.get(config.get("optimizer", ""), ()) if name in config)
     command = _upgrade_command(record.get("command", ""))
     return {**record, "config": config, "options": options, "command": command, "schema": 2}
 
@@ -111,7 +124,7 @@ def upgrade_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """A line of `metrics.jsonl`, with the current names; a line that has them already is returned unchanged."""
     if "round" not in row:
         return dict(row)
-    row = rename_keys(row, ROW_KEYS)
+    row = rename_keys(row, {**ROW_KEYS, **LOGS})
     if row.get("scores"):
         scores, errors = _upgrade_scores(row["scores"])
         row["scores"] = scores

@@ -1,4 +1,4 @@
-"""The scores, samples and exports in a run's folder, and how scores are printed."""
+"""The scores, samples and exports in a run's folder, and the formatting of scores."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from zoo.types import Protocol, ScorePoint
 if TYPE_CHECKING:
     from zoo.runs.folder import Run
 
-ScoreValue = float | tuple[float, float | None]  # a number, or value and uncertainty, as `metrics.Score` has them
-GRID_PREFIXES = ("step-", "round-")  # of the sample grids' names; the second one in old runs
+ScoreValue = float | tuple[float, float | None]  # a number, or a `metrics.Score`: value and uncertainty
+GRID_PREFIXES = ("step-", "round-")  # prefixes of the names of sample grids; the second one in old runs
 
 
 def score_points(run: Run) -> dict[Protocol, dict[str, list[ScorePoint]]]:
     """The scores of a run.
 
     Returns:
-        For each protocol and each score its points, in the order of their steps. If a step was scored twice by the same protocol, the
-        later value counts. Scores without a protocol are comparable with nothing: they are left out.
+        Protocol -> score -> points in the order of their steps. If a step was scored twice with the same protocol, the later value is used.
+        Scores without a protocol are omitted, because they are not comparable.
     """
     points: dict[Protocol, dict[str, dict[int, ScorePoint]]] = {}
     for row in run.rows():
@@ -42,8 +42,8 @@ def score_fields(scores: Mapping[str, ScoreValue], protocol: Protocol) -> dict[s
     """The fields of a row that hold scores: "scores", "errors" (where there are uncertainties) and "protocol".
 
     Args:
-        scores: By name: numbers, or `metrics.Score`s (value and uncertainty).
-        protocol: How they were computed.
+        scores: Name -> number, or `metrics.Score` (value and uncertainty).
+        protocol: The protocol of the scores.
     """
     pairs = {name: score if isinstance(score, tuple) else (score, None) for name, score in scores.items()}
     errors = {name: round_score(error) for name, (_, error) in pairs.items() if error is not None}
@@ -61,7 +61,7 @@ def latest_grid(run: Run) -> Path | None:
             with Image.open(path) as picture:
                 picture.load()
             return path
-        except (OSError, SyntaxError):  # what Pillow raises for a truncated file
+        except (OSError, SyntaxError):  # Pillow's errors for truncated files
             continue
     return None
 
@@ -84,17 +84,17 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def round_score(value: float) -> float:
-    """A score as it is written to files: six significant digits."""
+    """Rounds a score for files: six significant digits."""
     return float(f"{value:.6g}")
 
 
 def format_score(value: float, digits: int = 3) -> str:
-    """A score with this many significant digits: 71.2, 0.850, 0.00120; from 1,000 on as a whole number."""
+    """Formats a score with this many significant digits: 71.2, 0.850, 0.00120; from 1,000 on as an integer."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.{digits}g}".rstrip(".")
 
 
 def _images(run: Run, row: dict[str, Any]) -> int:
-    """Number of training images by the step of a row."""
+    """Number of images seen at the step of a row."""
     config = run.record.config
     return row.get("images", row["step"] * config["batch_size"] * config["discriminator_steps"])
 

@@ -1,4 +1,4 @@
-"""What the user is told if a run's folder cannot be written."""
+"""Errors about run folders that cannot be written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEXTS = ("No space left", "File too large", "Disk quota", "Permission denied", "
 
 @contextlib.contextmanager
 def explain_write_errors(run: Run) -> Iterator[None]:
-    """Turns a full disk or a read-only folder into a UserError; all that was saved before is intact."""
+    """Converts errors of a full disk or a read-only folder to a UserError; files that were saved before stay intact."""
     import tensorflow as tf
 
     try:
@@ -30,6 +30,6 @@ def explain_write_errors(run: Run) -> Iterator[None]:
         if text is None:
             raise
         raise UserError(
-            f"cannot write to {run.folder}: {text}; its checkpoints are intact: "
+            f"cannot write to {run.display_path}: {text}; its checkpoints are intact: "
             f"free some space (or make it writable), then continue with {run.resume_command()}"
         ) from None

@@ -105,12 +105,13 @@ def check_several_discriminator_steps(trained: TrainedModel) -> None:
 
 
 def check_preview_is_of_the_ema_generator(trained: TrainedModel) -> None:
-    """The preview is the same every time, in [0, 1], fills its grid, and changes with the EMA generator."""
+    """The preview is the same every time, in the range of its modality, fills its grid, and changes with the EMA generator."""
     model = trained.model
     batch = next(iter(random_source(model).batches(16)))
     images, columns = model.preview(batch)
     assert images.shape[0] % columns == 0 and images.shape[1:] == model.modality.sample_shape(model.config)
-    assert float(tf.reduce_min(images)) >= 0 and float(tf.reduce_max(images)) <= 1
+    if external_range := model.modality.external_range:
+        assert external_range[0] <= float(tf.reduce_min(images)) and float(tf.reduce_max(images)) <= external_range[1]
     np.testing.assert_array_equal(images, model.preview(batch)[0])
     if type(model).preview is Game.preview:
         conditions: dict[str, Any] = {name: [0, 0, 0] for name in model.conditions}

@@ -1,5 +1,7 @@
 """Runs signatures of a SavedModel by TensorFlow's C++ loader, the one of TF Serving, through its C API; no Python TensorFlow.
 
+For Linux, where TensorFlow comes with `libtensorflow_cc.so.2`.
+
 python cpp_loader.py EXPORT '{signature: {"inputs": {key: tensor}, "outputs": {key: tensor}}}' IN.npz OUT.npz
 
 Arrays are named signature/key in both files.

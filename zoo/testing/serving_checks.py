@@ -1,4 +1,7 @@
-"""Checks of a model's SavedModel: run by TensorFlow's C++ loader, the one of TF Serving, it computes what the model does."""
+"""Checks of a model's SavedModel: run by TensorFlow's C++ loader, the one of TF Serving, it computes what the model does.
+
+The C++ library that `cpp_loader` needs comes with TensorFlow for Linux only; elsewhere TensorFlow's own loader runs the signatures.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ Arrays = dict[str, np.ndarray]
 
 
 def check_the_export_equals_the_model(trained: TrainedModel) -> None:
-    """All signatures, run by the C++ loader in a process without Python TensorFlow (those of strings: by TensorFlow's own loader)."""
+    """All signatures, run by the C++ loader in a process without Python TensorFlow.
+
+    Signatures of strings, and all of them where TensorFlow has no C++ library, are run by TensorFlow's own loader.
+    """
     model = trained.model
     signatures, inputs = model.signatures(), _example_inputs(model)
     expected = {name: signature.function(*map(tf.constant, inputs[name].values())) for name, signature in signatures.items()}
@@ -34,8 +40,11 @@ def check_the_export_equals_the_model(trained: TrainedModel) -> None:
         name for name in signatures if not any(np.asarray(v).dtype.kind in "SO" for v in [*inputs[name].values(), *expected[name].values()])
     }
     assert "serving_default" in numeric
-    outputs = run_cpp_loader(trained.version, {name: inputs[name] for name in numeric}, Path(trained.folder.name))
-    for name in set(signatures) - numeric:  # strings cannot be passed through the C API by hand
+    by_cpp_loader = numeric if has_cpp_library() else set[str]()  # strings cannot be passed through the C API by hand
+    outputs: dict[str, Arrays] = {}
+    if by_cpp_loader:
+        outputs = run_cpp_loader(trained.version, {name: inputs[name] for name in by_cpp_loader}, Path(trained.folder.name))
+    for name in set(signatures) - by_cpp_loader:
         tensors = {key: tf.constant(value) for key, value in inputs[name].items()}
         outputs[name] = {key: value.numpy() for key, value in trained.served[name](**tensors).items()}
     for name, values in expected.items():
@@ -60,7 +69,7 @@ def _example_inputs(model: Game) -> dict[str, Arrays]:
         if spec.name in given:
             return given[spec.name]
         if spec.dtype == tf.string:
-            channels = model.config.image_shape[-1]
+            channels = model.modality.sample_shape(model.config)[-1]  # files are those of images
             return np.array([tf.io.encode_png(np.full((16, 16, channels), 90 * i, np.uint8)).numpy() for i in range(3)])
         return draw.rand(3, *(side or 16 for side in spec.shape[1:])).astype(np.float32)
 
@@ -89,7 +98,17 @@ def _check_output(output: np.ndarray, expected: tf.Tensor) -> None:
 
 
 def check_images_of_another_range_are_refused(trained: TrainedModel) -> None:
-    """[0, 1] is accepted with its ends; anything else is refused, by the model and by its export."""
+    """[0, 1] is accepted with its ends; anything else is refused, by the model and by its export. So are latent vectors with NaN."""
+    model = trained.model
+    if model.modality.external_range == (0, 1):
+        _check_ranges_of_images(trained)
+    if "latent" in {spec.name for spec in model.signatures()["serving_default"].inputs}:
+        inputs = {"latent": tf.fill([1, model.config.latent_dim], np.nan)}
+        inputs |= {name: tf.zeros([1], tf.int64) for name in model.conditions}
+        _refused_everywhere(trained, "serving_default", inputs, "latent: values must be finite")
+
+
+def _check_ranges_of_images(trained: TrainedModel) -> None:
     model = trained.model
     bounds = np.random.RandomState(0).randint(0, 2, 10**6).astype(np.float32)  # 0 and 1 themselves
     for name, signature in model.signatures().items():
@@ -100,13 +119,9 @@ def check_images_of_another_range_are_refused(trained: TrainedModel) -> None:
             for value in (-0.02, 1.02, 255.0):
                 inputs = {**rest, image.name: tf.fill(shape, value)}
                 _refused_everywhere(trained, name, inputs, f"{image.name}: values must be in [0, 1]")
-    if "latent" in {spec.name for spec in model.signatures()["serving_default"].inputs}:
-        inputs = {"latent": tf.fill([1, model.config.latent_dim], np.nan)}
-        inputs |= {name: tf.zeros([1], tf.int64) for name in model.conditions}
-        _refused_everywhere(trained, "serving_default", inputs, "latent: values must be finite")
     if "discriminate" in model.signatures():
         labels = {tensor.name: tf.zeros([1], tf.int64) for tensor in model.discriminator.inputs if tensor.dtype == "int64"}
-        image = np.full([1, *model.config.image_shape], 255, np.uint8)
+        image = np.full([1, *model.modality.sample_shape(model.config)], 255, np.uint8)
         _raises(UserError, "image: values must be in [0, 1]", lambda: model.discriminate(image, **labels))
 
 
@@ -122,6 +137,11 @@ def check_the_export_is_stateless(trained: TrainedModel) -> None:
     operations = {node.op for node in nodes}
     assert not operations & FORBIDDEN, operations & FORBIDDEN
     assert not [operation for operation in operations if "Summary" in operation or ">" in operation]
+
+
+def has_cpp_library() -> bool:
+    """Whether TensorFlow has the C++ library that `run_cpp_loader` needs."""
+    return Path(tf.__file__).with_name("libtensorflow_cc.so.2").exists()
 
 
 def run_cpp_loader(version: Path, inputs: dict[str, Arrays], folder: Path) -> dict[str, Arrays]:

@@ -13,7 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from zoo import data, registry
-from zoo.core import Game
+from zoo.core import Game, ImageConfig
+from zoo.precision import dtype_policy
 from zoo.serving.saved_model import export_model
 from zoo.training.loop import phases
 
@@ -31,25 +32,28 @@ Weights = list[np.ndarray]
 
 
 def build_model(name: str, **settings: Any) -> Game:
-    """A compiled model whose initial weights are a function of its name: small, on 16x16 images.
+    """A compiled model whose initial weights are a function of its name: small, on 16x16 images if it is a model of images.
 
     Args:
         name: A registered name.
         **settings: Fields of its configuration; see `BASE_SETTINGS` for the defaults.
     """
-    policy = keras.config.dtype_policy()
-    keras.utils.clear_session()  # layers are named as in a process of its own: TensorFlow orders sums by names
-    keras.config.set_dtype_policy(policy)
+    with dtype_policy():
+        keras.utils.clear_session()  # layers are named as in a process of its own: TensorFlow orders sums by names
     keras.utils.set_random_seed(1)
-    channels = (getattr(registry.get_entry(name).config, "image_shape", None) or (0, 0, 1))[-1]
-    model = registry.create(name, **{**BASE_SETTINGS, "image_shape": (16, 16, channels), **settings})
+    config, defaults = registry.get_entry(name).config, dict[str, Any](BASE_SETTINGS)
+    if isinstance(config, ImageConfig):
+        defaults["image_shape"] = (16, 16, (config.image_shape or (0, 0, 1))[-1])
+    model = registry.create(name, **{**defaults, **settings})
     model.compile(jit_compile=False)
     return model
 
 
 def random_source(model: Game, count: int = NUM_EXAMPLES) -> Any:
-    """Random data of what a model needs, as it sees them: images of its shape, a class (or identity) and a pose each."""
+    """Random data of the kind a model needs, as it sees them: images of its shape or samples of its modality, with a class and a pose."""
     config, keys, draw = model.config, model.batch_keys, np.random.RandomState(0)
+    if model.modality.key != "image":
+        return model.prepare_data(config, RandomSamples.draw(model, count, draw))
     if "picture" in keys:
         *_, channels = config.image_shape
         pictures = _random_examples(model, keys, count, draw, (20, 24, channels), data.Pictures)
@@ -84,6 +88,34 @@ def _random_examples(
         examples=lambda split: tf.data.Dataset.from_tensor_slices(arrays),
         keys=tuple(keys),
     )
+
+
+@dataclasses.dataclass
+class RandomSamples:
+    """Random samples of any modality in internal form, as a source of endless batches.
+
+    Attributes:
+        arrays: Key of the model -> values of all examples.
+    """
+
+    arrays: dict[str, np.ndarray]
+
+    @classmethod
+    def draw(cls, model: Game, count: int, draw: np.random.RandomState) -> RandomSamples:
+        """Draws float32 samples, uniform in [-1, 1], and int64 labels if the model needs them."""
+        samples = draw.uniform(-1, 1, (count, *model.modality.sample_shape(model.config))).astype(np.float32)
+        arrays: dict[str, np.ndarray] = {model.modality.key: samples, "label": draw.randint(0, model.config.num_classes, count)}
+        return cls({key: arrays[key] for key in model.batch_keys})
+
+    def batches(self, batch_size: int, seed: int = 0, start: int = 0) -> tf.data.Dataset:
+        """Batches that are a function of the seed and their number; see `zoo.data.Source.batches`."""
+        count = len(next(iter(self.arrays.values())))
+
+        def gather(number: tf.Tensor) -> dict[str, tf.Tensor]:
+            rows = tf.random.stateless_uniform([batch_size], [seed, number], 0, count, tf.int32)
+            return {key: tf.gather(values, rows) for key, values in self.arrays.items()}
+
+        return tf.data.Dataset.range(start, 2**62).map(gather)
 
 
 def train_steps(model: Game, start: int, steps: int) -> dict[str, list[float]]:

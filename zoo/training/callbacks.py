@@ -1,4 +1,4 @@
-"""What happens during `fit`: checkpoints, scores, sample grids, a line of metrics.jsonl per evaluation, signals."""
+"""Callbacks for `fit`: checkpoints, scores, sample grids, one line of metrics.jsonl per evaluation, signals."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ import tensorflow as tf
 from zoo.core import images
 from zoo.errors import UserError
 from zoo.metrics import find_metric
+from zoo.metrics.registry import generates_images
 from zoo.runs.scores import score_fields
 
 if TYPE_CHECKING:
@@ -27,13 +28,13 @@ if TYPE_CHECKING:
     from zoo.runs import Run
     from zoo.types import Batch, Protocol
 
-MAX_TIME_SHARE = 0.15  # of a training's time that scores may take
+MAX_TIME_SHARE = 0.15  # maximum fraction of the training time for scores
 PROBE_SIZE = 50  # images from which the time of an evaluation is estimated
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupt(keras.callbacks.Callback):
-    """Ctrl-C and SIGTERM end the training after the current step, which is still evaluated and saved.
+    """Ctrl-C and SIGTERM end training after the current step, which is still evaluated and saved.
 
     Python allows signal handlers in the main thread only; in any other thread this callback does nothing.
 
@@ -89,20 +90,20 @@ class SaveCheckpoint(keras.callbacks.Callback):
 
 
 class Evaluate(keras.callbacks.Callback):
-    """Scores the model at the end of an epoch, and saves the best checkpoint by one of the scores.
+    """Scores the model at the end of an epoch, and saves the best checkpoint by one metric.
 
-    When scores would take more than `MAX_TIME_SHARE` of the training's time, an evaluation skips them (except the last), so that training
+    An evaluation (except the last) skips the scores if they would take more than `MAX_TIME_SHARE` of the training time, so that training
     does not stall and all scores share one protocol.
 
     Args:
         run: The run whose best checkpoint is saved.
         writer: Writes TensorBoard events.
         evaluation: Computes the scores.
-        metrics: Their names.
-        best: The one that decides which checkpoint is the best.
+        metrics: Names of the metrics.
+        best: The metric that selects the best checkpoint.
 
     Attributes:
-        row: What `WriteEvaluation` adds to metrics.jsonl.
+        row: Fields that `WriteEvaluation` adds to metrics.jsonl.
     """
 
     def __init__(self, run: Run, writer: tf.summary.SummaryWriter, evaluation: Evaluation, metrics: Sequence[str], best: str) -> None:
@@ -117,7 +118,7 @@ class Evaluate(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if self.started is not None:
             return
-        if self.model.generates_from_noise:
+        if generates_images(self.model):
             self.seconds_expected = self._estimate_seconds()
         self.started = time.monotonic()
         with self.writer.as_default(step=self.model.completed_steps):
@@ -156,7 +157,7 @@ class Evaluate(keras.callbacks.Callback):
     def _estimate_seconds(self) -> float:
         """Seconds that an evaluation will take, extrapolated from a few images."""
         evaluation, real = self.evaluation, self.evaluation.real.images[:PROBE_SIZE]
-        assert evaluation.extractor is not None  # as for every model that generates from noise
+        assert evaluation.extractor is not None  # as for every model that generates images from noise
         evaluation.check_model(self.model)
         for _ in range(2):  # the first pass traces
             began = time.monotonic()
@@ -179,7 +180,7 @@ class Evaluate(keras.callbacks.Callback):
         if name not in scores:
             if scores:
                 self._warn(
-                    f"these data do not allow measuring {name}: no best checkpoint is saved; --best may be one of {', '.join(scores)}"
+                    f"this dataset does not support {name}, so no best checkpoint is saved; use --best with one of {', '.join(scores)}"
                 )
             return
         value = scores[name].value
@@ -191,9 +192,7 @@ class Evaluate(keras.callbacks.Callback):
         if best is None:
             return True
         if best.name != name or best.extractor not in (None, self._extractor_name()):
-            self._warn(
-                f"the best checkpoint was chosen by {best.name}; from here on it is chosen by {name}, and the two are not comparable"
-            )
+            self._warn(f"the best checkpoint was selected by {best.name} and is now selected by {name}; the two are not comparable")
             return True
         return find_metric(name, self.model.own_metrics).is_better(value, best.value)
 

@@ -1,4 +1,4 @@
-"""The training loop: a run in phases of `fit`, and back to the last checkpoint when values are no longer finite."""
+"""The training loop: a run in phases of `fit`, with a return to the last checkpoint after divergence."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from zoo.training.monitor import Diverged
 if TYPE_CHECKING:
     from zoo.data import Source
 
-RETRIES = 3  # how often a training that has diverged is continued from its last checkpoint
+RETRIES = 3  # how often a diverged run continues from its last checkpoint
 ADVICE = "What usually helps: smaller learning rates, --precision float32, a smaller penalty"
 
 
@@ -38,14 +38,14 @@ class Phase(NamedTuple):
 
 
 def phases(start: int, steps: int, eval_every: int, max_steps_per_execution: int = 8, boundaries: Sequence[int] = ()) -> Iterator[Phase]:
-    """Divides the steps from `start` to `steps` into calls of `fit`, whose epochs have one length and end where an evaluation is due.
+    """Divides the steps from `start` to `steps` into calls of `fit`, whose epochs have equal length and end when an evaluation is due.
 
-    That is a shorter epoch up to the next evaluation, whole ones, the rest. No phase crosses a stage boundary, where the step becomes
-    another one; up to there `steps_per_execution` is the same, because each value costs a trace.
+    These are a shorter epoch up to the next evaluation, whole epochs, and the rest. No phase crosses a stage boundary, at which the
+    training step changes; `steps_per_execution` is constant between boundaries, because each value costs a trace.
 
     Args:
         start: Completed steps.
-        steps: Steps of the whole training.
+        steps: Steps of the whole run.
         eval_every: Steps between evaluations.
         max_steps_per_execution: Upper bound on Keras' `steps_per_execution`.
         boundaries: Steps at which a new stage begins.
@@ -67,20 +67,20 @@ def phases(start: int, steps: int, eval_every: int, max_steps_per_execution: int
 def fit(
     model: Game, run: Run, source: Source, callbacks: Sequence[keras.callbacks.Callback], max_steps_per_execution: int = 8
 ) -> int | None:
-    """Trains the remaining steps, going back to the last checkpoint when values are no longer finite.
+    """Trains the remaining steps, returning to the last checkpoint when a value is NaN or infinite.
 
     Args:
-        model: The compiled model, at the step from which it continues.
-        run: Where its checkpoints are.
-        source: The data as the model sees them.
-        callbacks: In their order; the first of all is `Interrupt`.
+        model: The compiled model, at the step from which training continues.
+        run: The run that holds the checkpoints.
+        source: The prepared dataset.
+        callbacks: Callbacks in the order of their calls; `Interrupt` is called before them.
         max_steps_per_execution: Upper bound on Keras' `steps_per_execution`.
 
     Returns:
-        The number of the signal that ended the training early, or None.
+        The number of the signal that interrupted training, or None.
 
     Raises:
-        Diverged: If values were not finite again after `RETRIES` retries. The last checkpoint is intact.
+        Diverged: If training diverged again after `RETRIES` retries. The last checkpoint is intact.
     """
     interrupt = Interrupt()
     try:
@@ -94,7 +94,7 @@ def fit(
                 warning = f"{error}. {ADVICE}; {action}"
                 _return_to_checkpoint(model, run, warning)
                 if final:
-                    run.manager(model).save(checkpoint_number=model.completed_steps)  # with new noise: a continuation does not repeat this
+                    run.manager(model).save(checkpoint_number=model.completed_steps)  # with new noise: a resumed run does not repeat this
                     raise Diverged(warning) from None
                 print(f"\nwarning: {warning}", file=sys.stderr, flush=True)
     finally:
@@ -105,7 +105,7 @@ def fit(
 def _return_to_checkpoint(model: Game, run: Run, warning: str) -> None:
     retries = int(keras.ops.convert_to_numpy(model.retries)) + 1
     run.restore(model)
-    model.retries.assign(retries)  # part of every seed
+    model.retries.assign(retries)  # is part of every seed
     run.append({"step": model.completed_steps, "warnings": [warning]})
 
 

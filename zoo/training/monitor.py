@@ -1,4 +1,4 @@
-"""The training monitor: values that are not finite stop the training; failures that GANs are known for trigger one warning each."""
+"""The training monitor: stops at values that are NaN or infinite, and warns once about each typical failure of GAN training."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from zoo.runs import Run
     from zoo.types import Batch
 
-DOMINANCE = 0.998  # share of pairs in which the real image is ranked above the generated one: from here on the discriminator dominates
-VANISHED = 0.01  # of a gradient's largest norm: below, it has vanished
-NO_GRADIENT = 1e-7  # a norm that has vanished whatever it was before
-CHANCE = 0.6  # accuracy of a discriminator that is hardly better than chance
-COLLAPSED = 0.4  # of the diversity of real images: below, the samples have collapsed
-RISING = 1.1  # factor from which on diversity is still growing, as in the first steps, when all samples are gray
+DOMINANCE = 0.998  # fraction of pairs in which the real image has the higher logit, above which the discriminator dominates
+VANISHED = 0.01  # fraction of the largest gradient norm, below which the gradient has vanished
+NO_GRADIENT = 1e-7  # gradient norm below which the gradient has vanished in any case
+CHANCE = 0.6  # accuracy below which the discriminator is hardly better than chance
+COLLAPSED = 0.4  # fraction of the diversity of real images, below which the samples have collapsed
+RISING = 1.1  # factor above which diversity is still growing, as in the first steps, when all samples are gray
 PATIENCE = 2  # evaluations for which a failure must last
 ADVICE = {
     "discriminator dominance": (
@@ -33,6 +33,14 @@ ADVICE = {
 }
 
 
+OLD_TEXTS = {  # what warnings of version 0.1 say instead of the failure's name
+    "discriminator dominance": "the discriminator has won: ",
+    "vanishing gradients": "the generator's gradient has vanished ",
+    "uninformative discriminator": "the discriminator has given up: ",
+    "mode collapse": "collapse: ",
+}
+
+
 class Diverged(UserError):
     """A loss, gradient or weight is no longer finite; the message names it, and the step."""
 
@@ -40,17 +48,17 @@ class Diverged(UserError):
 
 
 class TrainingMonitor(keras.callbacks.Callback):
-    """Watches a training: raises `Diverged` for values that are not finite, and warns of dominance, vanishing gradients and collapse.
+    """Raises `Diverged` for values that are NaN or infinite, and warns about typical failures of GAN training.
 
-    The failures are judged at each evaluation by the means since the last one, must last for `PATIENCE` evaluations, and trigger one
-    warning each.
+    Failures are detected at each evaluation from the means since the last one. A failure that persists for `PATIENCE` evaluations triggers
+    one warning.
 
     Args:
-        run: The run; warnings that its rows hold are not repeated.
-        batch: Real examples, to which the diversity of the samples is compared.
+        run: The run; warnings in its rows are not repeated.
+        batch: Real examples, whose diversity is compared with that of the samples.
 
     Attributes:
-        row: What `WriteEvaluation` adds to metrics.jsonl: `warnings` and `diversity`.
+        row: Fields that `WriteEvaluation` adds to metrics.jsonl: `warnings` and `diversity`.
     """
 
     def __init__(self, run: Run, batch: Batch) -> None:
@@ -58,10 +66,10 @@ class TrainingMonitor(keras.callbacks.Callback):
         self.batch = batch
         self.row: dict[str, Any] = {}
         earlier = [text for row in run.rows() for text in row.get("warnings", [])]
-        self.warned = {failure for failure, advice in ADVICE.items() if any(advice in text for text in earlier)}
+        self.warned = {failure for failure in ADVICE if any(_is_warning_of(failure, text) for text in earlier)}
         self.largest_norms: dict[str, float] = {}
         self.evaluations: dict[str, int] = {}  # failure -> how many evaluations it has lasted
-        self.labels: np.ndarray | None = None  # of the batch, if the model is class-conditional
+        self.labels: np.ndarray | None = None  # labels of the batch, if the model is class-conditional
         self.real_diversity: float | None = None
         self.last_diversity = 0.0
         self.epoch_start = 0
@@ -103,7 +111,7 @@ class TrainingMonitor(keras.callbacks.Callback):
         return texts
 
     def _find_failures(self, logs: dict[str, Any]) -> Iterator[tuple[str, str]]:
-        """(Failure, its description) by the means since the last evaluation."""
+        """Yields (failure, description) from the means since the last evaluation."""
         accuracy, norms, vanished = logs.get("d_accuracy"), {}, {}
         for player in "gd":
             norm = logs.get(f"{player}_gradient_norm")
@@ -114,12 +122,12 @@ class TrainingMonitor(keras.callbacks.Callback):
         if accuracy is not None and accuracy > DOMINANCE and not self.model.objective.critic:
             yield "discriminator dominance", f"it ranks {accuracy:.1%} of the real images above generated ones"
         if vanished.get("g"):
-            yield "vanishing gradients", f"the generator's gradient norm is {norms['g']:.1e}, it was {self.largest_norms['g']:.1e}"
+            yield "vanishing gradients", f"the generator's gradient norm fell from {self.largest_norms['g']:.1e} to {norms['g']:.1e}"
         if vanished.get("d") and accuracy is not None and accuracy < CHANCE:
             yield "uninformative discriminator", f"its accuracy is {accuracy:.0%} and its gradient norm {norms['d']:.1e}"
 
     def _relative_diversity(self) -> float | None:
-        """How much two samples differ, divided by how much two real images do; within classes for class-conditional models."""
+        """Diversity of the samples divided by that of real images; within classes for class-conditional models."""
         if not self.model.generates_from_noise:
             return None
         modality = self.model.modality
@@ -138,13 +146,18 @@ class TrainingMonitor(keras.callbacks.Callback):
         self.labels = np.asarray(self.batch["label"]) if "label" in self.model.conditions else None
         try:
             return self.model.modality.diversity(real, self.labels)
-        except UserError:  # no two of a class among them
+        except UserError:  # no class has two of them
             self.labels = None
             return self.model.modality.diversity(real, None)
 
 
+def _is_warning_of(failure: str, text: str) -> bool:
+    """Whether a warning in metrics.jsonl, which begins with `step N: `, is about a failure."""
+    return text.partition(": ")[2].startswith((f"{failure}: ", OLD_TEXTS[failure]))
+
+
 def _describe_non_finite(values: list[str], weights: list[str]) -> str:
-    """Names of logged values and of weights with gradients that are not finite, as text."""
+    """Describes the logged values and the weights' gradients that are not finite."""
     terms = [name for name in values if not name.endswith("gradient_norm")]
     parts = [f"{' and '.join(terms)} {'are' if len(terms) > 1 else 'is'} not finite" if terms else "every loss term is finite"]
     if weights:

@@ -1,6 +1,6 @@
-"""How a model runs, never what it computes: TensorFlow's options and log noise, precision, XLA, replicas.
+"""Runtime configuration, which does not affect what a model computes: TensorFlow options, logging, precision, XLA, replicas.
 
-Nothing happens at import: `configure` is called by the command line and by `zoo.train`, once per process.
+Importing this module has no side effects: the command line and `zoo.train` call `configure` once per process.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from zoo.errors import UserError
+from zoo.precision import dtype_policy as dtype_policy  # for the callers of `select_precision`, which sets it
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}  # --precision -> Keras' name
-ENVIRONMENT = {  # read once, when TensorFlow is imported; what the user has set stays
+ENVIRONMENT = {  # read when TensorFlow is imported; variables that the user has set are not changed
     "TF_CPP_MIN_LOG_LEVEL": "2",
     # TensorFlow enables oneDNN's kernels by itself only on CPUs with AVX512; with AVX2 they halve the time of a step as well.
     "TF_ENABLE_ONEDNN_OPTS": "1",
@@ -30,7 +31,7 @@ _configured = False
 
 
 def configure() -> None:
-    """Imports TensorFlow without its start-up noise and sets the options that trainings rely on.
+    """Imports TensorFlow without its startup messages and sets the options that training relies on.
 
     Safe to call more than once and from any thread. If TensorFlow was imported before, its environment variables no longer have an
     effect and are left alone; the other options are still set.
@@ -53,12 +54,12 @@ def _set_options() -> None:
     import absl.logging
     import tensorflow as tf
 
-    absl.logging.set_verbosity(absl.logging.ERROR)  # TFDS reports its own housekeeping
-    tf.get_logger().setLevel("ERROR")  # as about each variable that a checkpoint of another model lacks
-    # Rewriting control edges changes the order of sums from process to process: a resumed run would differ in the last bit.
+    absl.logging.set_verbosity(absl.logging.ERROR)  # TFDS logs its own file management
+    tf.get_logger().setLevel("ERROR")  # such as warnings about variables missing in a checkpoint
+    # Rewriting control edges changes the order of summation between processes: a resumed run would differ in the last bits.
     tf.config.optimizer.set_experimental_options({"dependency_optimization": False})
     if not tf.config.list_physical_devices("GPU"):  # the query itself logs that there is none
-        # With oneDNN, Grappler's remapper fails on the gradient of convolution, bias and leaky ReLU; elsewhere it gains nothing.
+        # With oneDNN, Grappler's remapper fails on the gradient of convolution, bias and leaky ReLU; for other layers it gains nothing.
         tf.config.optimizer.set_experimental_options({"remapping": False})
 
 
@@ -82,7 +83,7 @@ def _silenced_stderr() -> Iterator[None]:
 
 
 def select_precision(choice: str = "auto") -> str:
-    """Sets Keras' dtype policy for the layers that are built from now on, and returns its name.
+    """Sets Keras' dtype policy for new layers, and returns its name.
 
     Args:
         choice: `float32`, `bfloat16`, `float16`, or `auto`: bfloat16 on GPUs of compute capability 8 or higher and on CPUs with bfloat16
@@ -112,24 +113,6 @@ def _best_precision(gpus: list[tf.config.PhysicalDevice]) -> str:
 def precision_choice(policy: str) -> str:
     """The value of `--precision` that a policy's name stands for: `mixed_bfloat16` -> `bfloat16`."""
     return next(choice for choice, name in POLICIES.items() if name == policy)
-
-
-@contextlib.contextmanager
-def dtype_policy(name: str | None = None) -> Iterator[None]:
-    """Restores Keras' dtype policy at the end.
-
-    Args:
-        name: The policy inside the context; None: unchanged.
-    """
-    import keras
-
-    before = keras.config.dtype_policy()
-    if name is not None:
-        keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _cpu_flags() -> set[str]:
@@ -165,13 +148,13 @@ def _mirrored_strategy(devices: tuple[str, ...]) -> tf.distribute.Strategy:
 
 
 def check_replicas(replicas: int, policy: str, jit_compile: bool, batch_size: int, accumulation: int = 1) -> None:
-    """Checks that a training can run on several replicas.
+    """Checks that training is supported on several replicas.
 
     Args:
-        replicas: How many.
+        replicas: Number of replicas.
         policy: Name of Keras' dtype policy.
-        jit_compile: Whether the step is compiled by XLA.
-        batch_size: Images in a batch, over all replicas.
+        jit_compile: Whether the step is compiled with XLA.
+        batch_size: Images per batch, over all replicas.
         accumulation: Gradient accumulation steps.
 
     Raises:
@@ -189,7 +172,7 @@ def check_replicas(replicas: int, policy: str, jit_compile: bool, batch_size: in
 
 
 def use_xla(choice: str = "auto", replicas: int = 1) -> bool:
-    """Whether to compile the step by XLA: `on`, `off`, or `auto`: on a single GPU only (on a CPU it doubles the time of a step)."""
+    """Whether to compile the step with XLA: `on`, `off`, or `auto`: on a single GPU only (on a CPU it doubles the time of a step)."""
     import tensorflow as tf
 
     if choice == "auto":
@@ -205,7 +188,7 @@ def describe(policy: str, jit_compile: bool, replicas: int) -> str:
     plural = "s" if len(gpus) > 1 else ""
     parts = [f"{policy} on {len(gpus)} GPU{plural}" if gpus else f"{policy} on {os.cpu_count()} CPU threads"]
     if jit_compile:
-        parts.append("compiled by XLA")
+        parts.append("compiled with XLA")
     if replicas > 1:
         parts.append(f"{replicas} replicas")
     return ", ".join(parts)

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from zoo.runs import Run
     from zoo.types import Protocol
 
-PROFILED_EXECUTION = 3  # by then everything is warm
+PROFILED_EXECUTION = 3  # the executions before it include tracing and warm-up
 
 
 def write_evaluation(folder: Path, step: int, checkpoint: str, scores: Mapping[str, Score], protocol: Protocol) -> None:
-    """Writes scores that were computed after the training, as text.
+    """Writes scores that were computed after training, as text.
 
-    They go to `folder`/evaluated, because the run's own events may still be written.
+    They are written to `folder`/evaluated, because the run's own event file may still be open.
 
     Args:
         folder: The run's folder.
@@ -44,13 +44,13 @@ def write_evaluation(folder: Path, step: int, checkpoint: str, scores: Mapping[s
 
 
 class TensorBoardSummaries(keras.callbacks.Callback):
-    """Writes terms, logits, gradient norms, rates and speed by player, and histograms; once: graph, configuration, layout.
+    """Writes loss terms, logits, gradient norms, learning rates, speed and histograms; once: graph, configuration and layout.
 
-    Everything is written outside the step, where compilation by XLA does not matter.
+    Everything is written outside the step, so it is independent of compilation with XLA.
 
     Args:
         run: The run.
-        writer: Writes to its folder.
+        writer: Writes to the run's folder.
         cadence: Steps between two points of a curve.
         histograms: Evaluations between two histograms of each weight.
     """
@@ -116,7 +116,7 @@ class TensorBoardSummaries(keras.callbacks.Callback):
 
 
 class Profile(keras.callbacks.Callback):
-    """Traces one execution for TensorBoard's profiler: number `PROFILED_EXECUTION`, or the last one of a shorter training."""
+    """Traces one execution for TensorBoard's profiler: number `PROFILED_EXECUTION`, or the last one of a shorter run."""
 
     def __init__(self, run: Run) -> None:
         super().__init__()

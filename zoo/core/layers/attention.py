@@ -38,11 +38,11 @@ def self_attention(x: KerasTensor, conv: Convolution) -> KerasTensor:
 def attended_features(
     x: KerasTensor, widths: Sequence[int], conv: Convolution, attention: Callable[[KerasTensor], KerasTensor], side: int
 ) -> KerasTensor:
-    """SAGAN's and BigGAN's discriminator up to its pooling: residual blocks that halve the resolution, and one that keeps it.
+    """SAGAN's and BigGAN's discriminator up to its pooling: residual blocks that halve the resolution, and one that preserves it.
 
     Args:
         x: Images [n, height, width, channels].
-        widths: Numbers of channels from the smallest size up; the first one is that of the last block.
+        widths: Numbers of channels from the lowest resolution up; the first one is that of the last block.
         conv: Builds a convolution.
         attention: Builds self-attention.
         side: Side of the feature maps that get self-attention; see `nearest_size`.

@@ -60,8 +60,8 @@ def dcgan_generator_trunk(
     Args:
         x: Latent vectors [n, d].
         image_shape: Height, width and channels of the images.
-        width: Number of channels at the largest size; see `channel_widths`.
-        kernel: Side of the kernels.
+        width: Number of channels at the highest resolution; see `channel_widths`.
+        kernel: Kernel size.
         after: Normalization and activation, applied after every layer but the last.
         use_bias: Whether every layer but the last has a bias.
         output_bias: Whether the last layer has a bias.
@@ -90,8 +90,8 @@ def dcgan_discriminator_trunk(
 
     Args:
         x: Images [n, height, width, channels].
-        width: Number of channels at the largest size; see `channel_widths`.
-        kernel: Side of the kernels.
+        width: Number of channels at the highest resolution; see `channel_widths`.
+        kernel: Kernel size.
         negative_slope: Slope of the leaky ReLU for negative inputs.
         after: Normalization, applied after every convolution but the first.
         use_bias: Whether the convolutions have a bias.

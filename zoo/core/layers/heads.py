@@ -26,12 +26,12 @@ def maxout(x: KerasTensor, units: int, pieces: int, **kwargs: Any) -> KerasTenso
 
 
 def image_output(x: KerasTensor) -> KerasTensor:
-    """Tanh, to float32 images in [-1, 1] whatever the precision of the layers before."""
+    """Tanh, to float32 images in [-1, 1] regardless of the precision of the preceding layers."""
     return keras.layers.Activation("tanh", dtype="float32", name="image")(x)
 
 
 def sigmoid_output(x: KerasTensor, image_shape: Sequence[int]) -> KerasTensor:
-    """Sigmoid of pixels [n, d], reshaped and rescaled to float32 images in [-1, 1] whatever the precision of the layers before."""
+    """Sigmoid of pixels [n, d], reshaped and rescaled to float32 images in [-1, 1] regardless of the precision of the preceding layers."""
     x = keras.layers.Activation("sigmoid", dtype="float32")(x)
     return keras.layers.Rescaling(2.0, -1.0, dtype="float32")(keras.layers.Reshape(image_shape, dtype="float32")(x))
 
@@ -66,12 +66,12 @@ def global_sum_pool(x: KerasTensor) -> KerasTensor:
 def patch_logits(x: KerasTensor, width: int, num_layers: int, negative_slope: float, norm: Callable[[], keras.layers.Layer]) -> KerasTensor:
     """PatchGAN discriminator: one float32 logit per patch, [n, h, w, 1] (Isola et al. 2016, §6.1.2).
 
-    Patches are 70x70 pixels with 3 layers, 34x34 with 2, 16x16 with 1. Small images get as many layers as leave feature maps of at least
-    4x4.
+    Patches are 70x70 pixels with 3 layers, 34x34 with 2, 16x16 with 1. For small images, the number of layers is reduced so that the
+    feature maps are at least 4x4.
 
     Args:
         x: Images [n, height, width, channels].
-        width: Number of channels of the first convolution, doubled at each further one up to 8 times.
+        width: Number of channels of the first convolution, doubled at each further one up to a factor of 8.
         num_layers: Number of 4x4 convolutions of stride 2; two of stride 1 follow.
         negative_slope: Slope of the leaky ReLU for negative inputs.
         norm: Creates the normalization layer of every convolution but the first and the last.

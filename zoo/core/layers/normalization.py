@@ -13,8 +13,8 @@ from keras import KerasTensor
 class BatchNorm(keras.layers.BatchNormalization):
     """Batch normalization over all axes but the last, which uses the fused kernel in training.
 
-    Its outputs and running statistics are those of Keras' own layer, which composes it of small operations and is 3.6 times slower. With
-    several replicas the statistics are those of the global batch.
+    Its outputs and running statistics equal those of Keras' own layer, which consists of several small operations and is 3.6 times slower.
+    With several replicas, the statistics are those of the global batch.
     """
 
     def __init__(self, momentum: float = 0.9, epsilon: float = 1e-5, **kwargs: Any) -> None:
@@ -29,7 +29,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         flat = tf.reshape(inputs, [-1, 1, 1, channels]) if inputs.shape.rank != 4 else inputs
         scale = self.gamma.value if self.scale else tf.ones([channels])
         offset = self.beta.value if self.center else tf.zeros([channels])
-        empty = tf.zeros([0], tf.float32)  # in training the kernel takes no statistics
+        empty = tf.zeros([0], tf.float32)  # in training mode the kernel takes no statistics
         output, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=flat, scale=scale, offset=offset, mean=empty, variance=empty, epsilon=self.epsilon, is_training=True
         )

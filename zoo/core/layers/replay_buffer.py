@@ -1,4 +1,4 @@
-"""Images that a model carries over from step to step."""
+"""A replay buffer of images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable("zoo")
 class ReplayBuffer(keras.layers.Layer):
-    """A buffer of images that lives from step to step and is saved with the model; each replica has its own rows.
+    """A buffer of images that persists across steps and is saved with the model; each replica has its own rows.
 
     Args:
         count: Number of images, over all replicas.

@@ -1,4 +1,4 @@
-"""Sizes and numbers of channels of the feature maps, from the smallest to the image."""
+"""Sizes and numbers of channels of the feature maps, from the lowest resolution to that of the image."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 Size = tuple[int, ...]  # height, width
 
-SMALLEST_SIDE = 4  # of feature maps
+SMALLEST_SIDE = 4  # minimum side of the feature maps
 
 
 def resolutions(image_shape: Sequence[int]) -> list[Size]:
     """Sizes (height, width) of the feature maps, from the smallest to the image's own.
 
-    The image is halved, rounding up, until its shorter side is 4 to 6 pixels: 32x32 gives 4, 8, 16, 32 and 28x28 gives 4, 7, 14, 28. A
-    smallest side of 7, which 28x28 halved twice would give, produces much worse digits.
+    The image is halved, rounding up, until its shorter side is 4 to 6 pixels: 32x32 gives 4, 8, 16, 32 and 28x28 gives 4, 7, 14, 28.
+    Starting from 7, which 28x28 halved twice would give, produces much worse digits.
 
     Args:
         image_shape: Height, width and possibly channels.

@@ -13,8 +13,8 @@ class SpectralNorm(keras.layers.Layer):
     """Base of the layers whose weight is divided by its spectral norm (Miyato et al. 2018, eq. 8 and appendix A).
 
     The weight is reshaped to a matrix of (inputs, outputs). Its largest singular value is estimated by one power iteration per forward
-    pass in training, which starts from the vector that the previous one ended with; the first vector is random. Gradients flow through the
-    norm. The estimate is computed in float32 whatever the precision of the layer.
+    pass in training, which starts from the result of the previous one; the first vector is random. Gradients flow through the norm. The
+    estimate is computed in float32 regardless of the layer's precision.
 
     Args:
         epsilon: Added to the norms of the power iteration's vectors.

@@ -1,4 +1,4 @@
-"""Analyses of a model's samples: what papers show as a figure.
+"""Analyses of a model's samples, as in the figures of papers.
 
 Each returns plain values (a dataclass of numbers, lists and dicts) with `table()`, a tuple of title, header and rows of text, and
 `plot(path)`.

@@ -1,4 +1,4 @@
-"""What the analyses share: checks, formats and the frame of their plots."""
+"""Helpers of the analyses: checks, formats and plots."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BATCH = 250  # images at once
-MAX_CLASSES = 20  # in a table, or named in a plot
+BATCH = 250  # images per batch
+MAX_CLASSES = 20  # classes listed in a table or named in a plot
 REAL_COLOR, FAKE_COLOR, LIMIT_COLOR = "#555555", "#0b62a8", "#c0392b"
 
 Table = tuple[str, list[str], list[list[str]]]  # title, header, rows
@@ -41,9 +41,7 @@ def require_classes(analysis: str, evaluation: Evaluation, model: Model) -> tupl
     """
     source = evaluation.source
     if "label" not in model.conditions:
-        raise UserError(
-            f"{analysis} compares classes, and this model has none; use a model that generates images by class: zoo list shows them"
-        )
+        raise UserError(f"{analysis} compares classes, and this model has none; use a class-conditional model (`zoo list` shows them)")
     if source.class_names is None:
         raise UserError(
             f"{analysis} compares classes, and {source.name} has no labels; use data with class labels (digits, mnist, a folder with one "
@@ -52,9 +50,9 @@ def require_classes(analysis: str, evaluation: Evaluation, model: Model) -> tupl
     if model.config.num_classes != source.num_classes:
         raise UserError(
             f"the model generates {model.config.num_classes} classes of images, and {source.name} has {source.num_classes}; "
-            "give the data that it was trained on: --data"
+            "choose the dataset that it was trained on: --data"
         )
-    evaluation.check_model(model)  # the sizes of the images
+    evaluation.check_model(model)  # compares the image sizes
     return source.class_names
 
 
@@ -64,7 +62,7 @@ def require_images_per_class(analysis: str, kind: str, labels: np.ndarray, names
     if counts.min() < 2:
         raise UserError(
             f"{analysis} needs at least 2 images of each of the {len(names)} classes, and '{names[counts.argmin()]}' has {counts.min()} "
-            f"of the {len(labels)} {kind}; use more of them (--count)"
+            f"of the {len(labels)} {kind}; use more images (--count)"
         )
 
 

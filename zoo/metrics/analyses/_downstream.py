@@ -1,4 +1,4 @@
-"""Downstream utility of samples: GAN-train, GAN-test, and the augmentation of few real images."""
+"""Downstream utility of samples: GAN-train, GAN-test, and the augmentation of small real training sets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from zoo.metrics.extractors.base import resize_images
 from zoo.metrics.extractors.small_classifier import MIN_UPDATES, UPDATE_IMAGES
 from zoo.metrics.interfaces import BalancedSource, Model
 
-POOL = 60_000  # training images from which few are drawn
+POOL = 60_000  # training images from which the small training sets are drawn
 SIZES = (100, 500, 2000)  # default numbers of real images of `augmentation`
 
 Examples = dict[str, Any]
@@ -41,13 +41,13 @@ class TrainTest:
 
     Attributes:
         data: Name of the data.
-        images: Images that each classifier was trained on.
-        test_images: Real images that they were tested on.
-        test_set: Which ones, in words.
+        images: Number of training images of each classifier.
+        test_images: Number of real test images.
+        test_set: Description of the real test images.
         updates: Updates of each classifier.
-        gan_train: Trained on samples, tested on real images.
-        gan_test: Trained on real images, tested on samples.
-        real: Trained on real images, tested on other real ones.
+        gan_train: Accuracy of training on samples and testing on real images.
+        gan_test: Accuracy of training on real images and testing on samples.
+        real: Accuracy of training on real images and testing on other real images.
     """
 
     data: str
@@ -86,13 +86,13 @@ class TrainTest:
 def gan_train_test(evaluation: Evaluation, model: Model, count: int | None = None, updates: int = 2000) -> TrainTest:
     """Measures GAN-train (train on samples, test on real images), GAN-test (the reverse), and real against real for reference.
 
-    Bad and missing images lower GAN-train; only bad ones lower GAN-test. The test set is the test split, or if there is none, a fifth of
+    Poor and missing samples lower GAN-train; only poor samples lower GAN-test. The test set is the test split or, without one, a fifth of
     the train split, which the model was trained on. Shmelkov et al. 2018 (arXiv:1807.09499), §3.
 
     Args:
-        evaluation: Its data have classes; its extractor is not used.
-        model: Class-conditional.
-        count: Real images and samples, of the same classes, or as many as there are real training images; default: that of the evaluation.
+        evaluation: An evaluation whose dataset has classes; its extractor is not used.
+        model: A class-conditional model.
+        count: Number of real images and of samples, at most the number of real training images; default: that of the evaluation.
         updates: Updates of each classifier, at least 200.
 
     Raises:
@@ -130,13 +130,13 @@ class Mean(NamedTuple):
 
 
 class AugmentationRow(NamedTuple):
-    """Accuracy with a number of real images, of all repeats.
+    """Accuracy for a number of real images, over all repeats.
 
     Attributes:
-        real_images: Real images that the classifiers were trained on.
-        without: Without samples.
-        augmented: With samples.
-        gain: The difference within each repeat.
+        real_images: Number of real training images of the classifiers.
+        without: Accuracy without samples.
+        augmented: Accuracy with samples.
+        gain: Difference within each repeat.
     """
 
     real_images: int
@@ -147,17 +147,17 @@ class AugmentationRow(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """Accuracy on real images of classifiers trained on few real images, with samples and without.
+    """Accuracy on real images of classifiers trained on small sets of real images, with and without samples.
 
     Attributes:
         data: Name of the data.
         synthetic: Number of samples.
-        repeats: Trainings of each kind.
+        repeats: Training runs of each kind.
         updates: Updates of each classifier.
-        test_images: Real images that they were tested on.
-        test_set: Which ones, in words.
-        generator_images: Real images that the generator was trained on.
-        rows: One for each number of real images.
+        test_images: Number of real test images.
+        test_set: Description of the real test images.
+        generator_images: Number of real training images of the generator.
+        rows: One row for each number of real images.
     """
 
     data: str
@@ -173,10 +173,10 @@ class Augmentation:
         """Accuracy with and without samples by number of real images."""
         title = (
             f"Augmentation on {self.data}: accuracy on {self.test_images} real images ({self.test_set}) after {self.updates} updates on "
-            f"few real images, without and with {self.synthetic} samples of a generator trained on {self.generator_images} real images"
+            f"small sets of real images, without and with {self.synthetic} samples of a generator trained on {self.generator_images} images"
         )
         if any(row.real_images < self.generator_images for row in self.rows):
-            title += "; where that is more than the classifier has, the gain includes what the generator learned from the others"
+            title += "; if the classifier has fewer, the gain includes what the generator learned from the others"
         if self.repeats > 1:
             title += "; ±: standard deviation over repeats"
         header = ["real images", "without samples", "with samples", "gain", "generator trained on", "repeats"]
@@ -222,20 +222,20 @@ def augmentation(
     repeats: int = 3,
     updates: int = 1000,
 ) -> Augmentation:
-    """Measures what samples add to few real images: the accuracy on unseen real images of classifiers trained with and without them.
+    """Measures the gain of augmenting small sets of real images with samples: the accuracy on unseen real images with and without samples.
 
-    With samples, half of the training images are real and half are samples, the same ones throughout, balanced over the classes. Either
-    way there are `updates` updates of as many images, from the same initial weights.
+    With samples, each batch of training images is half real images and half samples, balanced over the classes. Both classifiers have the
+    same initial weights and the same number of updates, with batches of the same size.
 
     If the generator was trained on more real images than the classifier (`generator_images`), the gain includes what it learned from the
-    others. For the gain from n images alone, train the generator on as many (`Source.subset`, `--examples`) and evaluate on those.
+    others. To measure the gain for n images only, train the generator on the same n images (`Source.subset`, `--examples`).
 
     Args:
-        evaluation: Its data have classes; its extractor is not used.
-        model: Class-conditional.
-        sizes: Numbers of real images, balanced over the classes, drawn anew in each repeat; default: those of `SIZES` that the data have.
+        evaluation: An evaluation whose dataset has classes; its extractor is not used.
+        model: A class-conditional model.
+        sizes: Numbers of real images, balanced over the classes, drawn anew in each repeat; default: `SIZES`, as far as the data suffice.
         synthetic: Number of samples; default: that of the evaluation.
-        repeats: Trainings of each kind.
+        repeats: Training runs of each kind.
         updates: Updates of each classifier, at least 200.
 
     Raises:
@@ -272,13 +272,13 @@ def _draw_rows(
     draws = {(size, i): source.balanced_rows(labels, size, evaluation.seed + i) for size, i in itertools.product(sizes, range(repeats))}
     for (size, _), rows in draws.items():
         if size > len(labels):
-            raise UserError(f"--sizes {size}: {source.name} has {len(labels)} images to train on")
+            raise UserError(f"--sizes {size}: {source.name} has {len(labels)} training images")
         require_images_per_class(f"augmentation with {size} real images", "of them", labels[rows], names)
     return draws
 
 
 def _train_and_test_images(evaluation: Evaluation, count: int) -> tuple[Examples, Examples, str]:
-    """At most `count` real images to train on, real images to test on, and a description of the latter."""
+    """At most `count` real training images, real test images, and a description of the latter."""
     source, seed = evaluation.source, evaluation.seed
     examples = source.load_examples("train", count, seed)
     if "test" in source.sizes:
@@ -290,26 +290,26 @@ def _train_and_test_images(evaluation: Evaluation, count: int) -> tuple[Examples
 
 
 def _train_without_and_with(real: Examples, fake: Examples, classes: int, seed: int, updates: int) -> tuple[keras.Model, keras.Model]:
-    """Classifiers of the same initial weights, trained on real images alone and on both."""
+    """Classifiers with the same initial weights, trained on real images only and on both."""
     joined = {key: _join(real[key], fake[key]) for key in ("image", "label")}
     return _train(real["image"], real["label"], classes, seed, updates), _train(joined["image"], joined["label"], classes, seed, updates)
 
 
 def _join(real: np.ndarray, fake: np.ndarray) -> np.ndarray:
-    """Concatenates the two, one half each; the smaller one is repeated."""
+    """Concatenates both sets in equal parts; the smaller one is repeated."""
     size = max(len(real), len(fake))
     return np.concatenate([part[np.arange(size) % len(part)] for part in (real, fake)])
 
 
 def _train(images: np.ndarray, labels: np.ndarray, classes: int, seed: int, updates: int) -> keras.Model:
-    """Trains a classifier for `updates` updates, of full batches whatever the number of images."""
+    """Trains a classifier for `updates` updates with full batches, regardless of the number of images."""
     rows = np.arange(max(len(images), UPDATE_IMAGES)) % len(images)
     max_images = updates * UPDATE_IMAGES
     return small_classifier.train_classifier(images[rows], labels[rows], classes, seed, max_images=max_images, epochs=max_images)
 
 
 def _shrink(images: np.ndarray) -> np.ndarray:
-    """Shrinks uint8 images to 64 px if they are larger, as for `extractors.load_classifier`."""
+    """Downsamples uint8 images to 64 px if they are larger, as for `extractors.load_classifier`."""
     return resize_images(images, small_classifier.input_shape(images.shape[1:]))
 
 

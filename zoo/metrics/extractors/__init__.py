@@ -1,7 +1,8 @@
-"""Feature extractors: networks that compute what the metrics compare. The protocol of a score names the one that it used.
+"""Feature extractors: networks that compute the features for the metrics. The protocol of a score names its feature extractor.
 
-`classifier` is trained here, on the data set's own labels (or, if labels are missing or scarce, on recognizing rotations), once, and cached
-with its accuracy and hash. `inception` is the graph of 2015 behind the published FIDs; `keras:NAME` is any network of `keras.applications`.
+`classifier` is trained once on the dataset's labels and cached with its accuracy and hash; if labels are missing or scarce, it is
+self-supervised and predicts rotations. `inception` is the graph of 2015 behind published FIDs; `keras:NAME` is any network of
+`keras.applications`.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ def load_extractor(
 
     Args:
         name: `classifier`, `classifier:SEED`, `rotations`, `file:PATH`, `inception`, `inception:FILE` or `keras:NETWORK`.
-        source: The data set whose classifier it is; its train split is learned from.
+        source: The dataset; a classifier is trained on its train split.
         folder: Where trained and fetched networks are cached; default: `source.cache_dir`.
-        log: Called with a message when a training or download begins.
+        log: Called with a message when training or a download starts.
 
     Raises:
         UserError: The name is unknown, or the weights can neither be loaded nor fetched.

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from zoo.errors import UserError, suggest
 from zoo.metrics.extractors.base import FeatureExtractor, hash_weights, one_line, resizing_to
+from zoo.precision import dtype_policy
 
 SHAPE = (224, 224, 3)
 
@@ -46,18 +47,15 @@ def load_application(name: str, weights: str | None = "imagenet") -> FeatureExtr
 
 
 def _build_network(builder: Callable[..., keras.Model], name: str, weights: str | None) -> keras.Model:
-    """Builds the network in float32, whatever the precision of the model that is evaluated."""
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
+    """Builds the network in float32, regardless of the precision of the evaluated model."""
     try:
-        return builder(include_top=False, weights=weights, pooling="avg", input_shape=SHAPE)
+        with dtype_policy("float32"):
+            return builder(include_top=False, weights=weights, pooling="avg", input_shape=SHAPE)
     except Exception as error:
-        # `keras.utils.get_file` turns a network error into a bare Exception; what else it raises is a file that cannot be written or read.
+        # `keras.utils.get_file` turns a network error into a bare Exception; the other errors are files that cannot be read or written.
         if type(error) is not Exception and not isinstance(error, (OSError, ValueError, EOFError)):
             raise
         raise UserError(
-            f"--feature-extractor keras:{name}: the weights cannot be loaded ({one_line(error)}); Keras looks for them in "
-            "~/.keras/models, where you can put the file; to do without: --feature-extractor classifier"
+            f"--feature-extractor keras:{name}: the weights cannot be loaded ({one_line(error)}); put the file "
+            "into ~/.keras/models, or use --feature-extractor classifier"
         ) from None
-    finally:
-        keras.config.set_dtype_policy(policy)

@@ -1,4 +1,4 @@
-"""What a feature extractor is, and how images are brought to the size that it takes."""
+"""The interface of feature extractors, and resizing images to their input size."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class FeatureExtractor:
     """Images [n, h, w, c] in [0, 1] -> features [n, d] and, if the network classifies, probabilities [n, k].
 
     Attributes:
-        name: As in a protocol: kind, data and the start of the hash (`classifier-mnist-1a2b`).
-        sha256: Hash of the weights, or of the file that they came from.
-        description: What it is, in one sentence.
-        shape: Shape of the images that `run` takes; None if it resizes them itself.
-        resizing: How images of another size are resized, in words.
+        name: Name in the protocol: kind, data and the start of the hash (`classifier-mnist-1a2b`).
+        sha256: Hash of the weights, or of their file.
+        description: Description in one sentence.
+        shape: Input shape of `run`; None if it resizes images itself.
+        resizing: Description of the resizing of images of other sizes.
         run: Images of that shape -> `features` and, if it classifies, `probabilities`.
-        classes: Number of the data set's own classes, if the probabilities are of these.
-        accuracy: On held-out real images, if it classifies those classes.
+        classes: Number of classes of the dataset, if the probabilities are of these classes.
+        accuracy: Accuracy on held-out real images, if it classifies these classes.
     """
 
     name: str

@@ -1,6 +1,6 @@
-"""The data set's own classifier as a feature extractor: trained once on the train split, then cached with its accuracy and hash.
+"""A classifier of the dataset as a feature extractor: trained once on the train split, then cached with its accuracy and hash.
 
-If labels are missing or scarce, the network learns to recognize by how many quarter turns an image was rotated instead.
+If labels are missing or scarce, the network is self-supervised: it predicts rotations of images by multiples of 90 degrees.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from zoo.metrics.extractors import small_classifier
 from zoo.metrics.extractors.base import FeatureExtractor, hash_weights, one_line, resize_images, resizing_to
 from zoo.metrics.interfaces import Source
 
-RECIPE = 1  # version of the network and its training: another number trains new ones
+RECIPE = 1  # version of the network and its training; another number trains new networks
 MIN_CLASS_IMAGES = 20  # images per class (median) below which there are too few labels to learn from
-MAX_IMAGES = 60_000  # training images that it learns from
+MAX_IMAGES = 60_000  # training images of the network
 TEST_IMAGES = 10_000
-REQUESTED = "requested"  # reason of a network that learned rotations although there are labels
-REQUESTED_REASONS = (REQUESTED, "asked for")  # records written before version 0.2 have the second
+REQUESTED = "requested"  # reason of a network that was trained on rotations although there are labels
+REQUESTED_REASONS = (REQUESTED, "asked for")  # the second one is in records written before version 0.2
 HINT = "--feature-extractor classifier"
 
 
@@ -43,15 +43,15 @@ def load_classifier(
 ) -> FeatureExtractor:
     """Loads the classifier of a data source from the cache, or trains it.
 
-    If the source has no labels, or fewer than 20 images per class, it learns by how many quarter turns an image was rotated (Gidaris et al.
-    2018, arXiv:1803.07728) and is called `rotations-...`: it computes features, but knows no classes.
+    If the source has no labels, or fewer than 20 images per class, the network predicts rotations by multiples of 90 degrees (Gidaris et
+    al. 2018, arXiv:1803.07728). It is then called `rotations-...`, and computes features but no class probabilities of the dataset.
 
     Args:
-        source: Its train split is learned from.
-        seed: Seed of the training; another one trains another network.
+        source: The dataset; the network is trained on its train split.
+        seed: Seed of the training run; each seed has a network.
         folder: Where trained networks are cached; default: `source.cache_dir`.
-        log: Called with a message before a training begins.
-        rotations: A reason to learn rotations even if there are labels.
+        log: Called with a message before training starts.
+        rotations: The reason for predicting rotations even if there are labels.
 
     Raises:
         UserError: The network cannot be saved.
@@ -59,14 +59,14 @@ def load_classifier(
     folder = Path(folder or source.cache_dir)
     for learns_rotations in (False, True) if rotations is None else (True,):
         path = _cache_path(source, seed, learns_rotations, folder)
-        # A network whose rotations were requested does not tell why there is no classifier. A damaged file is trained again.
+        # A network that was requested as `rotations` does not explain why there is no classifier. A damaged file is replaced.
         if path.exists() and (rotations or _rotations_reason(path) not in REQUESTED_REASONS):
             with contextlib.suppress(UserError):
                 return load_file(path, source)
     examples = source.load_examples("train", MAX_IMAGES, seed)
     reason = rotations or _why_no_classifier(source, examples)
     path = _cache_path(source, seed, bool(reason), folder)
-    why = f" ({reason}: it learns by how many quarter turns an image was rotated)" if reason else ""
+    why = f" ({reason}: it predicts rotations by multiples of 90 degrees)" if reason else ""
     log(f"scores     training the feature extractor behind the metrics on {source.name}{why}; once, then cached in {path.parent}")
     shape, classes = _input_shape(source, bool(reason)), 4 if reason else source.num_classes
     assert classes is not None
@@ -77,7 +77,7 @@ def load_classifier(
 
 
 def load_file(path: str | os.PathLike[str], source: Source) -> FeatureExtractor:
-    """Loads a network that `load_classifier` has saved: PATH.keras, and PATH.json next to it.
+    """Loads a network that `load_classifier` has saved as PATH.keras, with PATH.json next to it.
 
     Raises:
         UserError: A file is missing or damaged, or the network was trained on other data.
@@ -95,7 +95,7 @@ def load_file(path: str | os.PathLike[str], source: Source) -> FeatureExtractor:
     matches = record["data"] == source.name and shape[-1] == source.image_shape[-1] and (rotations or classes == source.num_classes)
     if not matches:
         trained = f"{record['data']} ({'x'.join(map(str, shape))}, {classes} classes)"
-        raise UserError(f"{path} was trained for {trained}, and the data are {source.name}; {HINT} trains one for them")
+        raise UserError(f"{path} was trained for {trained}, not for {source.name}; {HINT} trains one for it")
     return FeatureExtractor(
         name=f"{_title(record)}-{sha256[:4]}",
         sha256=sha256,
@@ -112,7 +112,7 @@ def _read(path: Path) -> tuple[dict[str, Any], keras.Model]:
     """The record and the network; raises ValueError if a file or a field is missing."""
     for file in (path, path.with_suffix(".json")):
         if not file.exists():
-            raise ValueError(f"there is no {file.name} in {file.parent}")
+            raise ValueError(f"{file.name} is missing in {file.parent}")
     record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     if missing := {"data", "classes", "seed"} - set(record):
         raise ValueError(f"{path.with_suffix('.json').name} lacks {', '.join(sorted(missing))}")
@@ -120,7 +120,7 @@ def _read(path: Path) -> tuple[dict[str, Any], keras.Model]:
 
 
 def _rotations_reason(path: Path) -> str | None:
-    """Why a saved network has learned rotations; None if it has not, or if its record cannot be read."""
+    """The reason why a saved network predicts rotations; None if it does not, or if its record cannot be read."""
     try:
         return json.loads(path.with_suffix(".json").read_text(encoding="utf-8")).get("rotations")
     except (OSError, ValueError, AttributeError):
@@ -128,7 +128,7 @@ def _rotations_reason(path: Path) -> str | None:
 
 
 def _why_no_classifier(source: Source, examples: Mapping[str, Any]) -> str | None:
-    """Why a source's labels are not enough to learn from, or None."""
+    """The reason why a source's labels are not enough for a classifier, or None."""
     if source.class_names is None:
         return f"{source.name} has no labels"
     classes = len(source.class_names)
@@ -159,15 +159,16 @@ def _title(record: Mapping[str, Any]) -> str:
 
 def _describe_task(source: Source, rotations: str | None) -> str:
     if rotations:
-        return f"to recognize quarter turns of {source.name} ({REQUESTED if rotations in REQUESTED_REASONS else rotations})"
+        reason = REQUESTED if rotations in REQUESTED_REASONS else rotations
+        return f"to predict rotations of {source.name} by multiples of 90 degrees ({reason})"
     names = source.class_names or ()
-    return f"to tell {' from '.join(names)} in {source.name}" if len(names) == 2 else f"on the labels of {source.name}"
+    return f"to distinguish {' from '.join(names)} in {source.name}" if len(names) == 2 else f"on the labels of {source.name}"
 
 
 def _train(
     source: Source, examples: dict[str, Any], shape: tuple[int, int, int], classes: int, seed: int, rotations: bool
 ) -> tuple[keras.Model, float]:
-    """The network, and its accuracy on the test split, or on a tenth of the train split if there is no other."""
+    """The network, and its accuracy on the test split, or on a tenth of the train split if there is no test split."""
     if "test" in source.sizes:
         held_out = source.load_examples("test", TEST_IMAGES, seed)
     else:
@@ -180,7 +181,7 @@ def _train(
 
 
 def _training_pairs(examples: Mapping[str, Any], shape: tuple[int, int, int], seed: int, rotations: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Resized images with their labels, or rotated by random quarter turns with the numbers of turns."""
+    """Resized images with their labels, or rotated by random multiples of 90 degrees with the multiples."""
     images = resize_images(examples["image"], shape)
     if not rotations:
         return images, examples["label"]
@@ -189,7 +190,7 @@ def _training_pairs(examples: Mapping[str, Any], shape: tuple[int, int, int], se
 
 
 def _save(path: Path, network: keras.Model, record: Mapping[str, Any]) -> None:
-    """Saves atomically, the record last: an interrupted training leaves no record."""
+    """Saves atomically, the record last: an interrupted training run leaves no record."""
     network.optimizer = None  # its state would be three quarters of the file
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The Inception graph of 2015, with which published FIDs and inception scores are computed."""
+"""The Inception graph of 2015, which published FIDs and inception scores use."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def load_inception(
 ) -> FeatureExtractor:
     """Loads the Inception graph of 2015-12-05 (Szegedy et al. 2015) as Heusel et al. 2017 use it: pool_3 [2048], 1008 classes.
 
-    It takes images of 0 to 255 and resizes them itself, as for the published figures. The logits of the inception score leave the bias
-    out, as Salimans et al. 2016 do. No checksum of the file is published: its hash is recorded when it is fetched, logged, compared each
-    time it is loaded from there, and part of the protocol of every score.
+    It takes images in [0, 255] and resizes them itself, as for the published scores. The logits of the inception score omit the bias, as in
+    Salimans et al. 2016. No checksum of the file is published: its hash is logged and recorded when it is downloaded, compared whenever it
+    is loaded from there, and part of the protocol of every score.
 
     Args:
         file: `classify_image_graph_def.pb`, or the archive that contains it; None: the one in `folder`, where it is fetched if missing.
@@ -52,7 +52,7 @@ def load_inception(
         content = _read_graph(file)
         expected = recorded.read_text(encoding="utf-8").strip() if recorded and recorded.exists() else None
     except (*READ_ERRORS, UnicodeDecodeError) as error:
-        raise UserError(f"{file} cannot be read as the Inception graph ({one_line(error)}); it is in {URL}") from None
+        raise UserError(f"{file} cannot be read as the Inception graph ({one_line(error)}); download it from {URL}") from None
     sha256 = hashlib.sha256(content).hexdigest()
     if expected and sha256 != expected:
         raise UserError(
@@ -82,9 +82,9 @@ def _import_graph(content: bytes, file: Path) -> Callable[[tf.Tensor], dict[str,
         network = wrapped.prune(element("ExpandDims:0"), [element("pool_3:0"), weights])
         shape = tuple(weights.shape)
     except (DecodeError, tf.errors.OpError, ValueError, KeyError, IndexError, TypeError) as error:
-        raise UserError(f"{file} is not the Inception graph of 2015 ({one_line(error)}); it is in {URL}") from None
+        raise UserError(f"{file} is not the Inception graph of 2015 ({one_line(error)}); download it from {URL}") from None
     if shape != (2048, 1008):
-        raise UserError(f"{file} is not the Inception graph of 2015: its last layer is {shape}, not (2048, 1008); it is in {URL}")
+        raise UserError(f"{file} is not the Inception graph of 2015: its last layer is {shape}, not (2048, 1008); download it from {URL}")
 
     def run(images: tf.Tensor) -> dict[str, tf.Tensor]:
         images = tf.image.grayscale_to_rgb(images) if images.shape[-1] == 1 else images
@@ -96,7 +96,7 @@ def _import_graph(content: bytes, file: Path) -> Callable[[tf.Tensor], dict[str,
 
 
 def _read_graph(file: Path) -> bytes:
-    """The content of the graph's file, from the archive if that is what it is."""
+    """The content of the graph's file, extracted if the file is the archive."""
     if not tarfile.is_tarfile(file):
         return file.read_bytes()
     with tarfile.open(file) as archive:
@@ -107,7 +107,7 @@ def _read_graph(file: Path) -> bytes:
 
 
 def _hash_file(file: Path) -> Path:
-    """Where the hash of a fetched graph is recorded."""
+    """The file with the hash of a downloaded graph."""
     return file.with_name(f"{file.name}.sha256")
 
 
@@ -126,7 +126,7 @@ def _fetch(file: Path, log: Callable[[str], object]) -> None:
     except (*READ_ERRORS, http.client.HTTPException, ValueError) as error:  # urllib's errors are OSErrors
         raise UserError(
             f"the Inception graph is not in {file.parent} and could not be fetched ({one_line(error, 80)}); "
-            f"download {URL} and name the file: --feature-extractor inception:FILE; to do without: --feature-extractor classifier"
+            f"download {URL} and give the file: --feature-extractor inception:FILE, or use --feature-extractor classifier"
         ) from None
     log(f"scores     the sha256 of {GRAPH} is {sha256}, recorded in {_hash_file(file).name}")
 

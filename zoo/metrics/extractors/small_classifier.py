@@ -9,7 +9,7 @@ import tensorflow as tf
 from zoo.metrics.extractors.base import BATCH
 
 MAX_SIDE = 64  # pixels on the short side of its input
-TRAINING_IMAGES = 480_000  # images shown in training, or 40 epochs if those are fewer
+TRAINING_IMAGES = 480_000  # images seen in training, or 40 epochs if those are fewer
 MIN_UPDATES = 200
 UPDATE_IMAGES = 128  # images per update
 EDGE = ((0, 0), (1, 1), (1, 1), (0, 0))  # one pixel on every side
@@ -24,7 +24,7 @@ def input_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
 
 def build_classifier(shape: tuple[int, ...], classes: int, seed: int = 0) -> keras.Model:
     """Builds the network: three convolutions, 128 features. Images in [0, 1] -> `features`, `probabilities`."""
-    layers, options = keras.layers, {"dtype": "float32"}  # whatever the precision of the model that is evaluated
+    layers, options = keras.layers, {"dtype": "float32"}  # regardless of the precision of the evaluated model
     x = image = keras.Input(shape)
     x = layers.Rescaling(2.0, -1.0, **options)(x)
     for i, width in enumerate((32, 64, 96)):
@@ -49,7 +49,7 @@ def train_classifier(
         labels: [n].
         classes: Number of classes.
         seed: Seed of the initial weights, of dropout, and of the order and shifts of the images.
-        max_images: Images shown in all, at most `epochs` times the whole set; at least 200 updates.
+        max_images: Total number of images seen, at most `epochs` times the whole set; at least 200 updates.
         epochs: Upper limit of passes over the images.
     """
     batch = min(UPDATE_IMAGES, len(images))

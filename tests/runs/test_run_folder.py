@@ -5,17 +5,20 @@ import dataclasses
 import errno
 import json
 import math
+import os
 import types
+from pathlib import Path
 
 import pytest
 import tensorflow as tf
 
 from zoo.errors import UserError
-from zoo.runs import BestCheckpoint, DataRecord, Run, RunRecord, explain_write_errors, score_points
-from zoo.runs.folder import command_prefix, program_name
+from zoo.runs import BestCheckpoint, DataRecord, Run, RunRecord, commands, explain_write_errors, score_points
+from zoo.runs.commands import command_prefix, program_name
 from zoo.runs.scores import export_versions, format_score, format_table, latest_grid, round_score
 from zoo.types import Protocol, ScorePoint
 
+ROOT = Path(__file__).parents[2]
 RECORD = RunRecord(
     model="gan",
     config={"image_shape": (28, 28, 1), "steps": 20, "eval_every": 10, "seed": 0, "batch_size": 4, "discriminator_steps": 2},
@@ -54,7 +57,7 @@ def test_what_is_created_is_read_again(run):
 
 
 def test_a_folder_that_is_in_use_is_refused(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["train.py"])
+    monkeypatch.setattr(commands, "_program", "python train.py")
     with pytest.raises(UserError, match="already exists; choose another --run-dir, or continue this run: python train.py --resume"):
         Run.create(RECORD, run.folder)
     (tmp_path / "empty").mkdir()
@@ -64,6 +67,37 @@ def test_a_folder_that_is_in_use_is_refused(run, tmp_path, monkeypatch):
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(UserError, match="--run-dir"):
             Run.create(RECORD, folder)
+
+
+def test_a_folder_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.iterdir", refuse)
+    with pytest.raises(UserError, match="cannot create the run's folder: .*Permission denied.*--run-dir"):
+        Run.check_free(tmp_path)
+
+
+def test_a_run_is_not_lost_if_the_program_changes_its_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = Run.create(RECORD, "runs/one")
+    run.append({"step": 1})
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert run.rows() == [{"step": 1}] and run.folder == tmp_path / "runs" / "one"
+    assert run.resume_command() == "zoo train --resume runs/one" and str(run.display_path) == "runs/one"
+    assert str(run.format_path(run.export_folder)) == "runs/one/export/gan"
+    with pytest.raises(UserError, match="^runs/one has no checkpoint last"):
+        run.restore(None)
+
+
+def test_the_home_folder_is_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    run = Run.create(RECORD, "~/one")
+    assert run.folder == tmp_path / "one" == Run("~/one").folder == Run("~/one").display_path
+    with pytest.raises(UserError, match=f"--resume {tmp_path}/one$"):
+        Run.check_free("~/one")
+    assert Run.create(RECORD, under="~/runs").folder.parent == tmp_path / "runs"
 
 
 def test_a_folder_that_is_not_a_run_is_refused_with_the_runs_beside_it(run, tmp_path):
@@ -85,21 +119,42 @@ def test_text_is_utf8(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "argv, program, prefix",
+    "program, prefix", [("python ../train.py", "python -m zoo"), ("python -m zoo train", "python -m zoo"), ("zoo train", "zoo")]
+)
+def test_messages_name_the_program_as_it_was_started(monkeypatch, program, prefix, tmp_path):
+    monkeypatch.setattr(commands, "_program", program)
+    assert program_name() == program and command_prefix() == prefix
+    run = Run(tmp_path / "my run", RECORD)
+    assert run.resume_command() == f"{program} --resume '{tmp_path}/my run'"
+    assert run.command("generate", "--count 3") == f"{prefix} generate '{tmp_path}/my run' --count 3"
+
+
+def test_a_script_is_named_as_it_was_typed_if_it_is_that_of_the_checkout(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.py").touch()
+    for script in (str(ROOT / "train.py"), os.path.relpath(ROOT / "train.py")):
+        monkeypatch.setattr("sys.argv", [script, "--model", "gan"])
+        assert commands.script_command() == f"python {script}"
+    for argv in (["train.py"], ["notebook.py"], [""], []):
+        monkeypatch.setattr("sys.argv", argv)
+        assert commands.script_command() == program_name() == "zoo train", "a user's own script"
+
+
+@pytest.mark.parametrize(
+    "spec, option",
     [
-        (["train.py"], "python train.py", "python -m zoo"),
-        (["/home/me/zoo/train.py", "--model"], "python train.py", "python -m zoo"),
-        (["/site-packages/zoo/__main__.py"], "python -m zoo train", "python -m zoo"),
-        (["/usr/bin/zoo"], "zoo train", "zoo"),
-        (["/elsewhere/__main__.py"], "zoo train", "zoo"),
-        ([""], "zoo train", "zoo"),
-        ([], "zoo train", "zoo"),
+        ("my models/gan.py:gan", " --model 'my models/gan.py:gan'"),
+        ("gan.py:other", ""),
+        ("a\nb.py:gan", ""),
+        ("gan", ""),
+        (None, ""),
+        (3, ""),
     ],
 )
-def test_messages_name_the_program_as_it_was_started(monkeypatch, argv, program, prefix, tmp_path):
-    monkeypatch.setattr("sys.argv", argv)
-    assert program_name() == program and command_prefix() == prefix
-    assert Run(tmp_path / "my run", RECORD).resume_command() == f"{program} --resume '{tmp_path}/my run'"
+def test_commands_name_the_file_of_a_model_of_ones_own(spec, option, tmp_path):
+    run = Run(tmp_path, dataclasses.replace(RECORD, options={"model": spec}))
+    assert run.resume_command() == f"zoo train --resume {tmp_path}{option}"
+    assert run.command("export") == f"zoo export {tmp_path}{option}"
 
 
 # -- settings and length --------------------------------------------------------------------------------------------------------------
@@ -132,7 +187,7 @@ def test_its_length_and_the_hardware_options_may_change(run):
 
 
 def test_extending_records_the_length_and_drops_later_rows(run, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["train.py"])
+    monkeypatch.setattr(commands, "_program", "python train.py")
     for step in (10, 20, 30):
         run.append({"step": step})
     best = run.folder / "checkpoints" / "best"

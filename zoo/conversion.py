@@ -1,0 +1,72 @@
+"""Values that a user gives, as the types that the fields of a dataclass have. Imports nothing heavy, so that `--help` is fast."""
+
+from __future__ import annotations
+
+import numbers
+import os
+import types
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from zoo.errors import UserError
+
+_MISMATCH = object()
+
+
+def convert_values(kind: type, values: dict[str, Any]) -> dict[str, Any]:
+    """Values for fields of a dataclass, converted where nothing is lost: lists to tuples, NumPy numbers to Python's, paths to text.
+
+    Args:
+        kind: The dataclass.
+        values: Field -> value. Values of other names, and of fields of other types than those of options, are unchanged.
+
+    Raises:
+        UserError: For a value of another type than the field has.
+    """
+    hints = get_type_hints(kind)
+    return {name: _convert(name, value, hints.get(name, Any)) for name, value in values.items()}
+
+
+def _convert(name: str, value: Any, hint: Any) -> Any:
+    """The value as the type `hint` has it, or UserError."""
+    converted = _match(value, hint)
+    if converted is _MISMATCH:
+        raise UserError(f"{name}={value!r}: expected {_describe(hint)}")
+    return converted
+
+
+def _match(value: Any, hint: Any) -> Any:
+    """The value as the type `hint` has it, or `_MISMATCH`."""
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        matches = (_match(value, part) for part in get_args(hint))
+        return next((match for match in matches if match is not _MISMATCH), _MISMATCH)
+    if origin is tuple or hint is tuple:
+        return _match_tuple(value, get_args(hint) or (Any, ...))
+    if origin is Literal or hint is str:  # which words are valid is checked elsewhere
+        return os.fspath(value) if isinstance(value, (str, os.PathLike)) else _MISMATCH
+    if hint is type(None):
+        return None if value is None else _MISMATCH
+    if hint is bool:
+        return value if isinstance(value, bool) else _MISMATCH
+    if hint is int:
+        return int(value) if isinstance(value, numbers.Integral) and not isinstance(value, bool) else _MISMATCH
+    if hint is float:
+        return float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else _MISMATCH
+    return value
+
+
+def _match_tuple(value: Any, parts: tuple[Any, ...]) -> Any:
+    if not isinstance(value, (list, tuple)):
+        return _MISMATCH
+    kinds = parts[:1] * len(value) if Ellipsis in parts else parts
+    if len(kinds) != len(value):
+        return _MISMATCH
+    matches = tuple(_match(one, kind) for one, kind in zip(value, kinds, strict=True))
+    return _MISMATCH if any(match is _MISMATCH for match in matches) else matches
+
+
+def _describe(hint: Any) -> str:
+    """A type as an error message names it: `tuple[int, int, int]`."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return " or ".join(_describe(part) for part in get_args(hint) if part is not type(None))
+    return hint.__name__ if isinstance(hint, type) and get_origin(hint) is None else str(hint).replace("typing.", "")
