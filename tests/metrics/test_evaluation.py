@@ -233,7 +233,7 @@ def test_own_metrics_that_are_not_available(digits):
         evaluation.evaluate(model, ["confidence", "darkness"])
     assert list(evaluation.evaluate(model, ["confidence", "darkness"], messages.append)) == ["darkness"] and "confidence" in messages[0]
     assert evaluation.metrics_during_training(model, "darkness") == ["darkness"]
-    with pytest.raises(UserError, match=r"frechet needs a model that generates images from noise, .*Available: darkness\.$"):
+    with pytest.raises(UserError, match=r"frechet needs a model that generates images from noise; .*Available: darkness\.$"):
         evaluation.metrics_during_training(model, "frechet")
     with pytest.raises(UserError, match="frechet needs a model that generates images from noise"):
         evaluation.evaluate(model, ["frechet"])

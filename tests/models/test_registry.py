@@ -128,7 +128,7 @@ def test_a_saved_model_of_ones_own_loads_in_another_process(tmp_path):
     path, saved = tmp_path / "own.py", tmp_path / "own.keras"
     path.write_text(MODEL_FILE.replace("NAME", "own"))
     zoo.registry.resolve(f"{path}:own").create(image_shape=(16, 16, 1)).save(saved)
-    load = f"keras.saving.load_model({str(saved)!r})([[0.0] * 100]).shape"
+    load = f"keras.saving.load_model({str(saved)!r})(keras.ops.zeros((1, 100))).shape"
     for statement in (f"import zoo; zoo.registry.resolve({str(path)!r} + ':own')", "import own"):
         code = f"import keras; {statement}; assert tuple({load}) == (1, 16, 16, 1)"
         subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"})
