@@ -33,11 +33,44 @@ TINY |= {"pool_size": 8, "blocks": 1, "jitter": 2, "langevin_steps": 2, "samplin
 TINY |= {"attention_side": 8, "discriminator_attention_side": 8, "standing_passes": 2}
 
 
+FAST_MODELS = ("acgan", "autoencoder")  # whose checks run without the slow tests as well: noise-to-image and image-to-image
+SLOW_FILES = {  # tests that train, or build networks of full size
+    "test_analyses",
+    "test_biggan",
+    "test_callbacks",
+    "test_downstream",
+    "test_drgan",
+    "test_drgan_data_and_serving",
+    "test_evaluate",
+    "test_evaluation",
+    "test_extractors",
+    "test_generate",
+    "test_loop",
+    "test_monitor",
+    "test_parameter_counts",
+    "test_pggan",
+    "test_replicas",
+    "test_requests",
+    "test_srgan",
+    "test_stages",
+    "test_throughput",
+    "test_train_api",
+    "test_train_resume",
+    "test_train_run",
+    "test_training_step",
+    "test_translate",
+    "test_translation",
+    "test_upscale",
+}
+
+
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
-    """Tests that share a trained model, or a file's fixtures, run in one process."""
+    """Tests that share a trained model, or a file's fixtures, run in one process; `-m "not slow"` leaves out what trains."""
     for item in items:
         name = getattr(item, "callspec", None) and item.callspec.params.get("name")
+        if item.path.stem in SLOW_FILES or ("trained" in item.fixturenames and name not in (*FAST_MODELS, None)):
+            item.add_marker("slow")
         item.add_marker(pytest.mark.xdist_group(name if "trained" in item.fixturenames and name else item.path.stem))
 
 

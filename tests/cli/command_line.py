@@ -1,4 +1,4 @@
-"""What the tests of the command line share: small trainings, and what a user reads after a mistake."""
+"""What the tests of the command line share: small training runs, and the message after a mistake."""
 
 import functools
 import os

@@ -1,4 +1,4 @@
-"""`zoo upscale`, a training of SRGAN that starts from SRResNet, and the comparison of both with the bicubic filter."""
+"""`zoo upscale`, a training run of SRGAN that is initialized from SRResNet, and the comparison of both with the bicubic filter."""
 
 import dataclasses
 import importlib.util

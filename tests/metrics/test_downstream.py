@@ -42,7 +42,7 @@ def evaluation(digits, extractor):
 
 @pytest.fixture
 def trainings(monkeypatch):
-    """A linear classifier of every second pixel in place of the network, which trains at once; lists the arguments of each training."""
+    """A linear classifier of every second pixel in place of the network, which trains at once; lists the arguments of each training run."""
     calls = []
 
     def train_classifier(images, labels, classes, seed, max_images, epochs):

@@ -1,4 +1,4 @@
-"""Scores take a bounded share of a training's time."""
+"""Scores take a bounded fraction of the training time."""
 
 import pytest
 import tensorflow as tf

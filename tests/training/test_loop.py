@@ -42,7 +42,7 @@ def test_phases_cover_a_run_and_share_a_trace(name, steps, eval_every):
 
 
 def break_generator(monkeypatch, until):
-    """From step 6 (the sixth) on, the generator's loss has a term that is not finite, in trainings of fewer than `until` retries."""
+    """From step 6 (the sixth) on, the generator's loss has a term that is not finite, in training runs with fewer than `until` retries."""
     generator_loss = GAN.generator_loss
 
     def broken_loss(self, batch, fake):

@@ -45,9 +45,7 @@ class Config:
     beta_2: float | None = None  # decay of Adam's second moment, or of RMSprop's mean square (default: 0.999); unused by SGD
     epsilon: float | None = None  # numerical stability constant of Adam and RMSprop (default: 1e-7)
     ema_decay: float = 0.999  # decay of the generator's exponential moving average; lower during the first steps
-    augment: tuple[
-        Literal["color", "translation", "cutout"], ...
-    ] = ()  # differentiable augmentation of the discriminator's input (Zhao et al. 2020, table 1)
+    augment: tuple[Literal["color", "translation", "cutout"], ...] = ()  # augmentation of the discriminator's input (Zhao et al. 2020)
 
     fallbacks: ClassVar[dict[str, Any]] = {"num_classes": 10, "num_poses": 9}  # values that come from the data, for a model without data
 
