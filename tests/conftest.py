@@ -74,6 +74,15 @@ def pytest_collection_modifyitems(items):
         item.add_marker(pytest.mark.xdist_group(name if "trained" in item.fixturenames and name else item.path.stem))
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item, nextitem):
+    """TensorFlow never frees some graphs: `clear_session` collects at each tiny model, and need not look through them every time."""
+    groups = [one and one.get_closest_marker("xdist_group").args for one in (item, nextitem)]
+    if groups[0] != groups[1]:
+        gc.collect()
+        gc.freeze()
+
+
 def pytest_collection_finish():
     """What the imports have made is never garbage: `clear_session` collects at each tiny model, and would look through it every time."""
     gc.collect()

@@ -53,7 +53,7 @@ def test_a_run_has_its_scores_and_a_card(run):
         "| cycle error | lower |",
         "| `to_x` | `image float32 [n, height, width, 3]` |",
         'model.serve("to_y", image=...)',
-        "above their translations, above these translated back",
+        "below them their translations, and below these the translations back",
     ):
         assert text in card, text
     assert "zoo generate" not in card
@@ -65,7 +65,7 @@ def test_evaluate_computes_the_models_own_scores(run, capsys):
     assert tool.main(["evaluate", str(run), "--metrics", "cycle_error"]) == 0
     output = capsys.readouterr().out
     assert "cycle_error" in output and "translation_accuracy " not in output
-    with pytest.raises(UserError, match="does not allow measuring psnr_x"):
+    with pytest.raises(UserError, match="does not support psnr_x"):
         tool.main(["evaluate", str(run), "--metrics", "psnr_x"])
     with pytest.raises(UserError, match="unknown metric 'cycle_err'; did you mean 'cycle_error'"):
         tool.main(["evaluate", str(run), "--metrics", "cycle_err"])

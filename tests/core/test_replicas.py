@@ -129,7 +129,7 @@ def test_logs_are_means_over_replicas(strategy):
 def test_unsupported_combinations_with_replicas_are_refused():
     with pytest.raises(UserError, match="multiple of 2"):
         runtime.check_replicas(2, "float32", False, 5)
-    with pytest.raises(UserError, match="2 replicas in 4 parts; use a multiple of 8"):
+    with pytest.raises(UserError, match="2 replicas in 4 gradient accumulation steps; use a multiple of 8"):
         runtime.check_replicas(2, "float32", False, 4, 4)
     with pytest.raises(UserError, match="float16 on several replicas"):
         runtime.check_replicas(2, "mixed_float16", False, 4)

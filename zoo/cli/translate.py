@@ -54,7 +54,7 @@ class Translate(PictureCommand):
             raise UserError("zoo translate: this run's model does not translate images; `zoo list` shows what each model is for")
         name = self.by or translating[0]
         if name not in translating:
-            raise UserError(f"--by {self.by}: this run's model has {' and '.join(translating)}")
+            raise UserError(f"--by {self.by}: this run's model translates by {' and '.join(translating)}")
         return name, signatures[name]
 
     def _read_resized(self, shape: Any) -> tuple[np.ndarray, str]:
