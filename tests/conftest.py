@@ -172,6 +172,16 @@ def zero_weights(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
+def _registry():
+    """Models that a test registers are gone after it: other tests list the registry."""
+    entries, files = dict(registry._entries), dict(registry._loaded_files)
+    yield
+    for current, before in ((registry._entries, entries), (registry._loaded_files, files)):
+        current.clear()
+        current.update(before)
+
+
+@pytest.fixture(autouse=True)
 def _policy():
     """Each test starts in float32, and so do shared fixtures, whatever a run before has set."""
     keras.config.set_dtype_policy("float32")
