@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypedDict, TypeVar
+
+import tyro
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
+Value = TypeVar("Value")
+Omittable = Annotated[Value | None, tyro.conf.arg(help_behavior_hint="")]  # the type of an option whose help says what None means
 HASH_DIGITS = 12  # leading digits of a SHA-256 that are shown
 
 

@@ -83,7 +83,7 @@ def test_an_image_is_translated_as_the_model_is_served(run, working_directory, c
     pixels = np.random.RandomState(0).randint(0, 255, (13, 18, 3)).astype(np.uint8)  # sides that are not multiples of 4
     Image.fromarray(pixels).save("in.png")
     model, written = zoo.load(run), {}
-    for words, signature in ((), "to_y"), (("--by", "to_x"), "to_x"):
+    for words, signature in ((), "to_y"), (("--signature", "to_x"), "to_x"):
         assert tool.main(["translate", str(run), "in.png", "out/out.png", *words]) == 0
         assert f"in.png (18x13) by {signature} in out/out.png" in capsys.readouterr().out
         written[signature] = np.asarray(Image.open("out/out.png"))
@@ -93,7 +93,7 @@ def test_an_image_is_translated_as_the_model_is_served(run, working_directory, c
     for words, message in (
         (["none.png", "out.png"], "none.png cannot be read"),
         (["in.png", "out.gif"], "out.gif: images are written as PNG"),
-        (["in.png", "out.png", "--by", "sideways"], "--by sideways: this run's model translates by to_y and to_x"),
+        (["in.png", "out.png", "--signature", "sideways"], "--signature sideways: this run's model translates by to_y and to_x"),
         (["in.png", "out.png", "--pose", "1"], "--pose: to_y of this run's model does not take a pose"),
     ):
         with pytest.raises(UserError, match=message):

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from zoo.cli.measuring import FeatureMeasurement
 from zoo.errors import UserError
+from zoo.types import Omittable
 
 
 @dataclasses.dataclass(frozen=True)
 class Analyze(FeatureMeasurement):
     """analyze samples: discriminability of classes by resolution, diversity within classes, nearest training images"""
 
-    out: Path | None = None
+    out: Omittable[Path] = None
     """folder for the tables and plots; if omitted, analysis/ in the run's folder"""
 
     def __call__(self) -> None:

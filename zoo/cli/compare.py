@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from zoo.types import Omittable
+
 
 @dataclasses.dataclass(frozen=True)
 class Compare:
@@ -15,9 +17,9 @@ class Compare:
 
     run: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")]
     """folders of the runs"""
-    score: str | None = None
+    score: Omittable[str] = None
     """score to plot; if omitted, frechet"""
-    count: int | None = None
+    count: Omittable[int] = None
     """number of samples of the protocol to compare by; if omitted, the largest that all runs share"""
     format: Literal["terminal", "markdown", "csv"] = "terminal"
     """format of the table"""

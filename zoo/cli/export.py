@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from zoo.cli.arguments import RunFolder, register_model
+from zoo.types import Omittable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Export:
     """folder of the run"""
     checkpoint: str = "last"
     """checkpoint to load: `last`, `best`, or a step"""
-    model: str | None = None
+    model: Omittable[str] = None
     """path/to/file.py:NAME, if the run's model is your own"""
 
     def __call__(self) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.cli.arguments import RunFolder, check_seeds, check_truncation, register_model, require_noise_model, write_picture
 from zoo.errors import UserError
+from zoo.types import Omittable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,17 +29,17 @@ class Generate:
     """PNG file for a grid of all images, or a folder (a name without .png) for one PNG per image"""
     count: int = 64
     """number of images"""
-    label: tuple[int, ...] | None = None
+    label: Omittable[tuple[int, ...]] = None
     """classes to cycle through, for class-conditional models; if omitted, all"""
     seed: int = 0
     """seed of the first image; each following image has the next seed"""
-    truncation: float | None = None
+    truncation: Omittable[float] = None
     """truncation threshold of the latent vectors in standard deviations, for models that support it; lower: less diverse samples"""
     checkpoint: str = "last"
     """checkpoint to load: `last`, `best`, or a step"""
-    columns: int | None = None
+    columns: Omittable[int] = None
     """number of columns of the grid; if omitted, the grid is as square as possible"""
-    model: str | None = None
+    model: Omittable[str] = None
     """path/to/file.py:NAME, if the run's model is your own"""
 
     def __call__(self) -> None:

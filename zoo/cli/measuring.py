@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from zoo.cli.arguments import RunFolder, check_truncation, register_model, require_noise_model
 from zoo.errors import UserError
+from zoo.types import Omittable
 
 if TYPE_CHECKING:
     from zoo.core import Game
@@ -34,17 +35,17 @@ class Measurement:
     """checkpoint to load: `last`, `best`, or a step"""
     count: int = 10_000
     """number of samples, and of real images if the split has as many"""
-    data: str | None = None
+    data: Omittable[str] = None
     """dataset of the real images; if omitted, that of the run"""
-    data_dir: str | None = None
+    data_dir: Omittable[str] = None
     """folder of TFDS datasets; if omitted, that of the run"""
     seed: int = 0
     """random seed for the samples and the choice of real images"""
     live: bool = False
     """use the generator's raw training weights instead of their exponential moving average"""
-    truncation: float | None = None
+    truncation: Omittable[float] = None
     """truncation threshold of the latent vectors in standard deviations, for models that support it"""
-    model: str | None = None
+    model: Omittable[str] = None
     """path/to/file.py:NAME, if the run's model is your own"""
 
     protocol_in_title: ClassVar[tuple[str, ...]] = ()  # fields of the protocol that the table titles already contain
@@ -110,9 +111,9 @@ class Measurement:
 class FeatureMeasurement(Measurement):
     """A measurement that uses a feature extractor."""
 
-    feature_extractor: str | None = None
+    feature_extractor: Omittable[str] = None
     """network behind the metrics: classifier[:SEED], rotations, file:PATH, inception[:FILE], keras:NETWORK; if omitted, that of the run"""
-    split: str | None = None
+    split: Omittable[str] = None
     """split of the real images; if omitted, test, or train if the dataset has no test split"""
 
     def load_extractor(self, source: Any, model: Game, options: dict[str, Any]) -> Any:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 import tyro
 
 from zoo.errors import UserError, option_name
+from zoo.types import Omittable
 
 MIN_EVAL_SAMPLES = 10  # fewer cannot be scored
 DATA_HELP = (  # not a docstring of the field: tyro would keep its line breaks
@@ -28,15 +29,15 @@ class TrainOptions:
     model: str = ""
     """name of a model (--list shows them), or path/to/file.py:NAME for a model of your own"""
     data: Annotated[str, tyro.conf.arg(help=DATA_HELP)] = "digits"
-    data_dir: str | None = None
+    data_dir: Omittable[str] = None
     """folder of TFDS datasets; if omitted, TFDS_DATA_DIR or ~/tensorflow_datasets"""
-    examples: int | None = None
+    examples: Omittable[int] = None
     """train on a class-balanced subset of this many examples, drawn by --seed; if omitted, on all"""
-    run_dir: str | None = None
+    run_dir: Omittable[str] = None
     """folder of the run; if omitted, the next free runs/MODEL-DATA-NNNN"""
-    resume: str | None = None
+    resume: Omittable[str] = None
     """folder of a run to continue from its last checkpoint; --steps may be larger than before"""
-    init_from: str | None = None
+    init_from: Omittable[str] = None
     """a run whose EMA generator initializes this one; the two generators must have the same architecture"""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """precision of the layers; auto: bfloat16 on hardware that supports it, float16 on older GPUs, otherwise float32"""
@@ -49,7 +50,7 @@ class TrainOptions:
     eval_samples: int = 1000
     """number of samples that are scored at each evaluation; 0 disables scores"""
     feature_extractor: Annotated[str, tyro.conf.arg(help=EXTRACTOR_HELP)] = "classifier"
-    best: str | None = None
+    best: Omittable[str] = None
     """metric that selects the best checkpoint (default: frechet; for image-to-image models, their first model-specific metric)"""
     profile: bool = False
     """trace a few steps for TensorBoard's profiler"""

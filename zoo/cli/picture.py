@@ -10,6 +10,7 @@ import tyro
 
 from zoo.cli.arguments import RunFolder, register_model, write_picture
 from zoo.errors import UserError
+from zoo.types import Omittable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +28,7 @@ class PictureCommand:
     """the PNG file to write"""
     checkpoint: str = "last"
     """checkpoint to load: `last`, `best`, or a step"""
-    model: str | None = None
+    model: Omittable[str] = None
     """path/to/file.py:NAME, if the run's model is your own"""
 
     def open(self) -> Any:

@@ -21,7 +21,7 @@ from zoo.core import Config, Game
 from zoo.core.step import sampling_network
 from zoo.errors import UserError
 from zoo.metrics.extractors import load_extractor
-from zoo.metrics.registry import requires_extractor
+from zoo.metrics.registry import generates_images, requires_extractor
 from zoo.registry import ModelEntry
 from zoo.reports.model_card import write_card
 from zoo.runs import DataRecord, Run, RunRecord, explain_write_errors, export_versions, load_model
@@ -82,7 +82,7 @@ class TrainingSession:
         if not self.run:
             Run.check_free(self.options.run_dir)
         model = self.entry.model
-        defaults = ["frechet"] if model.generates_from_noise else [metric.name for metric in model.own_metrics]
+        defaults = ["frechet"] if generates_images(model) else [metric.name for metric in model.own_metrics]
         self.best = self.options.best or next(iter(defaults), None)  # None: the model has no metrics, so nothing is scored
         if self.best:
             metrics.find_metric(self.best, model.own_metrics)

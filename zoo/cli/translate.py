@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.cli.arguments import check_seeds
 from zoo.cli.picture import PictureCommand
 from zoo.errors import UserError
+from zoo.types import Omittable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,11 +22,11 @@ MAX_COLUMNS = 12  # columns of the grid of poses
 class Translate(PictureCommand):
     """translate one image: to the other domain, to other poses, or reconstruct it"""
 
-    by: str | None = None
+    signature: Omittable[str] = None
     """signature to use if the model has several, such as to_y and to_x; if omitted, the first"""
-    pose: tuple[str, ...] | None = None
+    pose: Omittable[tuple[str, ...]] = None
     """target poses by name (or by number if they have no names), for models that take a pose; if omitted, all"""
-    seed: int | None = None
+    seed: Omittable[int] = None
     """random seed for the noise, for models that take a seed; if omitted, 0"""
 
     def __call__(self) -> None:
@@ -52,9 +53,9 @@ class Translate(PictureCommand):
         translating = [name for name in signatures if f"{name}_png" in signatures]
         if not translating:
             raise UserError("zoo translate: this run's model does not translate images; `zoo list` shows what each model is for")
-        name = self.by or translating[0]
+        name = self.signature or translating[0]
         if name not in translating:
-            raise UserError(f"--by {self.by}: this run's model translates by {' and '.join(translating)}")
+            raise UserError(f"--signature {self.signature}: this run's model translates by {' and '.join(translating)}")
         return name, signatures[name]
 
     def _read_resized(self, shape: Any) -> tuple[np.ndarray, str]:

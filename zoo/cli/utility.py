@@ -8,19 +8,20 @@ from typing import ClassVar
 
 from zoo.cli.measuring import Measurement
 from zoo.errors import UserError
+from zoo.types import Omittable
 
 
 @dataclasses.dataclass(frozen=True)
 class Utility(Measurement):
     """measure downstream utility: GAN-train, GAN-test, and augmentation of small real training sets"""
 
-    sizes: tuple[int, ...] | None = None
+    sizes: Omittable[tuple[int, ...]] = None
     """numbers of real images that samples are added to; if omitted, 100, 500 and 2,000, as far as the dataset has as many"""
     repeats: int = 3
     """number of training runs of each kind"""
     updates: int = 1000
     """updates of each classifier, with 128 images each"""
-    out: Path | None = None
+    out: Omittable[Path] = None
     """folder for the tables and plots; if omitted, utility/ in the run's folder"""
 
     protocol_in_title: ClassVar[tuple[str, ...]] = ("real_images", "fake_images", "extractor", "extractor_sha256", "resizing")

@@ -10,6 +10,7 @@ import keras
 
 from zoo.conversion import convert_values
 from zoo.errors import UserError, option_name
+from zoo.types import Omittable
 
 MAY_BE_ZERO = ("seed", "jitter")  # integer fields for which 0 is valid
 BELOW_ONE = ("ema_decay", "beta_1", "beta_2", "decay_start")
@@ -25,7 +26,7 @@ Self = TypeVar("Self", bound="Config")
 class Config:
     """The settings that all models share. A model's own Config adds the hyperparameters of its paper."""
 
-    num_classes: int | None = None  # number of classes (default: from the data)
+    num_classes: Omittable[int] = None  # number of classes (default: from the data)
     latent_dim: int = 100  # dimension of the latent vector
     batch_size: int = 64  # examples in one discriminator update, over all replicas
     gradient_accumulation: int = 1  # micro-batches that each batch is split into, for batches that do not fit into memory
@@ -37,13 +38,13 @@ class Config:
     generator_learning_rate: float = 2e-4  # generator learning rate
     discriminator_learning_rate: float = 2e-4  # discriminator learning rate
     schedule: Literal["constant", "linear", "cosine"] = "constant"  # learning rate schedule (cosine: half a period)
-    decay_end: int | None = None  # step at which the decay ends (default: the value of --steps when the run starts)
+    decay_end: Omittable[int] = None  # step at which the decay ends (default: the value of --steps when the run starts)
     decay_start: float = 0.0  # fraction of training (up to --decay-end) before the learning rate decays
     final_rate: float = 0.0  # final learning rates as a fraction of the initial ones
     learning_rate_decay: float = 1.0  # additional exponential decay: factor per update (1: none)
-    beta_1: float | None = None  # decay of Adam's first moment, or momentum of SGD (default: 0.5); unused by RMSprop
-    beta_2: float | None = None  # decay of Adam's second moment, or of RMSprop's mean square (default: 0.999); unused by SGD
-    epsilon: float | None = None  # numerical stability constant of Adam and RMSprop (default: 1e-7)
+    beta_1: Omittable[float] = None  # decay of Adam's first moment, or momentum of SGD (default: 0.5); unused by RMSprop
+    beta_2: Omittable[float] = None  # decay of Adam's second moment, or of RMSprop's mean square (default: 0.999); unused by SGD
+    epsilon: Omittable[float] = None  # numerical stability constant of Adam and RMSprop (default: 1e-7)
     ema_decay: float = 0.999  # decay of the generator's exponential moving average; lower during the first steps
     augment: tuple[Literal["color", "translation", "cutout"], ...] = ()  # augmentation of the discriminator's input (Zhao et al. 2020)
 

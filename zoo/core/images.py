@@ -18,6 +18,7 @@ from zoo.core import augment
 from zoo.core.config import Config
 from zoo.core.signatures import Signature, one_per_row, require
 from zoo.errors import UserError
+from zoo.types import Omittable
 
 MIN_SIDE, MAX_SIDE = 8, 1024  # pixels
 GRID_GAP = 2  # pixels between the images of a grid
@@ -29,7 +30,7 @@ Self = TypeVar("Self", bound="ImageConfig")
 class ImageConfig(Config):
     """The settings of a model of images."""
 
-    image_shape: tuple[int, int, int] | None = None  # height, width and channels that images are resized to (default: from the data)
+    image_shape: Omittable[tuple[int, int, int]] = None  # height, width and channels that images are resized to (default: from the data)
 
     fallbacks: ClassVar[dict[str, Any]] = {**Config.fallbacks, "image_shape": (32, 32, 1)}
     size_multiple: ClassVar[int] = 1  # height and width must be multiples of this

@@ -36,6 +36,7 @@ from zoo.core.signatures import require_in_range
 from zoo.errors import UserError
 from zoo.metrics.identification import IDENTIFICATION_METRICS
 from zoo.registry import register
+from zoo.types import Omittable
 
 HELD_OUT_FRACTION = 0.3  # default fraction of the identities
 MIN_IDENTITIES = 2  # minimum to train on, and to test on
@@ -46,8 +47,8 @@ PREVIEW_IDENTITIES, PREVIEW_POSES = 8, 9
 class Config(ImageConfig):
     latent_dim: int = 50  # dimension of the latent vector (Nz)
     batch_size: int = 64  # rows of one update: images, or sets of `images_per_set` images
-    num_poses: int | None = None  # number of poses (Np; default: from the data)
-    held_out_identities: int | None = None  # number of identities to test on, chosen by --seed (default: 30%)
+    num_poses: Omittable[int] = None  # number of poses (Np; default: from the data)
+    held_out_identities: Omittable[int] = None  # number of identities to test on, chosen by --seed (default: 30%)
     # cvpr: an extra "fake" class among the identities (Nd + 1); tpami: a separate real/fake logit
     variant: Literal["cvpr", "tpami"] = "cvpr"
     images_per_set: int = 1  # number of images of one identity whose features are fused

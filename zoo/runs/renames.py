@@ -11,7 +11,12 @@ from typing import Any
 
 COMMANDS = {"analyse": "analyze", "usefulness": "utility"}
 
-OPTIONS = {"scores": "eval_samples", "extractor": "feature_extractor", "init": "init_from"}  # of train.py, not of a configuration
+OPTIONS = {  # of commands, not of a configuration
+    "by": "signature",
+    "extractor": "feature_extractor",
+    "init": "init_from",
+    "scores": "eval_samples",
+}
 
 CONFIG_FIELDS = {
     # all models
