@@ -8,12 +8,14 @@ from zoo.core.modality import Modality
 from zoo.core.seeds import flatten_layers
 from zoo.core.signatures import Signature
 from zoo.core.step import add_counter
+from zoo.types import Omittable
 
 __all__ = [
     "Config",
     "Game",
     "ImageConfig",
     "Modality",
+    "Omittable",
     "Signature",
     "add_counter",
     "augment",

@@ -30,13 +30,12 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from zoo.core import Game, ImageConfig, Signature, layers, losses
+from zoo.core import Game, ImageConfig, Omittable, Signature, layers, losses
 from zoo.core.images import from_unit, image_to_image_signatures, to_unit
 from zoo.core.signatures import require_in_range
 from zoo.errors import UserError
 from zoo.metrics.identification import IDENTIFICATION_METRICS
 from zoo.registry import register
-from zoo.types import Omittable
 
 HELD_OUT_FRACTION = 0.3  # default fraction of the identities
 MIN_IDENTITIES = 2  # minimum to train on, and to test on
