@@ -14,6 +14,7 @@ LAYERS = {
     "zoo.registry": 0,
     "zoo.conversion": 0,
     "zoo.files": 0,
+    "zoo.locks": 0,
     "zoo.precision": 0,
     "zoo.types": 0,
     "zoo.metrics": 1,
