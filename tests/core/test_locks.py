@@ -10,7 +10,13 @@ import pytest
 
 from zoo import locks
 
-HOLD = "import sys, time, pathlib; from zoo import locks\nwith locks.hold_lock(pathlib.Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+HOLD = """
+import pathlib, sys, time
+from zoo import locks
+with locks.hold_lock(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
 
 
 @pytest.fixture
