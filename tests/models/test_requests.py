@@ -38,8 +38,9 @@ def test_out_of_range_values_are_refused(trained, name):
                 served(**{**row, key: tf.constant([value], row[key].dtype)})
 
 
-def test_a_server_refuses_other_sizes_and_one_label_for_two_images(trained, tmp_path):
-    model, version, signatures = (getattr(trained("sngan_projection"), name) for name in ("model", "version", "served"))
+@pytest.mark.parametrize("name", ["sngan_projection"])
+def test_a_server_refuses_other_sizes_and_one_label_for_two_images(trained, name, tmp_path):
+    model, version, signatures = (getattr(trained(name), part) for part in ("model", "version", "served"))
     height, width, channels = model.config.image_shape
     image, label = np.full([2, height, width, channels], 0.5, np.float32), np.int64([0, 1])
     if serving_checks.has_cpp_library():
@@ -52,14 +53,15 @@ def test_a_server_refuses_other_sizes_and_one_label_for_two_images(trained, tmp_
         model.serve("discriminate", image=image, label=label[:1])
 
 
-def test_the_export_is_checked_without_the_cpp_library(trained, monkeypatch):
+@pytest.mark.parametrize("name", ["sngan_projection"])
+def test_the_export_is_checked_without_the_cpp_library(trained, name, monkeypatch):
     """As on macOS and Windows, where TensorFlow does not come with it."""
     monkeypatch.setattr(serving_checks, "has_cpp_library", lambda: False)
     monkeypatch.setattr(serving_checks, "run_cpp_loader", lambda *arguments: pytest.fail("no C++ loader"))
-    serving_checks.check_the_export_equals_the_model(trained("sngan_projection"))
+    serving_checks.check_the_export_equals_the_model(trained(name))
     with pytest.MonkeyPatch.context() as patch, pytest.raises(AssertionError):
-        patch.setattr(type(trained("sngan_projection").model.modality), "to_external", lambda self, samples: samples)
-        serving_checks.check_the_export_equals_the_model(trained("sngan_projection"))
+        patch.setattr(type(trained(name).model.modality), "to_external", lambda self, samples: samples)
+        serving_checks.check_the_export_equals_the_model(trained(name))
 
 
 @pytest.mark.parametrize("name, signature, argument", [("pix2pix", "translate", "seed"), ("drgan", "rotate", "pose")])
