@@ -70,7 +70,7 @@ class Measurement:
         record = run.record
         name, folder = self.data or record.data.name, self.data_dir or record.options.get("data_dir")
         shape = model.modality.sample_shape(model.config)
-        source = data.open_source(name, folder, shape, type(model).batch_keys)
+        source = data.open_source(name, folder, shape, type(model).batch_keys, read_only=not self.data_dir)
         extractor, split = self.load_extractor(source, model, record.options), self.real_split()
         if record.data.examples and not self.data:
             source = source.subset(record.data.examples, model.config.seed)

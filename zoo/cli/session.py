@@ -70,7 +70,10 @@ class TrainingSession:
     def _open_data(self) -> None:
         options, requested = self.options, self.request.config
         shape = getattr(requested, "image_shape", None)
-        self.full_source = data.open_source(options.data, options.data_dir, shape, self.entry.model.batch_keys)
+        read_only = self.run is not None and "data_dir" not in self.request.typed
+        self.full_source = data.open_source(options.data, options.data_dir, shape, self.entry.model.batch_keys, read_only)
+        if options.verify:
+            data.check_files(self.full_source.name, self.full_source.find_damage)
         self.source, self.config = self.full_source, requested.resolve(**self.full_source.config_defaults)
         if options.examples is not None:
             self.source = self.source.subset(options.examples, self.config.seed)
@@ -196,8 +199,10 @@ class TrainingSession:
         max_steps_per_execution = self.options.steps_per_execution if self.replicas == 1 else 1
         with tf.summary.create_file_writer(str(run.folder)).as_default() as writer:
             callbacks = [*self.model.callbacks(), *self._build_callbacks(run, writer)]
+            advice = f"; its checkpoints are intact; to continue: {run.resume_command()}"
             try:
-                return fit(self.model, run, self.prepared_source, callbacks, max_steps_per_execution)
+                with data.explain_read_errors(self.full_source.name, self.full_source.find_damage, advice):
+                    return fit(self.model, run, self.prepared_source, callbacks, max_steps_per_execution)
             except Diverged as error:
                 write_card(run, self.entry, self.model)
                 step, command = self.model.completed_steps, run.resume_command()

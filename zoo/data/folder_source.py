@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +13,13 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.data import folder as folders
+from zoo.data import image_files
 from zoo.data.domains import Domains
 from zoo.data.paths import default_data_dir, find_cache_dir
 from zoo.data.pictures import Pictures
 from zoo.data.source import Source
 from zoo.data.transforms import Arrays, Example
+from zoo.errors import printable
 
 PREFIX = "folder:"
 
@@ -62,6 +65,7 @@ class _Opener:
             class_names=None,
             examples=lambda split: _read_pictures(files[split], channels),
             cache_dir=self.cache_dir,
+            find_damage=functools.partial(image_files.find_damaged, [file for part in files.values() for file in part]),
         )
 
     def open_pairs(self) -> Source:
@@ -83,14 +87,14 @@ class _Opener:
             {"train": {"image": images, "label": labels, "pose": poses}},
             f"{len(images)} pictures, {digest}",
             keys=("image", "label", "pose"),
-            class_names=tuple(identities),
-            pose_names=tuple(pose_names),
+            class_names=tuple(map(printable, identities)),
+            pose_names=tuple(map(printable, pose_names)),
         )
 
     def open_classes(self) -> Source:
         images, labels, class_names, digest = folders.read_classes(self.path, self.image_shape)
         arrays = {"image": images} if labels is None else {"image": images, "label": labels}
-        names = tuple(class_names) if class_names else None
+        names = tuple(map(printable, class_names)) if class_names else None
         return self._from_arrays({"train": arrays}, f"{len(images)} pictures, {digest}", class_names=names)
 
     def _from_arrays(self, parts: dict[str, Arrays], version: str, class_names: tuple[str, ...] | None = None, **fields: Any) -> Source:
@@ -111,7 +115,7 @@ def _read_pictures(files: Sequence[Path], channels: int) -> tf.data.Dataset:
     """Decodes files into examples with the key `picture`."""
 
     def read(file: tf.Tensor) -> Example:
-        pixels = tf.numpy_function(lambda file: folders.read_image(file.decode(), channels), [file], tf.uint8, stateful=False)
+        pixels = tf.numpy_function(lambda file: folders.read_image(os.fsdecode(file), channels), [file], tf.uint8, stateful=False)
         return {"picture": tf.ensure_shape(pixels, (None, None, channels))}
 
-    return tf.data.Dataset.from_tensor_slices([str(file) for file in files]).map(read, num_parallel_calls=tf.data.AUTOTUNE)
+    return tf.data.Dataset.from_tensor_slices([os.fsencode(file) for file in files]).map(read, num_parallel_calls=tf.data.AUTOTUNE)
