@@ -54,4 +54,4 @@ def check_files(name: str, find_damage: FindDamage | None) -> None:
     damaged = list(find_damage()) if find_damage else []
     if damaged:
         more = f" and {len(damaged) - LISTED} more" if len(damaged) > LISTED else ""
-        raise UserError(f"{len(damaged)} files of {name} cannot be read: {', '.join(damaged[:LISTED])}{more}; repair or remove them")
+        raise UserError(f"{name}: {len(damaged)} damaged or missing: {', '.join(damaged[:LISTED])}{more}; repair or remove them")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from zoo.data import limits
 from zoo.errors import UserError
 
 PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
-COPIES = 3  # of the pixels, at most, while arrays become tensors
+ARRAY_COPIES, TENSOR_COPIES = 2, 4  # of the pixels while a folder is opened, trained on and scored; measured
 
 
 def available_memory() -> int | None:
@@ -24,7 +25,7 @@ def check_memory(description: str, pixels: int, advice: str) -> None:
         pixels: Its bytes, as one array.
         advice: What to change.
     """
-    required, available = COPIES * pixels, available_memory()
+    required, available = ARRAY_COPIES * pixels + TENSOR_COPIES * min(pixels, limits.MEMORY_BYTES), available_memory()
     if available is not None and required > available:
         raise UserError(f"{description} takes {required:,} bytes of memory, and {available:,} are available; {advice}")
 
