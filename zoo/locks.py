@@ -64,10 +64,18 @@ def lock_cache(path: Path, action: str) -> Iterator[None]:
     """Holds the lock of a cache, so that one process fills it; another one waits, after a line that says for whom.
 
     Args:
-        path: The file of the lock; the folders above it are created if possible.
+        path: The file of the lock; the folders above it are created if possible, and removed if nothing was written there.
         action: What the owner does, such as `prepares digits`.
     """
+    missing = [folder for folder in path.parents if not folder.exists()]
     with contextlib.suppress(OSError):  # whoever writes there reports it
         path.parent.mkdir(parents=True, exist_ok=True)
     with hold_lock(path, lambda owner: print(f"waiting for {owner}, which {action}", file=sys.stderr, flush=True)):
-        yield
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                if missing and list(path.parent.iterdir()) == [path]:
+                    path.unlink()
+                    for folder in missing:
+                        folder.rmdir()

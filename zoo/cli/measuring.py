@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from zoo.cli.arguments import RunFolder, check_truncation, register_model, require_noise_model
-from zoo.errors import UserError
+from zoo.errors import UserError, printable
 from zoo.types import Omittable
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Measurement:
         with explain_write_errors(run):
             analysis.plot(folder / f"{name}.png")
             write_text(folder / f"{name}.txt", text)
-        print(f"{text}plotted in {folder / name}.png\n")
+        print(printable(f"{text}plotted in {folder / name}.png\n", "\n"))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ import tyro
 from zoo.cli import parsing
 from zoo.cli.options import TrainOptions, format_options
 from zoo.conversion import convert_values
-from zoo.errors import UserError, option_name, suggest
+from zoo.errors import UserError, option_name, printable, suggest
 
 if TYPE_CHECKING:
     from zoo.core import Config
@@ -54,7 +54,7 @@ class TrainRequest:
 
         defaults = TrainOptions(data=default_source_name(self.entry.model.batch_keys))
         words = format_options(self.options, defaults, NOT_RECORDED) + format_options(self.config, self.entry.config)
-        return f"{program_name()} {shlex.join(['--model', self.options.model, *words])}"
+        return printable(f"{program_name()} {shlex.join(['--model', self.options.model, *words])}")
 
 
 def parse_request(argv: Sequence[str], prog: str) -> TrainRequest:

@@ -19,7 +19,7 @@ from zoo.cli.options import MIN_EVAL_SAMPLES, TrainOptions
 from zoo.cli.request import TrainRequest
 from zoo.core import Config, Game
 from zoo.core.step import sampling_network
-from zoo.errors import UserError
+from zoo.errors import UserError, printable
 from zoo.metrics.extractors import load_extractor
 from zoo.metrics.registry import generates_images, requires_extractor
 from zoo.registry import ModelEntry
@@ -170,13 +170,13 @@ class TrainingSession:
         if self.evaluation:
             console.print_scores(self.evaluation, self.metric_names, self.model)
         if self.restored:
-            print(f"resumed    after step {start:,} from {run.format_path(self.restored)}", flush=True)
+            print(f"resumed    after step {start:,} from {printable(run.format_path(self.restored))}", flush=True)
         with explain_write_errors(run):
             run.extend(self.config, start)
             number = self._fit(run)
             if number and self.model.completed_steps < self.config.steps:
                 write_card(run, self.entry, self.model)
-                print(f"\nsaved after step {self.model.completed_steps:,}; to continue: {run.resume_command()}", file=sys.stderr)
+                print(f"\nsaved after step {self.model.completed_steps:,}; to continue: {printable(run.resume_command())}", file=sys.stderr)
                 return number
             version = export_model(load_model(run), run.export_folder)
             write_card(run, self.entry, self.model)

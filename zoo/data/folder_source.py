@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import functools
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,8 @@ def open_folder(name: str, image_shape: Sequence[int] | None, keys: Sequence[str
         UserError: The folder does not have that layout, or files are not valid images; see `zoo.data.folder`.
     """
     path = os.path.abspath(os.path.expanduser(name.removeprefix(PREFIX)))
+    if not os.path.isdir(path):
+        path = _unescape(path)  # the name of a source, as records and messages have it
     opener = _Opener(path, image_shape, find_cache_dir(default_data_dir()))
     if "picture" in keys:
         return opener.open_pictures()
@@ -39,6 +43,11 @@ def open_folder(name: str, image_shape: Sequence[int] | None, keys: Sequence[str
     if "x" in keys:
         return opener.open_domains()
     return opener.open_poses() if "pose" in keys else opener.open_classes()
+
+
+def _unescape(path: str) -> str:
+    """The inverse of `printable`."""
+    return re.sub(r"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|[nrt])", lambda match: ast.literal_eval(f"'{match[0]}'"), path)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +60,7 @@ class _Opener:
 
     @property
     def name(self) -> str:
-        return f"{PREFIX}{self.path}"
+        return printable(f"{PREFIX}{self.path}")
 
     def open_pictures(self) -> Pictures:
         files, grayscale, digest = folders.list_pictures(self.path)
