@@ -2,17 +2,22 @@
 
 import importlib
 import json
+import os
+import shlex
 import shutil
+import subprocess
 import sys
 
 import keras
+import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from command_line import read_error, small_gan
+from command_line import ROOT, read_error, small_gan
 
 from zoo import __main__ as program
 from zoo import data
 from zoo.cli import train
+from zoo.cli.import_path import remove_working_directory
 from zoo.cli.request import build_request
 from zoo.data.builders import find_builder
 from zoo.errors import UserError
@@ -209,3 +214,38 @@ def test_links_out_of_a_run_are_not_written_through(name, tmp_path, hostile_run)
     path.symlink_to(hostile_run / "config.json")
     with explain_write_errors(Run(hostile_run)):
         pass
+
+
+@pytest.mark.parametrize("command", [["-m", "zoo", "--help"], [str(ROOT / "train.py"), "--help"]])
+@pytest.mark.parametrize("path", ["", f"{os.pathsep}"], ids=["", "empty entry of PYTHONPATH"])
+def test_packages_are_not_imported_from_the_working_directory(command, path, tmp_path):
+    (tmp_path / "tyro.py").write_text("open('marker', 'w')\nraise SystemExit(7)\n")
+    env = {**os.environ, "PYTHONPATH": f"{path}{ROOT}"}
+    assert subprocess.run([sys.executable, *command], cwd=tmp_path, env=env, capture_output=True).returncode == 0
+    assert not (tmp_path / "marker").exists()
+
+
+def test_what_pythonpath_names_stays_on_the_import_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for named, stays in ((str(tmp_path), True), ("", False)):
+        monkeypatch.setenv("PYTHONPATH", named)
+        monkeypatch.setattr(sys, "path", ["", str(tmp_path), "/other"])
+        remove_working_directory()
+        assert sys.path == (["", str(tmp_path), "/other"] if stays else ["/other"])
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "path", ["", "/other"])
+    remove_working_directory()
+    assert sys.path == ["", "/other"]
+
+
+def test_a_run_of_ones_own_pictures_resumes(tmp_path, capsys):
+    """With the command that messages print."""
+    for i in range(20):
+        (tmp_path / "pictures" / f"{i % 10}").mkdir(parents=True, exist_ok=True)
+        keras.utils.save_img(tmp_path / "pictures" / f"{i % 10}" / f"{i}.png", np.full((32, 32, 1), i), scale=False)
+    source = data.open_source(f"folder:{tmp_path / 'pictures'}", keys=("image", "label"))
+    shutil.copytree(small_gan(), tmp_path / "run")
+    write_record(tmp_path / "run", data={"name": source.name, "version": source.version, "class_names": list(source.class_names)})
+    words = shlex.split(Run(tmp_path / "run").resume_command())
+    assert train.main([*words[words.index("--resume") :], "--dry-run"]) == 0
+    assert f"data       {source.name} {source.version}: 20 training examples" in capsys.readouterr().out

@@ -35,8 +35,10 @@ def test_data_are_prepared_once(tmp_path, monkeypatch, capsys):
         prepare(builder)
 
     monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", count)
+    (tmp_path / "photographs" / "incomplete.ABCDEF_1.0.0").mkdir(parents=True)  # of a process that was killed
     sources = run_twice(lambda: data.open_source("photographs", tmp_path, keys=("picture",)))
     assert [source.sizes for source in sources] == [{"train": 4, "test": 2}] * 2 and len(calls) == 1
+    assert [path.name for path in (tmp_path / "photographs").iterdir()] == ["1.0.0"]
     assert "waiting for process" in capsys.readouterr().err
 
 

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import io
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Iterator
@@ -146,7 +147,12 @@ def prepare(name: str, builder: tfds.core.DatasetBuilder, data_dir: str | os.Pat
     """
     if builder.is_prepared():
         return builder
-    with lock_cache(Path(builder.data_dir_root) / f".{name.split('/')[0].split(':')[0]}.lock", f"prepares {name}"):
+    root = str(builder.data_dir_root)
+    with (
+        contextlib.nullcontext()
+        if "://" in root
+        else lock_cache(Path(root) / f".{name.split('/')[0].split(':')[0]}.lock", f"prepares {name}")
+    ):
         builder = find_builder(name, data_dir)  # another process may have prepared the data in the meantime
         if builder.is_prepared():
             return builder
@@ -171,7 +177,9 @@ def _write_built_in(name: str, builder: tfds.core.DatasetBuilder) -> tfds.core.D
 
 
 def _write(builder: tfds.core.DatasetBuilder) -> str | None:
-    """Prepares a dataset that needs no download; returns the reason if that is not possible."""
+    """Prepares a dataset that needs no download; returns the reason if that is not possible. The caller holds the lock."""
+    for leftover in Path(builder.data_path).parent.glob("incomplete.*"):  # of a process that was killed
+        shutil.rmtree(leftover, ignore_errors=True)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             tfds.disable_progress_bar()
