@@ -82,6 +82,19 @@ def test_a_damaged_shard_of_tfds_is_named(damage, photographs, tmp_path):
         data.check_files(source.name, source.find_damage)
 
 
+@pytest.mark.parametrize(
+    "old, new", [("{SPLIT}", "{SPMIT}"), ('"shardLengths": [', '"shardLengths": ["0",'), ('"2"', '"-2"'), ("splits", "splat")]
+)
+def test_damaged_metadata_of_tfds_are_one_line(old, new, photographs, tmp_path):
+    shutil.copytree(photographs, tmp_path, dirs_exist_ok=True)
+    info = tmp_path / "photographs" / "1.0.0" / "dataset_info.json"
+    text = info.read_text()
+    assert old in text
+    info.write_text(text.replace(old, new))
+    with pytest.raises(UserError):
+        data.open_source("photographs", tmp_path, keys=("picture",)).load_examples("test")
+
+
 @pytest.mark.parametrize("error", [tf.errors.InvalidArgumentError, tf.errors.ResourceExhaustedError])
 def test_errors_that_no_file_causes_are_not_changed(error):
     with pytest.raises(error), data.explain_read_errors("n", lambda: iter(())):

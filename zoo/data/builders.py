@@ -79,7 +79,7 @@ def find_builder(name: str, data_dir: str | os.PathLike[str] | None) -> tfds.cor
     if name not in BUILT_IN:
         _check_name(name)
     try:
-        with refuse_foreign_features():
+        with explain_open_errors(name), refuse_foreign_features():
             return BUILT_IN[name](data_dir=data_dir) if name in BUILT_IN else tfds.builder(name, data_dir=data_dir, try_gcs=False)
     except tfds.core.DatasetNotFoundError:
         names = tfds.list_builders(with_community_datasets=False)
@@ -92,16 +92,23 @@ def find_builder(name: str, data_dir: str | os.PathLike[str] | None) -> tfds.cor
             f"the files of '{name}' in {data_dir or 'the folder of TFDS'} name the class {error}, which is not part of TFDS; it is not "
             "imported, because that would run code that comes with data; import it in your own program first if you trust it"
         ) from None
+
+
+@contextlib.contextmanager
+def explain_open_errors(name: str) -> Iterator[None]:
+    """Converts what TFDS raises for unknown configs and versions, and for damaged metadata, to a UserError."""
+    try:
+        yield
+    except tfds.core.DatasetNotFoundError:
+        raise
     except OPEN_ERRORS as error:
         raise UserError(f"TFDS cannot open '{name}': {' '.join(str(error).split())[:200]}") from None
 
 
 def _check_name(name: str) -> None:
     """Raises UserError for names that make TFDS install or import packages, and for those with arguments of a builder."""
-    try:
+    with explain_open_errors(name):
         parsed, arguments = naming.parse_builder_name_kwargs(name)
-    except (ValueError, TypeError) as error:
-        raise UserError(f"TFDS cannot open '{name}': {' '.join(str(error).split())[:200]}") from None
     if parsed.namespace or set(arguments) - NAME_FIELDS:
         raise UserError(f"'{name}' is not the name of a dataset of TFDS itself; type NAME, NAME/CONFIG or NAME/CONFIG:VERSION")
 

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from zoo.data.builders import BUILT_IN, find_builder, prepare
+from zoo.data.builders import BUILT_IN, OPEN_ERRORS, explain_open_errors, find_builder, prepare
 from zoo.data.damage import describe_read_error, explain_read_errors
 from zoo.data.domains import Domains
 from zoo.data.image_files import DEFAULT_SIDE
@@ -58,7 +58,8 @@ class Opener:
 
     def source(self, omit: str | None = None) -> Source | Domains:
         """The data without the split `omit`, in the layout that provides the keys if the dataset has it."""
-        layout = Layout.of(self.name, self.builder, self.image_shape, self.keys)
+        with explain_open_errors(self.name):
+            layout = Layout.of(self.name, self.builder, self.image_shape, self.keys)
         sizes = {split: info.num_examples for split, info in self.builder.info.splits.items() if split != omit}
         root = str(self.builder.data_dir).removesuffix(f"/{self.builder.info.full_name}")
         fields: dict[str, Any] = {
@@ -170,7 +171,8 @@ class Layout:
 
     def examples(self, builder: tfds.core.DatasetBuilder, split: str) -> tf.data.Dataset:
         """The examples of a split of prepared data."""
-        rows = builder.as_dataset(split=split, read_config=tfds.ReadConfig(try_autocache=False))
+        with explain_open_errors(builder.name):
+            rows = builder.as_dataset(split=split, read_config=tfds.ReadConfig(try_autocache=False))
         if not self.paired:
             return rows.map(self._convert, num_parallel_calls=tf.data.AUTOTUNE)
         return rows.map(self._convert).enumerate().map(lambda number, row: {**row, "pair": number})
@@ -192,7 +194,7 @@ def find_damaged_shards(builder: tfds.core.DatasetBuilder) -> Iterator[str]:
                 shard = tfds.core.ReadInstruction(split, from_=i, to=i + 1, unit="shard")
                 for _ in builder.as_dataset(split=shard, read_config=tfds.ReadConfig(try_autocache=False)):
                     pass
-            except tf.errors.OpError as error:
+            except OPEN_ERRORS as error:
                 yield f"{path} ({describe_read_error(error)})"
 
 
