@@ -1,6 +1,12 @@
 """The GAN zoo: trains models and uses what was trained. `zoo COMMAND --help` shows the options of a command."""
 
+# ruff: noqa: E402
 from __future__ import annotations
+
+from zoo.cli.import_path import remove_working_directory
+
+if __name__ == "__main__":
+    remove_working_directory()  # before anything else is imported
 
 import sys
 from collections.abc import Sequence
@@ -49,6 +55,7 @@ def script(program: str = INSTALLED) -> None:
     Args:
         program: The command for training that messages name.
     """
+    remove_working_directory()
     set_program(program)
     parsing.run(main, PROG)
 

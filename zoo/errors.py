@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
+from unicodedata import category
 
 
 class UserError(Exception):
@@ -27,3 +29,45 @@ def suggest(name: str, available: Iterable[str]) -> str:
     """
     matches = difflib.get_close_matches(name, list(available), n=1)
     return f"; did you mean '{matches[0]}'?" if matches else "."
+
+
+# Categories of characters that a terminal may interpret, that cannot be encoded, or that break a line.
+UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
+BIDIRECTIONAL = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # reorder the text around them
+
+
+def printable(text: object, keep: str = "") -> str:
+    """Text from outside (names of files and classes, values of records) with escapes such as `\\x1b` for what a terminal would interpret.
+
+    Args:
+        text: The text.
+        keep: Characters that are not escaped, such as a line break.
+    """
+    text = str(text)
+    return text if text.isprintable() else "".join(character if character in keep else _escape(character) for character in text)
+
+
+def printable_values(value: Any) -> Any:
+    """A value of JSON in which all texts are `printable`, except for line breaks.
+
+    Raises:
+        ValueError: It is nested too deeply.
+    """
+    try:
+        return _printable_values(value)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _printable_values(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_printable_values(key): _printable_values(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_printable_values(item) for item in value]
+    return printable(value, "\n") if isinstance(value, str) else value
+
+
+def _escape(character: str) -> str:
+    if character in BIDIRECTIONAL or category(character) in UNPRINTABLE:
+        return character.encode("unicode_escape").decode("ascii")
+    return character

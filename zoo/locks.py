@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -56,3 +57,25 @@ def hold_lock(path: Path, on_wait: Callable[[str], object] | None = None) -> Ite
         yield
     finally:
         os.close(descriptor)  # releases the lock
+
+
+@contextlib.contextmanager
+def lock_cache(path: Path, action: str) -> Iterator[None]:
+    """Holds the lock of a cache, so that one process fills it; another one waits, after a line that says for whom.
+
+    Args:
+        path: The file of the lock; the folders above it are created if possible, and removed if nothing was written there.
+        action: What the owner does, such as `prepares digits`.
+    """
+    missing = [folder for folder in path.parents if not folder.exists()]
+    with contextlib.suppress(OSError):  # whoever writes there reports it
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with hold_lock(path, lambda owner: print(f"waiting for {owner}, which {action}", file=sys.stderr, flush=True)):
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                if missing and list(path.parent.iterdir()) == [path]:
+                    path.unlink()
+                    for folder in missing:
+                        folder.rmdir()

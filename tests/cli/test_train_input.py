@@ -93,7 +93,7 @@ def test_a_data_set_that_cannot_be_downloaded(working_directory, capsys, monkeyp
         for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.delenv(name, raising=False)
     else:
-        monkeypatch.setattr("zoo.data.tfds_source.is_online", lambda: True)
+        monkeypatch.setattr("zoo.data.builders.is_online", lambda: True)
         monkeypatch.setattr("tensorflow_datasets.core.DatasetBuilder.download_and_prepare", fail)
     error = read_error(capsys, ["--model", "gan", "--data", "mnist", "--data-dir", str(working_directory / "tfds")])
     for part in ("'mnist' is not in", "tfds/mnist/3.0.1", "could not be downloaded", "--data-dir", "digits"):

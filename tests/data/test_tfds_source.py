@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
 from zoo import data
-from zoo.data import tfds_source
+from zoo.data import builders
 from zoo.errors import UserError
 
 
@@ -155,7 +155,7 @@ def fake_downloads(monkeypatch, folder_of_url):
         return tf.nest.map_structure(lambda url: str(folder_of_url(url)), urls)
 
     monkeypatch.setattr(tfds.download.DownloadManager, "download_and_extract", extract)
-    monkeypatch.setattr(tfds_source, "is_online", lambda: True)
+    monkeypatch.setattr(builders, "is_online", lambda: True)
     tfds.disable_progress_bar()
 
 
@@ -194,7 +194,7 @@ def fail_downloads(monkeypatch, error):
     def fail(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr(tfds_source, "is_online", lambda: True)
+    monkeypatch.setattr(builders, "is_online", lambda: True)
     monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", fail)
 
 

@@ -182,6 +182,17 @@ def test_a_fetched_graph_is_recorded_with_its_hash_and_checked(tmp_path, digits,
         load_extractor("inception", digits, folder)
 
 
+def test_a_graph_that_writes_files_is_refused(tmp_path, digits):
+    """A graph is a program, and a run's record may name one."""
+    with tf.Graph().as_default() as graph:
+        tf.io.write_file(str(tmp_path / "written"), "by the graph")
+    content = tiny_inception(tmp_path / "a.pb").read_bytes() + graph.as_graph_def().SerializeToString()  # protocol buffers are merged
+    (tmp_path / "a.pb").write_bytes(content)
+    with pytest.raises(UserError, match="it has the operations WriteFile"):
+        load_extractor(f"inception:{tmp_path / 'a.pb'}", digits)
+    assert not (tmp_path / "written").exists()
+
+
 # -- bad input ------------------------------------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo.errors import printable
 from zoo.reports.usage import tool_command
 from zoo.runs import Run
 from zoo.training.callbacks import MAX_TIME_SHARE
@@ -36,7 +37,7 @@ def print_plan(entry: ModelEntry, model: Game, source: Any, hardware: str, folde
         print(f"stages     {len(model.config.stage_boundaries) + 1}, from steps 0, {starts}")
     print(f"training   {config.steps:,} steps of {images} {unit}, evaluation every {config.eval_every:,}")
     print(f"precision  {hardware}")
-    print(f"folder     {folder}", flush=True)
+    print(f"folder     {printable(folder)}", flush=True)
     _print_length_warnings(model)
 
 
@@ -67,17 +68,17 @@ def print_report(run: Run, model: Game, version: Path) -> None:
     name, step = run.record.model, model.completed_steps
     mount = shlex.quote(f"{run.export_folder.resolve()}:/models/{name}")
     files = f"checkpoints/, samples/step-{step:06d}.png, metrics.jsonl, README.md, TensorBoard events, {version.relative_to(run.folder)}"
-    print(f"\nwritten to {run.display_path}: {files}")
+    print(f"\nwritten to {printable(run.display_path)}: {files}")
     best = run.best()
     if best:
         values = [row["scores"][best.name] for row in run.rows() if best.name in row.get("scores", {})]
         last = f"; last {values[-1]:.4g}" if values else ""
         print(f"best       {best.name} {best.value:.4g} at step {best.step:,}{last} (--checkpoint best)")
-    print(f"view       tensorboard --logdir {shlex.quote(str(run.display_path.parent))}")
+    print(f"view       tensorboard --logdir {printable(shlex.quote(str(run.display_path.parent)))}")
     if model.generates_from_noise:
-        print(f"sample     {run.command('generate', '--count 64 --out samples.png')}")
+        print(f"sample     {printable(run.command('generate', '--count 64 --out samples.png'))}")
     else:
-        print(f"apply      {run.command(tool_command(model.signatures()), 'IMAGE OUT.png')}")
-    print(f"serve      docker run -p 8501:8501 -v {mount} -e MODEL_NAME={name} tensorflow/serving")
+        print(f"apply      {printable(run.command(tool_command(model.signatures()), 'IMAGE OUT.png'))}")
+    print(f"serve      docker run -p 8501:8501 -v {printable(mount)} -e MODEL_NAME={name} tensorflow/serving")
     if step < model.config.learning_stops_at:  # beyond it nothing would be learned
-        print(f"continue   {run.resume_command()} --steps {2 * step}")
+        print(f"continue   {printable(run.resume_command())} --steps {2 * step}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from zoo.cli.measuring import FeatureMeasurement, OpenedRun
-from zoo.errors import UserError
+from zoo.errors import UserError, printable
 
 if TYPE_CHECKING:
     from zoo.core import Game
@@ -76,7 +76,7 @@ class Evaluate(FeatureMeasurement):
         if reference:
             header.append("real")
             rows = [[*row, f"{reference[row[0]].value:.4g}" if row[0] in reference else ""] for row in rows]
-        print(f"{opened.run.display_path}, checkpoint {self.checkpoint} (step {opened.model.completed_steps:,})")
+        print(f"{printable(opened.run.display_path)}, checkpoint {self.checkpoint} (step {opened.model.completed_steps:,})")
         print(format_table(header, rows))
         print(f"real: {description}\n\nprotocol")
         for name, value in protocol.to_dict().items():
@@ -93,7 +93,7 @@ class Evaluate(FeatureMeasurement):
             run.append_scores(model.completed_steps, self.checkpoint, scores, protocol)
             write_evaluation(run.folder, model.completed_steps, self.checkpoint, scores, protocol)
             write_card(run, get_entry(run.record.model), model)
-        print(f"\nwritten to {run.display_path / 'metrics.jsonl'} and {run.display_path / 'README.md'}")
+        print(printable(f"\nwritten to {run.display_path / 'metrics.jsonl'} and {run.display_path / 'README.md'}", "\n"))
 
 
 def _print_warning(text: str) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from zoo.cli.arguments import RunFolder, register_model
+from zoo.errors import printable
 from zoo.types import Omittable
 
 
@@ -30,5 +31,5 @@ class Export:
         run = Run(self.run)
         model: Any = load_model(run, self.checkpoint)
         with explain_write_errors(run):
-            print(run.format_path(export_model(model, run.export_folder)))
+            print(printable(run.format_path(export_model(model, run.export_folder))))
             write_card(run, get_entry(run.record.model), model)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.cli.arguments import RunFolder, check_seeds, check_truncation, register_model, require_noise_model, write_picture
-from zoo.errors import UserError
+from zoo.errors import UserError, printable
 from zoo.types import Omittable
 
 if TYPE_CHECKING:
@@ -97,4 +97,4 @@ class Generate:
             for i, (seed, sample) in enumerate(zip(seeds, samples, strict=True)):
                 name = "".join(f"-{condition}{values[i]}" for condition, values in conditions.items())
                 write_picture(self.out / f"seed{seed}{name}.png", model.modality.render(sample[None], 1))
-        print(f"{len(samples)} images in {self.out}")
+        print(f"{len(samples)} images in {printable(self.out)}")

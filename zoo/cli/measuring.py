@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from zoo.cli.arguments import RunFolder, check_truncation, register_model, require_noise_model
-from zoo.errors import UserError
+from zoo.errors import UserError, printable
 from zoo.types import Omittable
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Measurement:
         record = run.record
         name, folder = self.data or record.data.name, self.data_dir or record.options.get("data_dir")
         shape = model.modality.sample_shape(model.config)
-        source = data.open_source(name, folder, shape, type(model).batch_keys)
+        source = data.open_source(name, folder, shape, type(model).batch_keys, read_only=not self.data_dir)
         extractor, split = self.load_extractor(source, model, record.options), self.real_split()
         if record.data.examples and not self.data:
             source = source.subset(record.data.examples, model.config.seed)
@@ -104,7 +104,7 @@ class Measurement:
         with explain_write_errors(run):
             analysis.plot(folder / f"{name}.png")
             write_text(folder / f"{name}.txt", text)
-        print(f"{text}plotted in {folder / name}.png\n")
+        print(printable(f"{text}plotted in {folder / name}.png\n", "\n"))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -54,6 +54,8 @@ class TrainOptions:
     """metric that selects the best checkpoint (default: frechet; for image-to-image models, their first model-specific metric)"""
     profile: bool = False
     """trace a few steps for TensorBoard's profiler"""
+    verify: bool = False
+    """read every file of the data before training starts, and list those that are damaged"""
     dry_run: bool = False
     """print the resolved configuration, parameter counts and batch shapes, and exit"""
     list: bool = False

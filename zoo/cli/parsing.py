@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar, Union
 
 import tyro
 
-from zoo.errors import UserError
+from zoo.errors import UserError, printable
 
 Arguments = TypeVar("Arguments")
 SCORE_OPTIONS = ("--best", "--metrics", "--score")  # whose values are names of scores
@@ -80,10 +80,13 @@ def run(main: Callable[[], int], prog: str) -> None:
     The status is the one that `main` returns, 2 for a mistake of the user (the error's own `exit_status` where it has one), 130 and 143
     after Ctrl-C and SIGTERM. Errors are one line on stderr.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files may hold what the terminal's encoding does not
+            stream.reconfigure(errors="backslashreplace")
     try:
         sys.exit(main())
     except UserError as error:
-        print(f"{prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{prog}: error: {printable(' '.join(str(error).split()))}", file=sys.stderr)
         sys.exit(getattr(error, "exit_status", 2))
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)

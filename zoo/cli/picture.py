@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from zoo.cli.arguments import RunFolder, register_model, write_picture
-from zoo.errors import UserError
+from zoo.errors import UserError, printable
 from zoo.types import Omittable
 
 if TYPE_CHECKING:
@@ -57,4 +57,4 @@ class PictureCommand:
     def write(self, pixels: np.ndarray, description: str) -> None:
         """Writes the PNG and prints its description."""
         write_picture(self.out, pixels)
-        print(f"{description} in {self.out}")
+        print(printable(f"{description} in {self.out}"))

@@ -14,7 +14,7 @@ import tyro
 from zoo.cli import parsing
 from zoo.cli.options import TrainOptions, format_options
 from zoo.conversion import convert_values
-from zoo.errors import UserError, option_name, suggest
+from zoo.errors import UserError, option_name, printable, suggest
 
 if TYPE_CHECKING:
     from zoo.core import Config
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 DESCRIPTION = "Trains a model of the zoo: data, networks, training loop, checkpoints, scores, SavedModel and model card."
 HOW_TO_LIST = "Each model has further options: --list shows the models, --model NAME --help the options of a model."
 SOURCES = "Sections and tables are those of this paper; (code): its authors' code."
-NOT_RECORDED = ("model", "resume", "list", "dry_run")  # options that are not part of the command that a run records
+RECORDED = ("data_dir", "precision", "strategy", "xla", "eval_samples", "best", "init_from", "feature_extractor")  # used by a resumed run
+NOT_RECORDED = ("model", "resume", "list", "dry_run", "verify")  # options that are not part of the command that a run records
 COMMAND_LINE_ONLY = ("list", "dry_run")
 
 
@@ -37,12 +38,14 @@ class TrainRequest:
         options: The options that are not part of the configuration.
         config: The configuration; fields that depend on the data are None.
         run: The run to resume, or None.
+        typed: Names of the options and fields that the user has given, with underscores.
     """
 
     entry: ModelEntry
     options: TrainOptions
     config: Config
     run: Run | None = None
+    typed: frozenset[str] = frozenset()
 
     def command(self) -> str:
         """The command line of this training run: the options that differ from the model's defaults."""
@@ -51,7 +54,7 @@ class TrainRequest:
 
         defaults = TrainOptions(data=default_source_name(self.entry.model.batch_keys))
         words = format_options(self.options, defaults, NOT_RECORDED) + format_options(self.config, self.entry.config)
-        return f"{program_name()} {shlex.join(['--model', self.options.model, *words])}"
+        return printable(f"{program_name()} {shlex.join(['--model', self.options.model, *words])}")
 
 
 def parse_request(argv: Sequence[str], prog: str) -> TrainRequest:
@@ -87,7 +90,8 @@ def parse_request(argv: Sequence[str], prog: str) -> TrainRequest:
     typed = {word.partition("=")[0].removeprefix("--").replace("-", "_") for word in argv if word.startswith("--")}
     values = {name: getattr(parsed.config, name) for name in fields}
     changes = {name: value for name, value in values.items() if name in typed or value != getattr(defaults.config, name)}
-    return _validated(dataclasses.replace(defaults, options=parsed.training, config=defaults.config.override(**changes)))
+    config = defaults.config.override(**changes)
+    return _validated(dataclasses.replace(defaults, options=parsed.training, config=config, typed=frozenset(typed)))
 
 
 def build_request(model: str | None, resume: str | None, options: dict[str, Any]) -> TrainRequest:
@@ -120,7 +124,10 @@ def build_request(model: str | None, resume: str | None, options: dict[str, Any]
     changes = convert_values(type(defaults.config), {name: value for name, value in values.items() if name in config_fields})
     driver = convert_values(TrainOptions, {name: value for name, value in values.items() if name in option_fields})
     request = dataclasses.replace(
-        defaults, options=dataclasses.replace(defaults.options, **driver), config=defaults.config.override(**changes)
+        defaults,
+        options=dataclasses.replace(defaults.options, **driver),
+        config=defaults.config.override(**changes),
+        typed=frozenset(values),
     )
     return _validated(request)
 
@@ -145,11 +152,10 @@ def _default_request(model: str | None, resume: str | None) -> TrainRequest:
     if model and model.rpartition(":")[2] != record.model:
         raise UserError(f"--model {model}: {run.display_path} is a run of {record.model}; omit --model")
     try:
-        entry = registry.resolve(model or record.model)
+        entry = registry.resolve(model) if model else registry.get_entry(record.model)  # no file that a record names is executed
     except UserError as error:
         raise UserError(f"{error} If the model is your own, add --model {run.model_spec or f'path/to/file.py:{record.model}'}") from None
-    names = {field.name for field in dataclasses.fields(TrainOptions)} - set(NOT_RECORDED)
-    recorded = {name: value for name, value in record.options.items() if name in names}
+    recorded = {name: value for name, value in record.options.items() if name in RECORDED}
     options = TrainOptions(
         **{**recorded, "data": record.data.name, "examples": record.data.examples}, model=model or entry.name, resume=resume
     )

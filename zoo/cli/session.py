@@ -19,7 +19,7 @@ from zoo.cli.options import MIN_EVAL_SAMPLES, TrainOptions
 from zoo.cli.request import TrainRequest
 from zoo.core import Config, Game
 from zoo.core.step import sampling_network
-from zoo.errors import UserError
+from zoo.errors import UserError, printable
 from zoo.metrics.extractors import load_extractor
 from zoo.metrics.registry import generates_images, requires_extractor
 from zoo.registry import ModelEntry
@@ -70,7 +70,10 @@ class TrainingSession:
     def _open_data(self) -> None:
         options, requested = self.options, self.request.config
         shape = getattr(requested, "image_shape", None)
-        self.full_source = data.open_source(options.data, options.data_dir, shape, self.entry.model.batch_keys)
+        read_only = self.run is not None and "data_dir" not in self.request.typed
+        self.full_source = data.open_source(options.data, options.data_dir, shape, self.entry.model.batch_keys, read_only)
+        if options.verify:
+            data.check_files(self.full_source.name, self.full_source.find_damage)
         self.source, self.config = self.full_source, requested.resolve(**self.full_source.config_defaults)
         if options.examples is not None:
             self.source = self.source.subset(options.examples, self.config.seed)
@@ -167,13 +170,13 @@ class TrainingSession:
         if self.evaluation:
             console.print_scores(self.evaluation, self.metric_names, self.model)
         if self.restored:
-            print(f"resumed    after step {start:,} from {run.format_path(self.restored)}", flush=True)
+            print(f"resumed    after step {start:,} from {printable(run.format_path(self.restored))}", flush=True)
         with explain_write_errors(run):
             run.extend(self.config, start)
             number = self._fit(run)
             if number and self.model.completed_steps < self.config.steps:
                 write_card(run, self.entry, self.model)
-                print(f"\nsaved after step {self.model.completed_steps:,}; to continue: {run.resume_command()}", file=sys.stderr)
+                print(f"\nsaved after step {self.model.completed_steps:,}; to continue: {printable(run.resume_command())}", file=sys.stderr)
                 return number
             version = export_model(load_model(run), run.export_folder)
             write_card(run, self.entry, self.model)
@@ -196,8 +199,10 @@ class TrainingSession:
         max_steps_per_execution = self.options.steps_per_execution if self.replicas == 1 else 1
         with tf.summary.create_file_writer(str(run.folder)).as_default() as writer:
             callbacks = [*self.model.callbacks(), *self._build_callbacks(run, writer)]
+            advice = f"; its checkpoints are intact; to continue: {run.resume_command()}"
             try:
-                return fit(self.model, run, self.prepared_source, callbacks, max_steps_per_execution)
+                with data.explain_read_errors(self.full_source.name, self.full_source.find_damage, advice):
+                    return fit(self.model, run, self.prepared_source, callbacks, max_steps_per_execution)
             except Diverged as error:
                 write_card(run, self.entry, self.model)
                 step, command = self.model.completed_steps, run.resume_command()

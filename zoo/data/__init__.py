@@ -1,10 +1,21 @@
 """Named sources of images: built in, from TFDS, or a folder of the user's own."""
 
 from zoo.data import folder
+from zoo.data.damage import check_files, explain_read_errors
 from zoo.data.domains import Domains
 from zoo.data.opening import default_source_name, open_source
 from zoo.data.pictures import Pictures
 from zoo.data.source import Source
 from zoo.data.transforms import center_crop_and_resize
 
-__all__ = ["Domains", "Pictures", "Source", "center_crop_and_resize", "default_source_name", "folder", "open_source"]
+__all__ = [
+    "Domains",
+    "Pictures",
+    "Source",
+    "center_crop_and_resize",
+    "check_files",
+    "default_source_name",
+    "explain_read_errors",
+    "folder",
+    "open_source",
+]

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow as tf
 
+from zoo.data.damage import FindDamage
 from zoo.data.source import Source
 from zoo.data.transforms import Arrays, Example
 
@@ -60,6 +61,16 @@ class Domains:
     def cache_dir(self) -> str:
         """A writable folder for files derived from the data."""
         return self.x.cache_dir
+
+    @property
+    def read_only_cache_dir(self) -> str:
+        """Another folder of such files, which is not written to; empty: none."""
+        return self.x.read_only_cache_dir
+
+    @property
+    def find_damage(self) -> FindDamage | None:
+        """Reads every file of both domains, which are those of one dataset; see `Source`."""
+        return self.x.find_damage
 
     @property
     def config_defaults(self) -> dict[str, Any]:

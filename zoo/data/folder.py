@@ -30,7 +30,7 @@ from zoo.data.image_files import (
     read_image,
     read_images,
 )
-from zoo.errors import UserError
+from zoo.errors import UserError, printable
 
 __all__ = [
     "DECODE_ERRORS",
@@ -229,7 +229,8 @@ def _check_poses(path: Path, labels: np.ndarray, poses: np.ndarray, identities: 
     unshared = [pose for i, pose in enumerate(pose_names) if len(set(labels[poses == i])) < 2]
     if 2 * len(unshared) > len(pose_names):
         print(
-            f"warning: {len(unshared)} of {len(pose_names)} poses in {path} belong to a single identity ({', '.join(unshared[:LISTED])}); "
-            "the pose is the start of the file name, up to the first _ - . or space, and is shared by all identities: IDENTITY/left_1.jpg",
+            f"warning: {len(unshared)} of {len(pose_names)} poses in {printable(path)} belong to a single identity "
+            f"({printable(', '.join(unshared[:LISTED]))}); the pose is the start of the file name, "
+            "up to the first _ - . or space, and is shared by all identities: IDENTITY/left_1.jpg",
             file=sys.stderr,
         )

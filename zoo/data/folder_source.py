@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import functools
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +15,13 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.data import folder as folders
+from zoo.data import image_files
 from zoo.data.domains import Domains
 from zoo.data.paths import default_data_dir, find_cache_dir
 from zoo.data.pictures import Pictures
 from zoo.data.source import Source
 from zoo.data.transforms import Arrays, Example
+from zoo.errors import printable
 
 PREFIX = "folder:"
 
@@ -28,6 +33,8 @@ def open_folder(name: str, image_shape: Sequence[int] | None, keys: Sequence[str
         UserError: The folder does not have that layout, or files are not valid images; see `zoo.data.folder`.
     """
     path = os.path.abspath(os.path.expanduser(name.removeprefix(PREFIX)))
+    if not os.path.isdir(path):
+        path = _unescape(path)  # the name of a source, as records and messages have it
     opener = _Opener(path, image_shape, find_cache_dir(default_data_dir()))
     if "picture" in keys:
         return opener.open_pictures()
@@ -36,6 +43,11 @@ def open_folder(name: str, image_shape: Sequence[int] | None, keys: Sequence[str
     if "x" in keys:
         return opener.open_domains()
     return opener.open_poses() if "pose" in keys else opener.open_classes()
+
+
+def _unescape(path: str) -> str:
+    """The inverse of `printable`."""
+    return re.sub(r"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|[nrt])", lambda match: ast.literal_eval(f"'{match[0]}'"), path)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +60,7 @@ class _Opener:
 
     @property
     def name(self) -> str:
-        return f"{PREFIX}{self.path}"
+        return printable(f"{PREFIX}{self.path}")
 
     def open_pictures(self) -> Pictures:
         files, grayscale, digest = folders.list_pictures(self.path)
@@ -62,6 +74,7 @@ class _Opener:
             class_names=None,
             examples=lambda split: _read_pictures(files[split], channels),
             cache_dir=self.cache_dir,
+            find_damage=functools.partial(image_files.find_damaged, [file for part in files.values() for file in part]),
         )
 
     def open_pairs(self) -> Source:
@@ -83,14 +96,14 @@ class _Opener:
             {"train": {"image": images, "label": labels, "pose": poses}},
             f"{len(images)} pictures, {digest}",
             keys=("image", "label", "pose"),
-            class_names=tuple(identities),
-            pose_names=tuple(pose_names),
+            class_names=tuple(map(printable, identities)),
+            pose_names=tuple(map(printable, pose_names)),
         )
 
     def open_classes(self) -> Source:
         images, labels, class_names, digest = folders.read_classes(self.path, self.image_shape)
         arrays = {"image": images} if labels is None else {"image": images, "label": labels}
-        names = tuple(class_names) if class_names else None
+        names = tuple(map(printable, class_names)) if class_names else None
         return self._from_arrays({"train": arrays}, f"{len(images)} pictures, {digest}", class_names=names)
 
     def _from_arrays(self, parts: dict[str, Arrays], version: str, class_names: tuple[str, ...] | None = None, **fields: Any) -> Source:
@@ -111,7 +124,7 @@ def _read_pictures(files: Sequence[Path], channels: int) -> tf.data.Dataset:
     """Decodes files into examples with the key `picture`."""
 
     def read(file: tf.Tensor) -> Example:
-        pixels = tf.numpy_function(lambda file: folders.read_image(file.decode(), channels), [file], tf.uint8, stateful=False)
+        pixels = tf.numpy_function(lambda file: folders.read_image(os.fsdecode(file), channels), [file], tf.uint8, stateful=False)
         return {"picture": tf.ensure_shape(pixels, (None, None, channels))}
 
-    return tf.data.Dataset.from_tensor_slices([str(file) for file in files]).map(read, num_parallel_calls=tf.data.AUTOTUNE)
+    return tf.data.Dataset.from_tensor_slices([os.fsencode(file) for file in files]).map(read, num_parallel_calls=tf.data.AUTOTUNE)

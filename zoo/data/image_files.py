@@ -6,13 +6,14 @@ import collections
 import hashlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from zoo.errors import UserError
+from zoo.data.memory import check_memory
+from zoo.errors import UserError, printable
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 DEFAULT_SIDE = 64  # side of images after resizing, if their sizes differ
@@ -38,8 +39,8 @@ def list_images(folder: Path) -> list[Path]:
 
 def digest_files(folder: Path, files: Sequence[Path]) -> str:
     """Eight hexadecimal digits that change with the names and sizes of the files."""
-    text = "".join(f"{file.relative_to(folder)} {file.stat().st_size}\n" for file in files)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    text = b"".join(b"%s %d\n" % (os.fsencode(file.relative_to(folder)), file.stat().st_size) for file in files)
+    return hashlib.sha256(text).hexdigest()[:8]
 
 
 def read_image(path: str | os.PathLike[str], channels: int) -> np.ndarray:
@@ -84,6 +85,15 @@ def read_headers(files: Sequence[Path]) -> tuple[list[Size], bool]:
             invalid.append(f"{file} ({_reason(error)})")
     refuse_invalid(invalid, len(files))
     return sizes, all(is_grayscale(file) for file in files)
+
+
+def find_damaged(files: Sequence[Path]) -> Iterator[str]:
+    """Decodes images; yields those that are missing or damaged, each with the reason."""
+    for file in files:
+        try:
+            read_image(file, 3)
+        except DECODE_ERRORS as error:
+            yield f"{file} ({_reason(error)})"
 
 
 def refuse_invalid(invalid: Sequence[str], count: int) -> None:
@@ -147,6 +157,11 @@ def _decode(
     default = (*sizes[0][::-1], 1 if grayscale else 3) if uniform else (DEFAULT_SIDE, DEFAULT_SIDE, 1 if grayscale else 3)
     height, width, channels = image_shape or default
     counts = collections.Counter(notes)
+    check_memory(
+        f"reading the {len(files):,} pictures in {folder} at {width}x{height}x{channels}",
+        parts * len(files) * height * width * channels,
+        "choose a smaller --image-shape, or use fewer pictures",
+    )
     pixels = np.empty((parts, len(files), height, width, channels), np.uint8)
     invalid = []
     for i, file in enumerate(files):
@@ -164,7 +179,8 @@ def _decode(
         text = f"of {len(set(sizes))} different sizes, center-cropped to a square and resized to {DEFAULT_SIDE}x{DEFAULT_SIDE}"
         counts[f"{text} (--image-shape chooses another size)"] = len(files)
     if counts := +counts:
-        print(f"warning: pictures in {folder}: " + "; ".join(f"{count} {text}" for text, count in counts.items()), file=sys.stderr)
+        listed = "; ".join(f"{count} {text}" for text, count in counts.items())
+        print(f"warning: pictures in {printable(f'{folder}: {listed}')}", file=sys.stderr)
     return pixels
 
 
@@ -218,4 +234,4 @@ def _center_crop_and_resize(picture: Image.Image, size: Size) -> np.ndarray:
 def _reason(error: BaseException) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not an image"
-    return str(error).split(":")[0][:60]
+    return (getattr(error, "strerror", None) or str(error).split(":")[0])[:60]

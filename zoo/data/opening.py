@@ -34,6 +34,7 @@ def open_source(
     data_dir: str | os.PathLike[str] | None = None,
     image_shape: Sequence[int] | None = None,
     keys: Sequence[str] = ("image",),
+    read_only: bool = False,
 ) -> Source | Domains:
     """Opens a dataset by name, downloading it if necessary.
 
@@ -43,6 +44,8 @@ def open_source(
         data_dir: Folder of prepared TFDS datasets; default: TFDS's own.
         image_shape: Height, width and channels (1 or 3) that images are center-cropped and resized to; default: the data's own.
         keys: Keys that an example must have; they determine the layout in which a folder or a dataset is read.
+        read_only: Whether `data_dir` is only read, because it comes from the record of a run and was not typed by the user. Data that are
+            not prepared there are prepared in the default folder, and feature extractors are saved there.
 
     Raises:
         UserError: The name is unknown, the data are not available or not valid, or lack a key.
@@ -55,7 +58,7 @@ def open_source(
         return source
     from zoo.data import tfds_source  # imports TFDS, which takes seconds
 
-    opener = tfds_source.Opener(name, data_dir, image_shape, keys)
+    opener = tfds_source.Opener(name, data_dir, image_shape, keys, read_only)
     check_keys(opener.source(), keys)  # the metadata are enough, so this is checked before a download
     opener.prepare()
     return opener.prepared_source()

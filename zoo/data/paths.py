@@ -9,6 +9,8 @@ from pathlib import Path
 
 from zoo.errors import UserError
 
+CACHE = "zoo_extractors"  # the subfolder for files derived from the data
+
 
 def default_data_dir() -> str:
     """The folder of TFDS, without importing TFDS."""
@@ -51,5 +53,5 @@ def find_cache_dir(*folders: str) -> str:
         while not os.path.exists(existing):
             existing = os.path.dirname(existing)
         if os.access(existing, os.W_OK):
-            return os.path.join(folder, "zoo_extractors")
+            return os.path.join(folder, CACHE)
     return private_temporary_folder("zoo-extractors")

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.data import limits
+from zoo.data.damage import explain_read_errors
 from zoo.data.source import Source
 from zoo.data.transforms import Arrays, Example, Transform
 from zoo.errors import UserError
@@ -47,17 +48,19 @@ class Pictures(Source):
 
     def first_pictures(self, split: str, count: int) -> list[np.ndarray]:
         """The first `count` pictures of a split, uint8 [height, width, channels] each."""
-        return [row["picture"] for row in self.examples(split).take(count).as_numpy_iterator()]
+        with explain_read_errors(self.name, self.find_damage):
+            return [row["picture"] for row in self.examples(split).take(count).as_numpy_iterator()]
 
     def load_examples(self, split: str = "train", count: int = 10_000, seed: int = 0) -> Arrays:
         """The first pictures of a split as a list, up to `count` and up to 1 GiB; the seed has no effect."""
         pictures: list[np.ndarray] = []
         remaining = limits.MEMORY_BYTES
-        for row in self.examples(split).take(count).as_numpy_iterator():
-            remaining -= row["picture"].size
-            if remaining < 0:
-                break
-            pictures.append(row["picture"])
+        with explain_read_errors(self.name, self.find_damage):
+            for row in self.examples(split).take(count).as_numpy_iterator():
+                remaining -= row["picture"].size
+                if remaining < 0:
+                    break
+                pictures.append(row["picture"])
         return {"picture": pictures}
 
     def subset(self, count: int, seed: int = 0) -> NoReturn:

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.data import limits
+from zoo.data.damage import FindDamage, explain_read_errors
 from zoo.data.transforms import Arrays, Example, GroupByLabel, RandomJitter, Transform, balanced_rows, normalize_images, shuffle_rows
 from zoo.errors import UserError
 
@@ -33,6 +34,8 @@ class Source:
         labeled: The examples (`image`, `label`) with labels if all others are unlabeled; see `with_labels`.
         transform: Function that is applied to each example of a batch.
         cache_dir: A writable folder for files derived from the data, such as trained feature extractors.
+        read_only_cache_dir: Another folder of such files, which is not written to; empty: none.
+        find_damage: Reads every file of the data and yields those that are missing or damaged; None: none is read after opening.
     """
 
     name: str
@@ -46,6 +49,8 @@ class Source:
     labeled: Arrays | None = None
     transform: Transform | None = None
     cache_dir: str = ""
+    read_only_cache_dir: str = ""
+    find_damage: FindDamage | None = None
     _loaded: dict[str, Any] = dataclasses.field(default_factory=dict, init=False, repr=False)  # split -> its examples as tensors
 
     def __post_init__(self) -> None:
@@ -162,7 +167,8 @@ class Source:
             if "pose" in arrays:
                 rows = np.lexsort((arrays["pose"], rng.permutation(arrays["label"].max() + 1)[arrays["label"]]))
             return {key: value[rows[:count]] for key, value in arrays.items()}
-        batches = list(self.examples(split).take(count).batch(1024).as_numpy_iterator())
+        with explain_read_errors(self.name, self.find_damage):
+            batches = list(self.examples(split).take(count).batch(1024).as_numpy_iterator())
         return {key: np.concatenate([batch[key] for batch in batches]) for key in self.keys}
 
     def single_images(self) -> Source:
@@ -280,7 +286,7 @@ class Source:
     def _tensors(self, split: str) -> Any:
         """A whole split as tensors in the memory of the CPU."""
         if split not in self._loaded:
-            with tf.device("CPU"):
+            with tf.device("CPU"), explain_read_errors(self.name, self.find_damage):
                 batches = list(self.examples(split).batch(4096))
                 self._loaded[split] = {key: tf.concat([batch[key] for batch in batches], 0) for key in self.keys}
         return self._loaded[split]

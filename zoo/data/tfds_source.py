@@ -2,71 +2,51 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
-import http.client
-import io
 import os
-import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
-from tensorflow_datasets.core.download.extractor import ExtractError, UnsafeArchiveError
-from tensorflow_datasets.core.download.util import DownloadError
 
-from zoo.data.digits import Digits, TurnedDigits
+from zoo.data.builders import BUILT_IN, OPEN_ERRORS, explain_open_errors, find_builder, prepare
+from zoo.data.damage import describe_read_error, explain_read_errors
 from zoo.data.domains import Domains
 from zoo.data.image_files import DEFAULT_SIDE
-from zoo.data.outlines import OutlinePairs, Outlines
-from zoo.data.paths import default_data_dir, find_cache_dir, private_temporary_folder
-from zoo.data.photographs import Photographs
+from zoo.data.paths import CACHE, default_data_dir, find_cache_dir
 from zoo.data.pictures import Pictures
 from zoo.data.source import Source
 from zoo.data.transforms import Example, center_crop_and_resize
-from zoo.errors import UserError, suggest
+from zoo.errors import UserError, printable
 
-BUILT_IN = {
-    "digits": Digits,
-    "outlines": Outlines,
-    "outline_pairs": OutlinePairs,
-    "photographs": Photographs,
-    "turned_digits": TurnedDigits,
-}
 # TFDS datasets of two domains: whether equal rows of both test splits belong together.
 DOMAINS = {"outlines": True, "cycle_gan": False}
-PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
-TFDS_HOST = "storage.googleapis.com"  # where TFDS keeps its own files
-DOWNLOAD_ERRORS = (
-    OSError,  # network and disk, including those of requests and urllib
-    http.client.HTTPException,
-    tf.errors.OpError,  # disk, buckets
-    DownloadError,
-    NonMatchingChecksumError,
-    ExtractError,
-    UnsafeArchiveError,
-    AssertionError,  # data that must be downloaded by hand
-    ImportError,  # optional dependencies of a dataset
-    KeyError,
-    RuntimeError,  # including NotImplementedError
-    ValueError,
-)
 
 
 class Opener:
     """Opens one TFDS or built-in dataset; see `open_source` for the arguments.
 
     Raises:
-        UserError: The name is unknown.
+        UserError: The name is unknown, or what is in its folder cannot be read.
     """
 
-    def __init__(self, name: str, data_dir: str | os.PathLike[str] | None, image_shape: Sequence[int] | None, keys: Sequence[str]) -> None:
-        self.name, self.image_shape, self.keys = name, image_shape, keys
-        self.builder: Any = BUILT_IN[name](data_dir=data_dir) if name in BUILT_IN else _find_builder(name, data_dir)
+    def __init__(
+        self,
+        name: str,
+        data_dir: str | os.PathLike[str] | None,
+        image_shape: Sequence[int] | None,
+        keys: Sequence[str],
+        read_only: bool = False,
+    ) -> None:
+        self.name, self.image_shape, self.keys, self.read_only = name, image_shape, keys, read_only and data_dir is not None
+        self.data_dir = data_dir
+        self.builder: Any = find_builder(name, data_dir)
+        if self.read_only and not self.builder.is_prepared():
+            self.data_dir, self.read_only = None, False
+            self.builder = find_builder(name, None)
 
     def prepare(self) -> None:
         """Makes the data available on this machine.
@@ -74,21 +54,21 @@ class Opener:
         Raises:
             UserError: They cannot be downloaded or written.
         """
-        if self.name in BUILT_IN:
-            self.builder = _write_built_in(self.name, self.builder)
-        else:
-            _download(self.name, self.builder)
+        self.builder = prepare(self.name, self.builder, self.data_dir)
 
     def source(self, omit: str | None = None) -> Source | Domains:
         """The data without the split `omit`, in the layout that provides the keys if the dataset has it."""
-        layout = Layout.of(self.name, self.builder, self.image_shape, self.keys)
+        with explain_open_errors(self.name):
+            layout = Layout.of(self.name, self.builder, self.image_shape, self.keys)
         sizes = {split: info.num_examples for split, info in self.builder.info.splits.items() if split != omit}
         root = str(self.builder.data_dir).removesuffix(f"/{self.builder.info.full_name}")
         fields: dict[str, Any] = {
             "version": str(self.builder.version),
             "image_shape": layout.image_shape,
             "class_names": layout.class_names,
-            "cache_dir": find_cache_dir(root, default_data_dir()),
+            "cache_dir": find_cache_dir(*(() if self.read_only else (root,)), default_data_dir()),
+            "read_only_cache_dir": os.path.join(root, CACHE) if self.read_only else "",
+            "find_damage": functools.partial(find_damaged_shards, self.builder),
         }
         examples = functools.partial(layout.examples, self.builder)
         if {"trainA", "trainB"} <= set(sizes) or self.name.split("/")[0] in DOMAINS:
@@ -170,8 +150,8 @@ class Layout:
             taken,
             numbers,
             (height, width, channels) if image_shape is None else (image_shape[0], image_shape[1], image_shape[2]),
-            tuple(features[label].names) if label else None,
-            tuple(features["pose"].names) if "pose" in numbers else None,
+            tuple(map(printable, features[label].names)) if label else None,
+            tuple(map(printable, features["pose"].names)) if "pose" in numbers else None,
         )
 
     @property
@@ -191,7 +171,8 @@ class Layout:
 
     def examples(self, builder: tfds.core.DatasetBuilder, split: str) -> tf.data.Dataset:
         """The examples of a split of prepared data."""
-        rows = builder.as_dataset(split=split, read_config=tfds.ReadConfig(try_autocache=False))
+        with explain_open_errors(builder.name):
+            rows = builder.as_dataset(split=split, read_config=tfds.ReadConfig(try_autocache=False))
         if not self.paired:
             return rows.map(self._convert, num_parallel_calls=tf.data.AUTOTUNE)
         return rows.map(self._convert).enumerate().map(lambda number, row: {**row, "pair": number})
@@ -205,8 +186,23 @@ class Layout:
         return {**example, **{key: tf.cast(row[feature], tf.int64) for key, feature in self.numbers.items()}}
 
 
+def find_damaged_shards(builder: tfds.core.DatasetBuilder) -> Iterator[str]:
+    """Reads every example of prepared data; yields the files that are missing or damaged, each with the reason."""
+    for split, info in builder.info.splits.items():
+        for i, path in enumerate(info.filepaths):
+            try:
+                shard = tfds.core.ReadInstruction(split, from_=i, to=i + 1, unit="shard")
+                for _ in builder.as_dataset(split=shard, read_config=tfds.ReadConfig(try_autocache=False)):
+                    pass
+            except OPEN_ERRORS as error:
+                yield f"{path} ({describe_read_error(error)})"
+
+
 def _has_secret_labels(source: Source) -> bool:
-    return "test" in source.sizes and "label" in source.keys and any(row["label"] < 0 for row in source.examples("test").take(1))
+    if not {"test"} <= set(source.sizes) or "label" not in source.keys:
+        return False
+    with explain_read_errors(source.name, source.find_damage):
+        return any(row["label"] < 0 for row in source.examples("test").take(1))
 
 
 def _image_features(name: str, features: dict[str, Any]) -> list[str]:
@@ -238,64 +234,3 @@ def _two_domains(name: str, examples: Any, sizes: dict[str, int], fields: dict[s
         for domain in ("A", "B")
     )
     return Domains(name, fields["version"], x, y, ("test",) if paired else ())
-
-
-def _find_builder(name: str, data_dir: str | os.PathLike[str] | None) -> tfds.core.DatasetBuilder:
-    try:
-        return tfds.builder(name, data_dir=data_dir, try_gcs=False)
-    except tfds.core.DatasetNotFoundError:
-        names = tfds.list_builders(with_community_datasets=False)
-        raise UserError(
-            f"unknown dataset '{name}'{suggest(name.split('/')[0], [*names, *BUILT_IN])} Available: {', '.join(BUILT_IN)} "
-            "(built in, no download), folder:PATH, and every image dataset of TFDS (mnist, cifar10, celeb_a, ...)"
-        ) from None
-    except (ValueError, KeyError, AssertionError, ImportError) as error:  # an unknown config or version
-        raise UserError(f"TFDS cannot open '{name}': {' '.join(str(error).split())[:200]}") from None
-
-
-def _write_built_in(name: str, builder: tfds.core.DatasetBuilder) -> tfds.core.DatasetBuilder:
-    """Writes a built-in dataset to its folder, or to a private temporary one if that is not writable."""
-    if _write(builder):
-        return builder
-    folder = private_temporary_folder("zoo-data")
-    builder = BUILT_IN[name](data_dir=folder)
-    if _write(builder):
-        return builder
-    raise UserError(f"'{name}' can be written neither to the folder of TFDS nor to {folder}; choose a writable folder with --data-dir")
-
-
-def _write(builder: tfds.core.DatasetBuilder) -> bool:
-    """Whether a dataset that needs no download is prepared, or could be now."""
-    if builder.is_prepared():
-        return True
-    with contextlib.suppress(OSError, tf.errors.OpError), contextlib.redirect_stdout(io.StringIO()):
-        tfds.disable_progress_bar()
-        builder.download_and_prepare()
-        return True
-    return False
-
-
-def _download(name: str, builder: tfds.core.DatasetBuilder) -> None:
-    """Downloads and prepares a dataset unless it is on this machine."""
-    if builder.is_prepared():
-        return
-    try:
-        if not is_online():
-            raise ConnectionError("no network")
-        builder.download_and_prepare()
-    except DOWNLOAD_ERRORS as error:
-        reason = " ".join(str(error).split())[:120]
-        raise UserError(
-            f"'{name}' is not in {builder.data_path} and could not be downloaded ({type(error).__name__}: {reason}); put a prepared copy "
-            f"there or name its parent folder with --data-dir. Available without a download: {', '.join(BUILT_IN)}, folder:PATH"
-        ) from None
-
-
-def is_online() -> bool:
-    """Whether host names are resolved. If they are not, TFDS would try for minutes and leave empty folders."""
-    if any(os.environ.get(name) for name in PROXY_VARIABLES):
-        return True  # the proxy resolves them
-    try:
-        return bool(socket.getaddrinfo(TFDS_HOST, 443))
-    except OSError:
-        return False

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from zoo.errors import UserError
+from zoo.errors import UserError, printable
 from zoo.files import write_text
 from zoo.runs.commands import command_prefix, program_name
 from zoo.runs.naming import expand_home, explain_folder_error, make_folder, make_next_folder, slug
@@ -246,7 +246,7 @@ class Run:
                 reason = f"checkpoint {self.format_path(path)} is damaged or belongs to another model ({' '.join(str(error).split())[:80]})"
                 if path == paths[-1]:
                     raise UserError(f"{reason}, and the run has no other checkpoint") from None
-                print(f"warning: {reason}; using the previous one", file=sys.stderr)
+                print(f"warning: {printable(reason)}; using the previous one", file=sys.stderr)
         raise AssertionError("unreachable: there is at least one path")
 
     def _find_checkpoints(self, which: str | int) -> list[str]:

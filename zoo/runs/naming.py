@@ -10,8 +10,13 @@ from zoo.errors import UserError
 
 
 def expand_home(folder: str | os.PathLike[str]) -> Path:
-    """A path in which a leading `~` is replaced by the home folder."""
-    return Path(os.path.expanduser(folder))
+    """A path in which a leading `~` is replaced by the home folder; raises UserError if TensorFlow cannot use it."""
+    path = Path(os.path.expanduser(folder))
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{path}: the path of a run must be valid UTF-8; rename the folder") from None
+    return path
 
 
 def make_folder(folder: Path) -> None:

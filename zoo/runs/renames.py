@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from zoo.errors import printable_values
+
 COMMANDS = {"analyse": "analyze", "usefulness": "utility"}
 
 OPTIONS = {  # of commands, not of a configuration
@@ -114,6 +116,8 @@ def upgrade_score_name(name: str) -> str:
 
 def upgrade_record(record: Mapping[str, Any]) -> dict[str, Any]:
     """The content of a `config.json` of any schema, in the current one."""
+    # A stranger's record may hold what a terminal interprets. Options are not printed, and may be paths.
+    record = {name: value if name == "options" else printable_values(value) for name, value in record.items()}
     if record.get("schema", 1) > 1:
         return dict(record)
     options = rename_keys(record.get("options") or {}, OPTIONS)
@@ -127,6 +131,7 @@ def upgrade_record(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def upgrade_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """A line of `metrics.jsonl`, with the current names; a line that has them already is returned unchanged."""
+    row = printable_values(dict(row))
     if "round" not in row:
         return dict(row)
     row = rename_keys(row, {**ROW_KEYS, **LOGS})
@@ -142,6 +147,7 @@ def upgrade_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def upgrade_best(score: Mapping[str, Any]) -> dict[str, Any]:
     """A best checkpoint's `score.json`, with the current names."""
+    score = printable_values(dict(score))
     if "round" not in score:
         return dict(score)
     extractor = score["name"].partition("[")[2].removesuffix("]") or None

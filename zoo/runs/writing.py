@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.errors import UserError
@@ -18,8 +20,13 @@ TEXTS = ("No space left", "File too large", "Disk quota", "Permission denied", "
 
 @contextlib.contextmanager
 def explain_write_errors(run: Run) -> Iterator[None]:
-    """Converts errors of a full disk or a read-only folder to a UserError; files that were saved before stay intact."""
+    """Converts errors of a full disk or a read-only folder to a UserError; files that were saved before stay intact.
+
+    Nothing is written to a run with symbolic links that lead out of its folder: whoever made the run would decide where.
+    """
     import tensorflow as tf
+
+    _refuse_outside_links(run.folder)
 
     try:
         yield
@@ -33,3 +40,11 @@ def explain_write_errors(run: Run) -> Iterator[None]:
             f"cannot write to {run.display_path}: {text}; its checkpoints are intact: "
             f"free some space (or make it writable), then continue with {run.resume_command()}"
         ) from None
+
+
+def _refuse_outside_links(folder: Path) -> None:
+    root = folder.resolve()
+    for parent, folders, files in os.walk(folder):
+        for path in (Path(parent, name) for name in (*folders, *files)):
+            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
+                raise UserError(f"{path} is a symbolic link out of the run's folder, so nothing is written; replace it by what it links to")

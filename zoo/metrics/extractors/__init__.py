@@ -36,7 +36,6 @@ def load_extractor(
     Raises:
         UserError: The name is unknown, or the weights can neither be loaded nor fetched.
     """
-    folder = folder or source.cache_dir
     kind, _, argument = name.partition(":")
     if kind == "classifier" and (not argument or (argument.isdecimal() and int(argument) < 10**6)):
         return load_classifier(source, int(argument or 0), folder, log)
@@ -45,7 +44,7 @@ def load_extractor(
     if kind == "file":
         return load_file(argument, source)
     if kind == "inception":
-        return load_inception(argument or None, folder, log)
+        return load_inception(argument or None, folder or source.cache_dir, log, source.read_only_cache_dir)
     if kind == "keras":
         return load_application(argument)
     raise UserError(f"unknown feature extractor '{name}'{suggest(name, NAMES)} Available: {', '.join(NAMES)}.")

@@ -10,8 +10,10 @@ import hashlib
 import json
 import os
 import re
+import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ import tensorflow as tf
 
 from zoo.errors import UserError
 from zoo.files import write_atomically, write_text
+from zoo.locks import lock_cache
 from zoo.metrics.extractors import small_classifier
 from zoo.metrics.extractors.base import FeatureExtractor, hash_weights, one_line, resize_images, resizing_to
 from zoo.metrics.interfaces import Source
@@ -31,6 +34,18 @@ MAX_IMAGES = 60_000  # training images of the network
 TEST_IMAGES = 10_000
 REQUESTED = "requested"  # reason of a network that was trained on rotations although there are labels
 REQUESTED_REASONS = (REQUESTED, "asked for")  # the second one is in records written before version 0.2
+ROTATIONS = 4  # classes of a network that predicts rotations
+MAX_INPUT_SIDE = 4096  # pixels on the long side of an input, so that a record cannot make the network huge
+FIELDS: dict[str, Any] = {  # of a record
+    "data": str,
+    "shape": list,
+    "classes": int,
+    "seed": int,
+    "rotations": (str, type(None)),
+    "accuracy": (float, int),
+    "sha256": str,
+}
+READ_ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, zipfile.BadZipFile, zlib.error)
 HINT = "--feature-extractor classifier"
 
 
@@ -56,19 +71,36 @@ def load_classifier(
     Raises:
         UserError: The network cannot be saved.
     """
-    folder = Path(folder or source.cache_dir)
+    folders = [Path(folder or source.cache_dir)]
+    if not folder and source.read_only_cache_dir:
+        folders.append(Path(source.read_only_cache_dir))
+    cached = _load_cached(source, seed, folders, rotations)
+    if cached:
+        return cached
+    with lock_cache(folders[0] / f".{_cache_path(source, seed, False, folders[0]).stem}.lock", "trains the feature extractor"):
+        # Another process may have trained it in the meantime.
+        return _load_cached(source, seed, folders[:1], rotations) or _train_and_save(source, seed, folders[0], log, rotations)
+
+
+def _load_cached(source: Source, seed: int, folders: Sequence[Path], rotations: str | None) -> FeatureExtractor | None:
+    """A network that one of the folders holds; None if none does, or if it is damaged."""
     for learns_rotations in (False, True) if rotations is None else (True,):
-        path = _cache_path(source, seed, learns_rotations, folder)
-        # A network that was requested as `rotations` does not explain why there is no classifier. A damaged file is replaced.
-        if path.exists() and (rotations or _rotations_reason(path) not in REQUESTED_REASONS):
-            with contextlib.suppress(UserError):
-                return load_file(path, source)
+        for folder in folders:
+            path = _cache_path(source, seed, learns_rotations, folder)
+            # A network that was requested as `rotations` does not explain why there is no classifier. A damaged file is replaced.
+            if path.exists() and (rotations or _rotations_reason(path) not in REQUESTED_REASONS):
+                with contextlib.suppress(UserError):
+                    return load_file(path, source)
+    return None
+
+
+def _train_and_save(source: Source, seed: int, folder: Path, log: Callable[[str], object], rotations: str | None) -> FeatureExtractor:
     examples = source.load_examples("train", MAX_IMAGES, seed)
     reason = rotations or _why_no_classifier(source, examples)
     path = _cache_path(source, seed, bool(reason), folder)
     why = f" ({reason}: it predicts rotations by multiples of 90 degrees)" if reason else ""
     log(f"scores     training the feature extractor behind the metrics on {source.name}{why}; once, then cached in {path.parent}")
-    shape, classes = _input_shape(source, bool(reason)), 4 if reason else source.num_classes
+    shape, classes = _input_shape(source, bool(reason)), ROTATIONS if reason else source.num_classes
     assert classes is not None
     network, accuracy = _train(source, examples, shape, classes, seed, bool(reason))
     record = {"data": source.name, "version": source.version, "shape": shape, "classes": classes, "seed": seed, "rotations": reason}
@@ -84,18 +116,19 @@ def load_file(path: str | os.PathLike[str], source: Source) -> FeatureExtractor:
     """
     path = Path(path).expanduser()
     try:
-        record, network = _read(path)
+        record = _read_record(path)
         shape, rotations, accuracy = tuple(record["shape"]), record["rotations"], float(record["accuracy"])
+        classes = ROTATIONS if rotations else record["classes"]
+        matches = record["data"] == source.name and shape[-1] == source.image_shape[-1] and (rotations or classes == source.num_classes)
+        if not matches:
+            trained = f"{record['data']} ({'x'.join(map(str, shape))}, {record['classes']} classes)"
+            raise UserError(f"{path} was trained for {trained}, not for {source.name}; {HINT} trains one for it")
+        network = _read_network(path, shape, classes)
         sha256 = hash_weights(network)
         if sha256 != record["sha256"]:
             raise ValueError("its weights do not match the recorded hash")
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except READ_ERRORS as error:
         raise UserError(f"{path} cannot be read as a feature extractor ({one_line(error)}); {HINT} trains one") from None
-    classes = record["classes"]
-    matches = record["data"] == source.name and shape[-1] == source.image_shape[-1] and (rotations or classes == source.num_classes)
-    if not matches:
-        trained = f"{record['data']} ({'x'.join(map(str, shape))}, {classes} classes)"
-        raise UserError(f"{path} was trained for {trained}, not for {source.name}; {HINT} trains one for it")
     return FeatureExtractor(
         name=f"{_title(record)}-{sha256[:4]}",
         sha256=sha256,
@@ -108,15 +141,33 @@ def load_file(path: str | os.PathLike[str], source: Source) -> FeatureExtractor:
     )
 
 
-def _read(path: Path) -> tuple[dict[str, Any], keras.Model]:
-    """The record and the network; raises ValueError if a file or a field is missing."""
+def _read_record(path: Path) -> dict[str, Any]:
+    """The record of a network; raises ValueError if a file or a field is missing, or a field has another type."""
     for file in (path, path.with_suffix(".json")):
         if not file.exists():
             raise ValueError(f"{file.name} is missing in {file.parent}")
     record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    if missing := {"data", "classes", "seed"} - set(record):
+    if not isinstance(record, dict):
+        raise ValueError(f"{path.with_suffix('.json').name} is not a record")
+    if missing := set(FIELDS) - set(record):
         raise ValueError(f"{path.with_suffix('.json').name} lacks {', '.join(sorted(missing))}")
-    return record, keras.saving.load_model(path, compile=False)
+    if wrong := [name for name, kind in FIELDS.items() if not isinstance(record[name], kind) or isinstance(record[name], bool)]:
+        raise ValueError(f"{path.with_suffix('.json').name}: {', '.join(wrong)} of another type")
+    sides = record["shape"][:2]
+    if len(record["shape"]) != 3 or not all(isinstance(n, int) and 0 < n <= MAX_INPUT_SIDE for n in record["shape"]):
+        raise ValueError(f"{path.with_suffix('.json').name}: no shape of images")
+    if min(sides) > small_classifier.MAX_SIDE:
+        raise ValueError(f"{path.with_suffix('.json').name}: a larger shape than feature extractors have")
+    return record
+
+
+def _read_network(path: Path, shape: tuple[int, ...], classes: int) -> keras.Model:
+    """The network with the weights of a file. The layers that the file names are not read: they could run code."""
+    network = small_classifier.build_classifier(shape, classes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about missing layers: their weights do not match the hash
+        network.load_weights(path)
+    return network
 
 
 def _rotations_reason(path: Path) -> str | None:

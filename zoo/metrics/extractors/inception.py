@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import os
@@ -16,16 +17,26 @@ import tensorflow as tf
 
 from zoo.errors import UserError
 from zoo.files import write_atomically, write_text
+from zoo.locks import lock_cache
 from zoo.metrics.extractors.base import FeatureExtractor, one_line
 
 URL = "https://storage.googleapis.com/download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz"
 GRAPH = "classify_image_graph_def.pb"
 TIMEOUT = 60  # seconds without a response
+# A graph is a program, and some operations read and write files: others than those of a network are refused.
+OPERATIONS = """
+Add AddV2 AvgPool BatchNormWithGlobalNormalization BiasAdd Cast CheckNumerics Concat ConcatV2 Const Conv2D DecodeJpeg Div ExpandDims
+FusedBatchNorm FusedBatchNormV3 Identity LRN MatMul Max MaxPool Maximum Mean Minimum Mul NoOp Pack Pad Placeholder RealDiv Relu Relu6
+Reshape ResizeBilinear Rsqrt Shape Slice Softmax Split Squeeze StridedSlice Sub Sum Tile Transpose
+"""
 READ_ERRORS = (OSError, EOFError, KeyError, tarfile.TarError, zlib.error)
 
 
 def load_inception(
-    file: str | os.PathLike[str] | None, folder: str | os.PathLike[str], log: Callable[[str], object] = print
+    file: str | os.PathLike[str] | None,
+    folder: str | os.PathLike[str],
+    log: Callable[[str], object] = print,
+    read_only_folder: str | os.PathLike[str] = "",
 ) -> FeatureExtractor:
     """Loads the Inception graph of 2015-12-05 (Szegedy et al. 2015) as Heusel et al. 2017 use it: pool_3 [2048], 1008 classes.
 
@@ -37,15 +48,18 @@ def load_inception(
         file: `classify_image_graph_def.pb`, or the archive that contains it; None: the one in `folder`, where it is fetched if missing.
         folder: Cache of the fetched graph.
         log: Called with a message before and after a download.
+        read_only_folder: Another folder that may hold the fetched graph; empty: none.
 
     Raises:
         UserError: The graph cannot be fetched or read, is another graph, or differs from the one that was fetched.
     """
     recorded = None
     if file is None:
-        file = Path(folder) / GRAPH
-        if not file.exists():
-            _fetch(file, log)
+        files = [Path(parent) / GRAPH for parent in (folder, read_only_folder) if parent]
+        file = next((path for path in files if path.exists()), files[0])
+        with lock_cache(file.with_name(f".{GRAPH}.lock"), "fetches the Inception graph") if not file.exists() else contextlib.nullcontext():
+            if not file.exists():
+                _fetch(file, log)
         recorded = _hash_file(file)
     file = Path(file).expanduser()
     try:
@@ -76,6 +90,8 @@ def _import_graph(content: bytes, file: Path) -> Callable[[tf.Tensor], dict[str,
     graph = tf.compat.v1.GraphDef()
     try:
         graph.ParseFromString(content)
+        if foreign := sorted({node.op for node in graph.node} - set(OPERATIONS.split())):
+            raise ValueError(f"it has the operations {', '.join(foreign)}")
         wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), [])
         element = wrapped.graph.as_graph_element
         weights = wrapped.graph.get_operation_by_name("softmax/logits/MatMul").inputs[1]
