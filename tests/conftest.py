@@ -20,6 +20,7 @@ import tensorflow as tf
 
 import zoo
 from zoo import registry, testing
+from zoo.metrics.extractors import small_classifier
 from zoo.testing import random_source, train_steps  # noqa: F401  (for the tests)
 
 NUM_CPUS = 2
@@ -32,6 +33,8 @@ TINY |= {"embedding_dim": 4, "buffer_size": 8, "generator_units": 16, "discrimin
 TINY |= {"pool_size": 8, "blocks": 1, "jitter": 2, "langevin_steps": 2, "sampling_steps": 4, "multipliers": (2, 2, 1)}
 TINY |= {"attention_side": 8, "discriminator_attention_side": 8, "standing_passes": 2}
 
+# The feature extractor of the digits, with just more than the minimum of updates.
+small_classifier.train_classifier = functools.partial(small_classifier.train_classifier, epochs=18)
 
 FAST_MODELS = ("acgan", "autoencoder")  # whose checks run without the slow tests as well: noise-to-image and image-to-image
 SLOW_FILES = {  # tests that train, or build networks of full size

@@ -1,6 +1,5 @@
 """An evaluation: scores, their protocol, what is available, and the registry of metrics."""
 
-import functools
 import types
 
 import numpy as np
@@ -12,7 +11,6 @@ from zoo import data, metrics
 from zoo.core.images import Images
 from zoo.errors import UserError
 from zoo.metrics import METRICS, Evaluation, ImageSet, Metric, Score, find_metric, requires_extractor
-from zoo.metrics.extractors import small_classifier
 
 
 @pytest.fixture(scope="module")
@@ -22,10 +20,7 @@ def digits():
 
 @pytest.fixture(scope="module")
 def classifier(digits):
-    with pytest.MonkeyPatch.context() as patch:
-        # Just above the minimum of updates.
-        patch.setattr(small_classifier, "train_classifier", functools.partial(small_classifier.train_classifier, epochs=18))
-        return metrics.load_extractor("classifier", digits)
+    return metrics.load_extractor("classifier", digits)
 
 
 # -- the registry ---------------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """Feature extractors: the dataset's own classifier, its cache, the Inception graph, networks of keras.applications, and bad input."""
 
-import functools
 import hashlib
 import io
 import json
@@ -18,7 +17,7 @@ import tensorflow as tf
 from zoo import data
 from zoo.errors import UserError
 from zoo.metrics import extractors, load_extractor
-from zoo.metrics.extractors import inception, small_classifier
+from zoo.metrics.extractors import inception
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks" / "extractors"
 
@@ -30,10 +29,7 @@ def digits():
 
 @pytest.fixture(scope="module")
 def classifier(digits):
-    with pytest.MonkeyPatch.context() as patch:
-        # Just above the minimum of updates.
-        patch.setattr(small_classifier, "train_classifier", functools.partial(small_classifier.train_classifier, epochs=18))
-        return load_extractor("classifier", digits)
+    return load_extractor("classifier", digits)
 
 
 # -- the dataset's own classifier ----------------------------------------------------------------------------------------------------
