@@ -3,18 +3,51 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any
 from unicodedata import category
+
+MAX_REASON = 120  # characters of the message of another library
+TOO_LARGE = (  # in errors of NumPy and TensorFlow about shapes
+    "Maximum allowed",
+    "array is too big",
+    "would have more than 2**63",
+    "too many elements",
+    "Dimension size must be",
+    "too large to convert to C",
+)
 
 
 class UserError(Exception):
     """A mistake in what the user asked for; the command line prints its message on one line and exits with status 2."""
 
 
+def is_memory_error(error: BaseException) -> bool:
+    """Whether an error says that an array or tensor does not fit into memory, or is larger than any memory."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # of TensorFlow, not imported
+        return True
+    return any(text in str(error) for text in TOO_LARGE)
+
+
+def explain_memory_error(error: BaseException) -> str:
+    """The message of an error for which `is_memory_error` holds."""
+    reason = " ".join(re.sub(r"\{\{.*?\}\} ", "", str(error)).split())  # without TensorFlow's names of operations
+    return f"out of memory ({reason[:MAX_REASON]}); use smaller values"
+
+
 def option_name(field: str) -> str:
     """A setting as the command line and messages name it: `eval_every` -> `--eval-every`."""
     return f"--{field.replace('_', '-')}"
+
+
+def shorten(value: object, width: int = 60) -> str:
+    """A value as an error message shows it: one line, of bounded length."""
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python prints no integer of more than 4,300 digits
+        text = f"an integer of {value.bit_length()} bits" if isinstance(value, int) else f"a {type(value).__name__}"
+    return text if len(text) <= width else f"{text[: width - 3]}..."
 
 
 def suggest(name: str, available: Iterable[str]) -> str:

@@ -6,6 +6,33 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from zoo.errors import UserError, shorten
+
+MAX_PATH, MAX_NAME = 4095, 255  # bytes, on Linux and most other systems
+
+
+def check_path(name: str, path: object) -> str | os.PathLike[str]:
+    """A path that a user gave, once it is certain that the system can look it up.
+
+    Args:
+        name: Of the argument, for the error: `resume`, `--out`.
+        path: What the user gave.
+
+    Raises:
+        UserError: For other types, an empty path, NUL characters, and names that no file system has.
+    """
+    text = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
+    if not isinstance(text, str):
+        raise UserError(f"{name}={shorten(path)}: expected a path")
+    if not text:
+        raise UserError(f"{name} is empty; give a value, or leave it out")
+    if "\0" in text:
+        raise UserError(f"{name} {shorten(text)}: a path has no NUL characters")
+    encoded = os.fsencode(text)
+    if len(encoded) > MAX_PATH or any(len(part) > MAX_NAME for part in encoded.split(b"/")):
+        raise UserError(f"{name} {shorten(text)}: a path has at most {MAX_PATH:,} bytes, and each name in it {MAX_NAME}")
+    return path  # type: ignore[return-value]
+
 
 def write_atomically(path: Path, save: Callable[[Path], object]) -> None:
     """Lets `save` write a temporary file next to `path`, then renames it to `path`.

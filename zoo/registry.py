@@ -7,6 +7,7 @@ points of the group `zoo.models`), and files that a user names as `path/to/file.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import fnmatch
 import importlib
 import importlib.metadata
@@ -17,9 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from zoo.errors import UserError, suggest
+from zoo.errors import UserError, explain_memory_error, is_memory_error, shorten, suggest
+from zoo.files import check_path
 
 BUILT_IN = "zoo.models"  # the package whose import registers this library's models
+CLOSE_NAMES, MAX_NAME = 3, 100  # names that are suggested, letters of a name that are compared
 ENTRY_POINTS = "zoo.models"  # the group in which installed packages name the modules that register theirs
 
 Model = TypeVar("Model", bound=type)
@@ -57,7 +60,16 @@ class ModelEntry:
 
     def create(self, **overrides: Any) -> Any:
         """The untrained model; settings that the data usually decide (`image_shape`, `num_classes`) default to the embedded digits'."""
-        return self.model(self.configure(**overrides).resolve())
+        return self.build(self.configure(**overrides).resolve())
+
+    def build(self, config: Any) -> Any:
+        """The untrained model of a resolved configuration; raises UserError if its networks do not fit into memory."""
+        try:
+            return self.model(config)
+        except Exception as error:
+            if is_memory_error(error):
+                raise UserError(f"{self.name}: {explain_memory_error(error)}") from None
+            raise
 
 
 _entries: dict[str, ModelEntry] = {}
@@ -89,6 +101,8 @@ def register(**presets: Any) -> Callable[[Model], Model]:
 
 def list_models(pattern: str = "*") -> list[str]:
     """All registered names that match a shell-style pattern, sorted: `list_models("*gan_32")`."""
+    if not isinstance(pattern, str):
+        raise UserError(f"pattern {shorten(pattern)}: expected a str, as '*gan_32'")
     _import_models()
     return sorted(fnmatch.filter(_entries, pattern))
 
@@ -102,8 +116,16 @@ def get_entry(name: str) -> ModelEntry:
     if name not in _entries:
         _import_models()
     if name not in _entries:
-        raise UserError(f"unknown model '{name}'{suggest(name, _entries)} Available: {', '.join(sorted(_entries))}.")
+        raise UserError(f"unknown model {shorten(name)}{describe_models(name)}")
     return _entries[name]
+
+
+def describe_models(name: str = "") -> str:
+    """The end of a sentence about a model that does not exist or was not named: names that are close, and how to list all."""
+    _import_models()
+    close = difflib.get_close_matches(name[:MAX_NAME], _entries, n=CLOSE_NAMES, cutoff=0.5)
+    meant = f"; did you mean {' or '.join(map(repr, close))}?" if close else "."
+    return f"{meant} `zoo list` (in Python, zoo.list_models()) shows all {len(_entries)}."
 
 
 def resolve(spec: str) -> ModelEntry:
@@ -112,11 +134,14 @@ def resolve(spec: str) -> ModelEntry:
     Raises:
         UserError: For an unknown name, and for a file that is missing, fails to run or does not register NAME.
     """
+    if not isinstance(spec, str):
+        raise UserError(f"model {shorten(spec)}: expected a name, as 'path/to/file.py:NAME' for a model of your own{describe_models()}")
     path, colon, name = spec.rpartition(":")
     if not colon or not path.endswith(".py"):
         if spec.endswith(".py"):
             raise UserError(f"--model {spec}: which model of that file? Type --model {spec}:NAME, with the name that it registers")
         return get_entry(spec)
+    check_path("model", path)
     _import_models()
     names = _execute(Path(path).expanduser().resolve())
     if name not in names:
@@ -130,7 +155,9 @@ def create(name: str, **overrides: Any) -> Any:
     Raises:
         UserError: For an unknown name, and for settings that do not exist or make no sense.
     """
-    return resolve(name).create(**overrides)
+    entry = resolve(name)
+    entry.configure(**overrides).check_given(overrides)
+    return entry.create(**overrides)
 
 
 def _import_models() -> None:

@@ -138,6 +138,10 @@ def test_renamed_options_warn(working_directory):
         ({"run_dir": 3}, "run_dir=3: expected str"),
         ({"dry_run": True}, "dry_run is an option of the command line only"),
         ({"resume": "nowhere"}, "nowhere is not a run"),
+        ({"resume": ""}, "resume is empty"),
+        ({"resume": 3}, "resume=3: expected a path"),
+        ({"data_dir": ""}, "--data-dir is empty"),
+        ({"decay_end": 5}, "--decay-end 5 needs a learning rate that decays"),
     ],
 )
 def test_bad_options(working_directory, options, text):
@@ -147,8 +151,14 @@ def test_bad_options(working_directory, options, text):
 
 
 def test_a_model_is_required():
-    with pytest.raises(UserError, match="zoo.train needs a model, or resume=RUN. Available: .*acgan"):
+    with pytest.raises(UserError, match=r"zoo.train needs a model, or resume=RUN\. `zoo list` .* shows all"):
         zoo.train(steps=3)
+
+
+@pytest.mark.parametrize("model", [3, b"gan", ["gan", "dcgan"]])
+def test_the_type_of_a_model_is_checked(model):
+    with pytest.raises(UserError, match="^model=.*: expected a name"):
+        zoo.train(model)
 
 
 def test_a_model_of_ones_own(own_model, working_directory, capsys):

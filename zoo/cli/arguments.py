@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,7 +45,9 @@ def check_truncation(model: Game, truncation: float | None) -> None:
     """Raises UserError if a truncation is invalid, or if the model does not support it."""
     if truncation is None:
         return
-    if not 0 < truncation < math.inf:
+    from zoo.core.config import MAX_FLOAT, MIN_FLOAT
+
+    if not MIN_FLOAT <= truncation <= MAX_FLOAT:
         raise UserError(f"--truncation {truncation}: must be more than 0; 0.5 is strong, 2 weak, omit it to disable truncation")
     if not model.supports_truncation:
         from zoo.registry import get_entry, list_models

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from zoo.cli.arguments import RunFolder, register_model
-from zoo.errors import printable
+from zoo.cli.arguments import MAX_SEED, RunFolder, register_model
+from zoo.errors import UserError, printable
 from zoo.types import Omittable
 
 
@@ -18,6 +18,8 @@ class Export:
     """folder of the run"""
     checkpoint: str = "last"
     """checkpoint to load: `last`, `best`, or a step"""
+    max_pixels: int = 2**22
+    """maximum number of pixels of a request, for signatures that take files or images of any size"""
     model: Omittable[str] = None
     """path/to/file.py:NAME, if the run's model is your own"""
 
@@ -27,9 +29,11 @@ class Export:
         from zoo.runs import Run, explain_write_errors, load_model
         from zoo.serving.saved_model import export_model
 
+        if not 1 <= self.max_pixels <= MAX_SEED:
+            raise UserError(f"--max-pixels {self.max_pixels}: must be from 1 to {MAX_SEED}")
         register_model(self.model)
         run = Run(self.run)
         model: Any = load_model(run, self.checkpoint)
         with explain_write_errors(run):
-            print(printable(run.format_path(export_model(model, run.export_folder))))
+            print(printable(run.format_path(export_model(model, run.export_folder, self.max_pixels))))
             write_card(run, get_entry(run.record.model), model)

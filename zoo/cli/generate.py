@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.cli.arguments import RunFolder, check_seeds, check_truncation, register_model, require_noise_model, write_picture
+from zoo.cli.options import MAX_COUNT
 from zoo.errors import UserError, printable
 from zoo.types import Omittable
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 
     from zoo.core import Game
 
+MAX_GRID_VALUES = 2**27  # pixels times channels of a grid; 2 GB in memory
 BATCH = 100  # samples that are generated at once
 
 
@@ -48,16 +52,44 @@ class Generate:
         from zoo.runs import load_model
 
         for name, value in (("count", self.count), ("columns", self.columns)):
-            if value is not None and value < 1:
-                raise UserError(f"--{name} {value}: must be at least 1")
+            if value is not None and not 1 <= value <= MAX_COUNT:
+                raise UserError(f"--{name} {value}: must be from 1 to {MAX_COUNT:,}")
+        self._check_out()
         check_seeds(self.seed, self.count)
         register_model(self.model)
         model: Any = load_model(self.run, self.checkpoint)
         require_noise_model(model, "generate")
         check_truncation(model, self.truncation)
+        self._check_size(model)
         conditions = self._conditions(model)
         seeds = np.arange(self.seed, self.seed + self.count, dtype=np.int64)
         self._write(model, self._sample(model, seeds, conditions), seeds, conditions)
+
+    @property
+    def _is_grid(self) -> bool:
+        return self.out.suffix.lower() == ".png"
+
+    def _check_out(self) -> None:
+        from zoo.data.folder import SUFFIXES
+
+        if self.out.suffix.lower() in SUFFIXES - {".png"}:
+            raise UserError(f"--out {self.out}: images are written as PNG; give a name that ends in .png, or that of a folder")
+
+    def _check_size(self, model: Game) -> None:
+        """Raises UserError for a grid that would not fit into memory."""
+        import numpy as np
+
+        columns = self._grid_columns()
+        cells = columns * -(-self.count // columns)
+        values = cells * int(np.prod(model.modality.sample_shape(model.config)))
+        if self._is_grid and values > MAX_GRID_VALUES:
+            raise UserError(
+                f"--out {self.out}: a grid of {cells:,} cells is too large for one file; "
+                "give the name of a folder, for one file per image, or a smaller --count or --columns"
+            )
+
+    def _grid_columns(self) -> int:
+        return self.columns or math.ceil(math.sqrt(self.count))
 
     def _conditions(self, model: Game) -> dict[str, np.ndarray]:
         """The labels of the samples, for a class-conditional model."""
@@ -74,27 +106,22 @@ class Generate:
                 raise UserError(f"--label {label} is out of range; this run has classes 0 to {classes - 1}")
         return {"label": np.resize(np.array(labels, np.int64), self.count)}
 
-    def _sample(self, model: Game, seeds: np.ndarray, conditions: dict[str, np.ndarray]) -> np.ndarray:
-        import numpy as np
+    def _sample(self, model: Game, seeds: np.ndarray, conditions: dict[str, np.ndarray]) -> Iterator[np.ndarray]:
+        """Yields the samples in batches."""
         import tensorflow as tf
 
         sample = tf.function(model.sample, reduce_retracing=True)
-        parts = []
         for i in range(0, self.count, BATCH):
             batch = {name: values[i : i + BATCH] for name, values in conditions.items()}
-            parts.append(sample(seeds[i : i + BATCH], truncation=self.truncation, **batch).numpy())
-        return np.concatenate(parts)
+            yield sample(seeds[i : i + BATCH], truncation=self.truncation, **batch).numpy()
 
-    def _write(self, model: Game, samples: np.ndarray, seeds: np.ndarray, conditions: dict[str, np.ndarray]) -> None:
-        from zoo.data.folder import SUFFIXES
+    def _write(self, model: Game, batches: Iterator[np.ndarray], seeds: np.ndarray, conditions: dict[str, np.ndarray]) -> None:
+        import numpy as np
 
-        suffix = self.out.suffix.lower()
-        if suffix in SUFFIXES - {".png"}:
-            raise UserError(f"--out {self.out}: images are written as PNG; give a name that ends in .png, or that of a folder")
-        if suffix == ".png":
-            write_picture(self.out, model.modality.render(samples, self.columns or math.ceil(math.sqrt(len(samples)))))
+        if self._is_grid:
+            write_picture(self.out, model.modality.render(np.concatenate(list(batches)), self._grid_columns()))
         else:
-            for i, (seed, sample) in enumerate(zip(seeds, samples, strict=True)):
+            for i, sample in enumerate(itertools.chain.from_iterable(batches)):
                 name = "".join(f"-{condition}{values[i]}" for condition, values in conditions.items())
-                write_picture(self.out / f"seed{seed}{name}.png", model.modality.render(sample[None], 1))
-        print(f"{len(samples)} images in {printable(self.out)}")
+                write_picture(self.out / f"seed{seeds[i]}{name}.png", model.modality.render(sample[None], 1))
+        print(f"{self.count} images in {printable(self.out)}")

@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 import tyro
 
 from zoo.errors import UserError, option_name
+from zoo.files import check_path
 from zoo.types import Omittable
 
+MAX_COUNT = 10_000_000  # samples, examples or steps of one option
 MIN_EVAL_SAMPLES = 10  # fewer cannot be scored
 DATA_HELP = (  # not a docstring of the field: tyro would keep its line breaks
     "dataset: built in without download (digits, outlines, outline_pairs, photographs, turned_digits), a TFDS name (mnist, cifar10, "
@@ -71,10 +73,16 @@ class TrainOptions:
             choices = get_args(get_type_hints(TrainOptions)[name])
             if getattr(self, name) not in choices:
                 raise UserError(f"--{name} {getattr(self, name)}: choose from {', '.join(choices)}")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, str) and field.name != "model":
+                check_path(option_name(field.name), value)
         if self.resume and self.run_dir:
             raise UserError("--resume continues in the run's own folder; omit --run-dir")
-        if self.steps_per_execution < 1:
-            raise UserError(f"--steps-per-execution {self.steps_per_execution}: must be at least 1")
+        for name, lowest in (("steps_per_execution", 1), ("eval_samples", 0), ("examples", 1)):
+            value = getattr(self, name)
+            if value is not None and not lowest <= value <= MAX_COUNT:
+                raise UserError(f"{option_name(name)} {value}: must be from {lowest} to {MAX_COUNT:,}")
 
 
 def format_options(values: Any, defaults: Any, skip: tuple[str, ...] = ()) -> list[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
+import errno
 import io
 import os
 import re
@@ -14,9 +16,11 @@ from typing import Annotated, Any, TypeVar, Union
 
 import tyro
 
-from zoo.errors import UserError, printable
+from zoo.errors import UserError, explain_memory_error, is_memory_error, printable
+from zoo.files import check_path
 
 Arguments = TypeVar("Arguments")
+OUTPUT_ERRORS = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, errno.EDQUOT)  # of writing to a terminal or a redirected output
 SCORE_OPTIONS = ("--best", "--metrics", "--score")  # whose values are names of scores
 
 
@@ -34,6 +38,7 @@ def parse(kind: type[Arguments], argv: Sequence[str], prog: str, description: st
         UserError: For invalid arguments.
         SystemExit: After the help text was printed.
     """
+    _check_words(argv)
     errors = io.StringIO()
     defaults: dict[str, Any] = {} if default is None else {"default": default}
     try:
@@ -43,6 +48,24 @@ def parse(kind: type[Arguments], argv: Sequence[str], prog: str, description: st
         if stop.code:
             raise UserError(_join_box(errors.getvalue())) from None
         raise
+
+
+def _check_words(argv: Sequence[str]) -> None:
+    """Raises UserError for words that no option takes, and for an option that is given twice: the first one would be ignored."""
+    counts = collections.Counter(_canonical_name(word) for word in argv if word.startswith("--"))
+    if repeated := [option for option, count in counts.items() if count > 1]:
+        raise UserError(f"{repeated[0]} is given {counts[repeated[0]]} times; give it once")
+    option = "an argument"
+    for word in argv:
+        name, equals, value = word.partition("=") if word.startswith("--") else (option, "=", word)
+        if equals:
+            check_path(name, value)
+        option = name
+
+
+def _canonical_name(word: str) -> str:
+    """An option as all of its spellings: `--no-flip`, `--flip`, `--decay_end=5`."""
+    return f"--{word.partition('=')[0].removeprefix('--').replace('_', '-').removeprefix('no-')}"
 
 
 def parse_command(commands: Sequence[type], argv: Sequence[str], prog: str, description: str | None) -> Any:
@@ -77,23 +100,64 @@ def find_value(argv: Sequence[str], option: str) -> str | None:
 def run(main: Callable[[], int], prog: str) -> None:
     """Runs `main` and exits the process.
 
-    The status is the one that `main` returns, 2 for a mistake of the user (the error's own `exit_status` where it has one), 130 and 143
-    after Ctrl-C and SIGTERM. Errors are one line on stderr.
+    The status is the one that `main` returns, 2 for a mistake of the user (the error's own `exit_status` where it has one), 129, 130 and
+    143 after SIGHUP, Ctrl-C and SIGTERM, 141 if the reader of a pipe is gone, and 1 if the output or the memory does not suffice. Errors
+    are one line on stderr.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # names of files may hold what the terminal's encoding does not
-            stream.reconfigure(errors="backslashreplace")
+    _prepare_streams()
     try:
-        sys.exit(main())
+        try:
+            status: Any = main()
+        except SystemExit as stop:  # after a help text
+            status = stop.code
+        sys.stdout.flush()
     except UserError as error:
-        print(f"{prog}: error: {printable(' '.join(str(error).split()))}", file=sys.stderr)
-        sys.exit(getattr(error, "exit_status", 2))
+        status = getattr(error, "exit_status", 2)
+        _print_error(f"{prog}: error: {printable(' '.join(str(error).split()))}")
     except KeyboardInterrupt:
-        print(f"{prog}: interrupted", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
+        status = 128 + signal.SIGINT
+        _print_error(f"{prog}: interrupted")
     except BrokenPipeError:  # `... | head`
+        status = 128 + signal.SIGPIPE
+        _discard_output()
+    except OSError as error:
+        if error.filename is None and error.errno not in OUTPUT_ERRORS:
+            raise
+        status = 1 if error.filename is None else 2
+        _discard_output()
+        _print_error(f"{prog}: error: {error.filename or 'standard output'}: {error.strerror}")
+    except Exception as error:
+        if not is_memory_error(error):
+            raise
+        status = 1
+        _print_error(f"{prog}: error: {explain_memory_error(error)}")
+    sys.exit(status)
+
+
+def _prepare_streams() -> None:
+    """Makes both standard streams take any text.
+
+    The null device stands in for a stream that is closed (`>&-`). What the encoding of stdout lacks is escaped, as stderr does it already.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  (for the rest of the process)
+
+
+def _discard_output() -> None:
+    """Sends what is still buffered for stdout to the null device: Python would fail on it again when it exits."""
+    with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + signal.SIGPIPE)
+
+
+def _print_error(text: str) -> None:
+    """Prints a line on stderr, after what stdout has buffered; either may be closed or full."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    with contextlib.suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)
 
 
 # -- names of earlier versions ------------------------------------------------------------------------------------------
@@ -170,12 +234,12 @@ def _warn_deprecated(old: str, new: str) -> None:
 
 
 def _join_box(text: str) -> str:
-    """The lines inside of tyro's box as one sentence."""
-    lines = [line.strip("│╭╮╰╯ ") for line in text.splitlines()]
-    lines = [line for line in lines if line.strip("─ ")]
-    if lines and lines[0].endswith("─"):  # the box's title
-        lines = lines[1:]
-    text = re.sub(r"\x1b\[[0-9;]*m|\[/?bold\]", "", " ".join(lines))
+    """The lines inside of tyro's box as one sentence. Where the output is not UTF-8, the title stands above a line of dashes instead."""
+    text = re.sub(r"\x1b\[[0-9;]*m|\[/?bold\]", "", text)
+    lines = [line for line in (line.strip("│╭╮╰╯ ") for line in text.splitlines()) if line]
+    if lines and lines[0].endswith("─") or len(lines) > 1 and not lines[1].strip("-"):
+        lines = lines[1:]  # without the title
+    text = " ".join(line for line in lines if line.strip("─- "))
     text = re.sub(r" *Argument helptext: *", "; ", text)
     mismatch = r"Error parsing (\S+): no type matching (.*) could be instantiated from \[(.*?)\]\. Got errors: .*?(?=; \S+ \{|$)"
     text = re.sub(mismatch, lambda match: f"{match[1]} {match[3].replace(',', ' ')}: takes {match[2]}", text)

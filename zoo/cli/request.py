@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
 import sys
 import warnings
@@ -11,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
+from zoo import registry
 from zoo.cli import parsing
 from zoo.cli.options import TrainOptions, format_options
 from zoo.conversion import convert_values
-from zoo.errors import UserError, option_name, printable, suggest
+from zoo.errors import UserError, option_name, printable, shorten, suggest
+from zoo.files import check_path
 
 if TYPE_CHECKING:
     from zoo.core import Config
@@ -91,17 +94,22 @@ def parse_request(argv: Sequence[str], prog: str) -> TrainRequest:
     values = {name: getattr(parsed.config, name) for name in fields}
     changes = {name: value for name, value in values.items() if name in typed or value != getattr(defaults.config, name)}
     config = defaults.config.override(**changes)
+    config.check_given([name for name in changes if values[name] != getattr(defaults.config, name)])
     return _validated(dataclasses.replace(defaults, options=parsed.training, config=config, typed=frozenset(typed)))
 
 
-def build_request(model: str | None, resume: str | None, options: dict[str, Any]) -> TrainRequest:
+def build_request(model: str | None, resume: str | os.PathLike[str] | None, options: dict[str, Any]) -> TrainRequest:
     """The request of the keyword arguments of `zoo.train`.
 
     Raises:
         UserError: For unknown options and invalid values.
     """
-    if not model and not resume:
-        raise UserError(f"zoo.train needs a model, or resume=RUN. {_available_models()}")
+    if model is not None and not isinstance(model, str):
+        raise UserError(f"model={shorten(model)}: expected a name, or 'path/to/file.py:NAME'")
+    if resume is not None:
+        resume = os.fspath(check_path("resume", resume))
+    elif not model:
+        raise UserError(f"zoo.train needs a model, or resume=RUN{registry.describe_models()}")
     defaults = _default_request(model, resume)
     config_fields = {field.name for field in dataclasses.fields(defaults.config)}
     option_fields = {field.name for field in dataclasses.fields(TrainOptions)}
@@ -123,13 +131,10 @@ def build_request(model: str | None, resume: str | None, options: dict[str, Any]
             raise UserError(f"unknown option '{name}'{suggestion} Available: {available}.{others}")
     changes = convert_values(type(defaults.config), {name: value for name, value in values.items() if name in config_fields})
     driver = convert_values(TrainOptions, {name: value for name, value in values.items() if name in option_fields})
-    request = dataclasses.replace(
-        defaults,
-        options=dataclasses.replace(defaults.options, **driver),
-        config=defaults.config.override(**changes),
-        typed=frozenset(values),
-    )
-    return _validated(request)
+    config = defaults.config.override(**changes)
+    config.check_given([name for name in changes if changes[name] != getattr(defaults.config, name)])
+    training = dataclasses.replace(defaults.options, **driver)
+    return _validated(dataclasses.replace(defaults, options=training, config=config, typed=frozenset(values)))
 
 
 def _validated(request: TrainRequest) -> TrainRequest:
@@ -140,7 +145,6 @@ def _validated(request: TrainRequest) -> TrainRequest:
 
 def _default_request(model: str | None, resume: str | None) -> TrainRequest:
     """The request without further options: of a model with its defaults, or of a run with its recorded settings."""
-    from zoo import registry
     from zoo.data import default_source_name
     from zoo.runs import Run
 
@@ -167,19 +171,11 @@ def _ask_for_model(resuming: bool) -> str:
 
     if resuming:
         return f"which run? {program_name()} --resume runs/NAME"
-    return f"which model? {program_name()} --model NAME. {_available_models()}"
-
-
-def _available_models() -> str:
-    from zoo import registry
-
-    return f"Available: {', '.join(registry.list_models())}."
+    return f"which model? {program_name()} --model NAME{registry.describe_models()}"
 
 
 def _describe_other_models(argv: Sequence[str], available: set[str]) -> str:
     """Which models have the options that this one lacks."""
-    from zoo import registry
-
     texts = []
     for word in argv:
         name = word.partition("=")[0].removeprefix("--").replace("-", "_")

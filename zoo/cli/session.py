@@ -19,8 +19,8 @@ from zoo.cli.options import MIN_EVAL_SAMPLES, TrainOptions
 from zoo.cli.request import TrainRequest
 from zoo.core import Config, Game
 from zoo.core.step import sampling_network
-from zoo.errors import UserError, printable
-from zoo.metrics.extractors import load_extractor
+from zoo.errors import UserError, option_name, printable
+from zoo.metrics.extractors import check_extractor_name, load_extractor
 from zoo.metrics.registry import generates_images, requires_extractor
 from zoo.registry import ModelEntry
 from zoo.reports.model_card import write_card
@@ -77,9 +77,11 @@ class TrainingSession:
         self.source, self.config = self.full_source, requested.resolve(**self.full_source.config_defaults)
         if options.examples is not None:
             self.source = self.source.subset(options.examples, self.config.seed)
-        classes = self.source.num_classes
-        if classes and self.config.num_classes != classes:
-            raise UserError(f"--num-classes {self.config.num_classes}: {self.source.name} has {classes} classes; omit the option")
+        for name, count in self.source.config_defaults.items():
+            given = getattr(self.config, name, count)
+            if name.startswith("num_") and count and given != count:
+                plural = name.removeprefix("num_")
+                raise UserError(f"{option_name(name)} {given}: {self.source.name} has {count} {plural}; omit the option")
 
     def _check_options(self) -> None:
         if not self.run:
@@ -89,6 +91,8 @@ class TrainingSession:
         self.best = self.options.best or next(iter(defaults), None)  # None: the model has no metrics, so nothing is scored
         if self.best:
             metrics.find_metric(self.best, model.own_metrics)
+        if self.best and self.options.eval_samples and requires_extractor(model):
+            check_extractor_name(self.options.feature_extractor)
         if self.options.eval_samples and self.options.eval_samples < MIN_EVAL_SAMPLES:
             raise UserError(f"--eval-samples {self.options.eval_samples}: must be at least {MIN_EVAL_SAMPLES}, or 0 to disable scores")
 
@@ -133,7 +137,7 @@ class TrainingSession:
     def _build_model(self) -> None:
         keras.utils.set_random_seed(self.config.seed)
         with self.strategy.scope():
-            self.model: Game = self.entry.model(self.config)
+            self.model: Game = self.entry.build(self.config)
             self.model.compile(jit_compile=self.jit_compile)
             self.restored = self.run.restore(self.model) if self.run and self.run.checkpoints() else None
             if self.options.init_from and not self.restored:

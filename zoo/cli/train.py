@@ -44,7 +44,7 @@ def train(model: str | None = None, *, resume: str | os.PathLike[str] | None = N
         >>> model = zoo.load(run)
     """
     runtime.configure()
-    request = build_request(model, os.fspath(resume) if resume is not None else None, options)
+    request = build_request(model, resume, options)
     from zoo.cli.session import TrainingSession
 
     with runtime.dtype_policy():

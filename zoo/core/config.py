@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Collection
 from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import keras
 
 from zoo.conversion import convert_values
-from zoo.errors import UserError, option_name
+from zoo.errors import UserError, option_name, shorten
 from zoo.types import Omittable
 
+MAX_INTEGER = 2**31 - 1  # of integer fields: TensorFlow's shapes and seeds
+MIN_FLOAT, MAX_FLOAT = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # of normal float32 numbers; smaller ones are computed with as 0
+MAX_WORD = 60  # characters of a value in a message
 MAY_BE_ZERO = ("seed", "jitter")  # integer fields for which 0 is valid
 BELOW_ONE = ("ema_decay", "beta_1", "beta_2", "decay_start")
 OPTIMIZER_DEFAULTS = {  # the fields that each optimizer uses, and their values if they are None
@@ -24,7 +28,11 @@ Self = TypeVar("Self", bound="Config")
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """The settings that all models share. A model's own Config adds the hyperparameters of its paper."""
+    """The settings that all models share. A model's own Config adds the hyperparameters of its paper.
+
+    Raises:
+        UserError: For a value of another type than the field has. Lists and NumPy numbers are converted; see `zoo.conversion`.
+    """
 
     num_classes: Omittable[int] = None  # number of classes (default: from the data)
     latent_dim: int = 100  # dimension of the latent vector
@@ -49,6 +57,11 @@ class Config:
     augment: tuple[Literal["color", "translation", "cutout"], ...] = ()  # augmentation of the discriminator's input (Zhao et al. 2020)
 
     fallbacks: ClassVar[dict[str, Any]] = {"num_classes": 10, "num_poses": 9}  # values that come from the data, for a model without data
+    uses_decay_end: ClassVar[bool] = False  # whether `decay_end` has a meaning besides the learning rate's schedule
+
+    def __post_init__(self) -> None:
+        for name, value in convert_values(type(self), vars(self)).items():
+            object.__setattr__(self, name, value)  # the instance is frozen
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -68,7 +81,7 @@ class Config:
         """A copy with some fields replaced; a change of the optimizer resets its settings to their defaults.
 
         Args:
-            **changes: Field -> value; lists become tuples, and NumPy numbers those of Python.
+            **changes: Field -> value.
 
         Raises:
             UserError: For a value of another type than the field has.
@@ -119,35 +132,54 @@ class Config:
                     f"{option_name(name)} {getattr(self, name):g}: the {self.optimizer} optimizer does not use it; leave it out"
                 )
 
+    def check_given(self, names: Collection[str]) -> None:
+        """Checks that the settings that a user gave have an effect.
+
+        Args:
+            names: Fields that the user gave; the others are defaults or come from a record.
+
+        Raises:
+            UserError: For a setting that nothing reads.
+        """
+        if "decay_end" in names and self.decay_end is not None and self.schedule == "constant" and not self.uses_decay_end:
+            raise UserError(f"--decay-end {self.decay_end} needs a learning rate that decays: --schedule linear or cosine")
+
     def get_config(self) -> dict[str, Any]:
         """The fields as plain values, for Keras' serialization."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_config(cls: type[Self], config: dict[str, Any]) -> Self:
-        """The inverse of `get_config`; lists, to which JSON converts tuples, become tuples."""
-        values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
-        return cls(**values)
+        """The inverse of `get_config`."""
+        return cls(**config)
 
 
 def _validate_field(field: dataclasses.Field, value: Any, choices: list[str]) -> None:
     """Raises UserError if the value of a field is invalid; numbers in tuples are checked one by one."""
     option = option_name(field.name)
     values = value if isinstance(value, tuple) else (value,)
-    text = f"{option} {' '.join(map(str, values))}"
+    text = f"{option} {shorten(values)}" if len(values) > 9 else f"{option} {' '.join(map(str, values))}"
     if choices and (unknown := [one for one in values if one not in choices]):
-        raise UserError(f"{option} {unknown[0]}: choose from {', '.join(choices)}")
+        raise UserError(f"{option} {unknown[0][:MAX_WORD]}: choose from {', '.join(choices)}")
+    if choices and len(set(values)) < len(values):
+        raise UserError(f"{text}: give each value once")
     if not values and field.default != ():
         raise UserError(f"{option} has no value; give at least one")
     if field.name in MAY_BE_ZERO:
-        if not 0 <= value < 2**31:
-            raise UserError(f"{text}: must be from 0 to {2**31 - 1}")
+        if not 0 <= value <= MAX_INTEGER:
+            raise UserError(f"{text}: must be from 0 to {MAX_INTEGER}")
     elif any(isinstance(number, int) and not isinstance(number, bool) and number < 1 for number in values):
         raise UserError(f"{text}: must be more than 0")
+    elif any(isinstance(number, int) and number > MAX_INTEGER for number in values):
+        raise UserError(f"{text}: must be at most {MAX_INTEGER}")
     elif any(isinstance(number, float) and not 0 <= number < math.inf for number in values):
         raise UserError(f"{text}: must be 0 or more")
+    elif any(isinstance(number, float) and number and not MIN_FLOAT <= number <= MAX_FLOAT for number in values):
+        raise UserError(f"{text}: must be 0 or from {MIN_FLOAT:.2g} to {MAX_FLOAT:.2g}, the range of float32")
     elif ("dropout" in field.name or field.name in BELOW_ONE) and value is not None and value >= 1:
         raise UserError(f"{text}: must be less than 1")
+    elif field.name.endswith("noise") and value > 1:  # a standard deviation, of samples and activations on the order of 1
+        raise UserError(f"{text}: must be at most 1")
     elif field.name.endswith(("learning_rate", "learning_rate_decay")) and value == 0:
         raise UserError(f"{text}: must be more than 0")
 

@@ -26,7 +26,7 @@ def call_default(signature: Signature, inputs: Any) -> Any:
         inputs = dict(zip(names, values, strict=False))  # what is missing is reported below
     if missing := [name for name in names if name not in inputs]:
         raise UserError(f"{missing[0]} is missing; this model is called with {', '.join(names)}")
-    outputs = signature.function(*(as_input("this model", spec, inputs[spec.name]) for spec in signature.inputs))
+    outputs = signature(*(as_input("this model", spec, inputs[spec.name]) for spec in signature.inputs))
     return outputs[signature.outputs[0]] if len(signature.outputs) == 1 else outputs
 
 

@@ -115,10 +115,9 @@ class Game(keras.Model):
         """The discriminator's output for samples (images in [0, 1]): `realness` logits [n], and its other heads.
 
         Raises:
-            UserError: For samples that are out of range.
+            UserError: For samples and conditions of the wrong type, shape or range, and for a model without a discriminator.
         """
-        key = self.modality.key
-        output = self.discriminator({key: self.modality.from_external(image, key), **conditions}, training=False)
+        output = self.discriminator(signatures.validate_discriminator_request(self, image, conditions), training=False)
         return output if isinstance(output, dict) else {"realness": output}
 
     def callbacks(self) -> list[keras.callbacks.Callback]:
@@ -129,6 +128,7 @@ class Game(keras.Model):
 
     def __init__(self, config: Any, generator: keras.Model | None = None, discriminator: keras.Model | None = None) -> None:
         super().__init__(autocast=False)  # the networks cast what they need; a seed or a latent vector must not be rounded
+        config.validate()  # one that a user has constructed without `resolve`
         _refuse_idle_options(config, generator, discriminator, self.modality)
         self.config = config
         self.generator: Any = generator  # keras.Model or None
@@ -171,19 +171,23 @@ class Game(keras.Model):
 
         Args:
             seed: Integers [n].
-            truncation: Truncation threshold in standard deviations [n]. Each value is mapped to a normal distribution truncated to
-                (-t, t) by its inverse CDF; the result has the same distribution as resampling (Brock et al. 2018, §3.1), but stays close
-                to the untruncated value.
+            truncation: Truncation threshold in standard deviations, a number or [n]. Each value is mapped to a normal distribution
+                truncated to (-t, t) by its inverse CDF; the result has the same distribution as resampling (Brock et al. 2018, §3.1), but
+                stays close to the untruncated value.
 
         Returns:
             float32 [n, latent_dim].
+
+        Raises:
+            UserError: For seeds that are not integers, and a truncation that is not above 0 and finite.
         """
         shape, seed = [self.config.latent_dim], signatures.as_seeds(seed)
         spec = tf.TensorSpec(shape, tf.float32)
         latent = tf.map_fn(lambda one: self.sample_latent(shape, tf.stack([one, 0])), seed, fn_output_signature=spec)
+        truncation = signatures.validate_truncation(seed, truncation)
         if truncation is None:
             return latent
-        quantile = tf.math.erf(latent / 2**0.5) * tf.math.erf(tf.cast(truncation, tf.float32) / 2**0.5)[:, None]
+        quantile = tf.math.erf(latent / 2**0.5) * tf.math.erf(truncation / 2**0.5)[:, None]
         return 2**0.5 * tf.math.erfinv(tf.clip_by_value(quantile, -1 + 1e-7, 1 - 1e-7))
 
     def sample(self, seed: Any, live: bool = False, truncation: Any = None, **conditions: Any) -> tf.Tensor:
@@ -199,7 +203,9 @@ class Game(keras.Model):
             UserError: For seeds or conditions that are not integers, out-of-range labels, a number of values that differs from the number
                 of seeds, and a truncation that is not above 0.
         """
-        seed, truncation, conditions = signatures.validate_sample_request(self, seed, truncation, conditions)
+        seed, truncation, conditions = signatures.validate_sample_request(self, seed, live, truncation, conditions)
+        if seed.shape[0] == 0:  # many layers fail on zero rows
+            return self.sample([0], live, **{name: [0] for name in conditions})[:0]
         network = step.sampling_network(self) if live else self.ema_generator
         return self.modality.to_external(self.generate_from(network, self.latents(seed, truncation), **conditions))
 

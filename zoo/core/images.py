@@ -16,6 +16,7 @@ from PIL import Image
 
 from zoo.core import augment
 from zoo.core.config import Config
+from zoo.core.image_bytes import KEY, blank_png, decode_images, encode_png
 from zoo.core.signatures import Signature, one_per_row, require
 from zoo.errors import UserError
 from zoo.types import Omittable
@@ -46,8 +47,6 @@ class ImageConfig(Config):
             self._validate_shape(self.image_shape)
 
     def _validate_shape(self, shape: tuple[int, ...]) -> None:
-        if len(shape) != 3:
-            raise UserError(f"image_shape has {len(shape)} numbers; give height, width and channels, as (28, 28, 1)")
         *sides, channels = shape
         size = "x".join(map(str, sides))
         if channels not in (1, 3):
@@ -90,9 +89,9 @@ class Images:
         """The signature `png`: the images of `sample` as PNG files."""
 
         def png(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {"image_bytes": encode_png(sample.function(*inputs)["image"])}
+            return {KEY: encode_png(sample.function(*inputs)["image"])}
 
-        return {"png": Signature(png, sample.inputs, ("image_bytes",))}
+        return {"png": Signature(png, sample.inputs, (KEY,), sample.padding)}
 
     def render(self, samples: Any, columns: int) -> np.ndarray:
         """Samples in [0, 1] as one picture, uint8 [height, width, 1 or 3]."""
@@ -160,19 +159,6 @@ def from_unit(images: tf.Tensor, name: str = "image") -> tf.Tensor:
 # -- files ------------------------------------------------------------------------------------------------------------
 
 
-def encode_png(images: tf.Tensor) -> tf.Tensor:
-    """Images in [0, 1] [n, h, w, c] as PNG files, string [n]."""
-    pixels = tf.image.convert_image_dtype(images, tf.uint8, saturate=True)
-    return tf.map_fn(tf.io.encode_png, pixels, fn_output_signature=tf.string)
-
-
-def decode_png(files: tf.Tensor, channels: int) -> tf.Tensor:
-    """PNG files, string [n], all of one size, as images in [0, 1]."""
-    spec = tf.TensorSpec([None, None, channels], tf.uint8)
-    pixels = tf.map_fn(lambda file: tf.io.decode_png(file, channels), files, fn_output_signature=spec)
-    return tf.image.convert_image_dtype(pixels, tf.float32)
-
-
 def write_png(path: Path, picture: np.ndarray) -> None:
     """Writes a uint8 picture [height, width, 1 or 3]."""
     Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture).save(path, "PNG")
@@ -231,11 +217,10 @@ def image_to_image_signatures(
         return {"image": to_unit(function(from_unit(image), *checked))}
 
     def png_signature(image_bytes: tf.Tensor, *others: tf.Tensor) -> dict[str, tf.Tensor]:
-        images = tf.ensure_shape(decode_png(image_bytes, shape[-1] or 3), [None, *shape])
-        return {"image_bytes": encode_png(image_signature(images, *others)["image"])}
+        return {KEY: encode_png(image_signature(decode_images(image_bytes, shape), *others)["image"])}
 
-    image_spec, bytes_spec = tf.TensorSpec([None, *shape], tf.float32, "image"), tf.TensorSpec([None], tf.string, "image_bytes")
+    image_spec, bytes_spec = tf.TensorSpec([None, *shape], tf.float32, "image"), tf.TensorSpec([None], tf.string, KEY)
     return {
         name: Signature(image_signature, [image_spec, *extra_inputs], ("image",)),
-        f"{name}_png": Signature(png_signature, [bytes_spec, *extra_inputs], ("image_bytes",)),
+        f"{name}_png": Signature(png_signature, [bytes_spec, *extra_inputs], (KEY,), {KEY: blank_png(shape)}),
     }

@@ -311,9 +311,12 @@ class Evaluation:
             raise UserError(f"the model has {classes} classes, and {name} has labels {present}; choose another dataset: --data")
 
 
+MAX_SAMPLES = 10_000_000
+
+
 def check_sample_count(count: int, seed: int) -> None:
     """Raises UserError if the number of images or the seed is invalid."""
-    if count < 2:
-        raise UserError(f"--count {count}: metrics compare sets of images; use at least 2")
+    if not 2 <= count <= MAX_SAMPLES:
+        raise UserError(f"--count {count}: metrics compare sets of images; use 2 to {MAX_SAMPLES:,}")
     if not 0 <= seed < 2**31:
         raise UserError(f"--seed {seed}: must be from 0 to {2**31 - 1}")

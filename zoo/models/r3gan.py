@@ -36,6 +36,8 @@ class Config(ImageConfig):
     penalty_weight: float = 0.05  # initial gamma of both penalties (code, config)
     final_penalty_weight: float = 0.005  # gamma from --decay-end on; it decays along half a cosine (code, config)
 
+    uses_decay_end = True
+
     def validate(self):
         super().validate()
         for width in self.widths:

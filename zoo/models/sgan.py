@@ -24,7 +24,6 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.core import Game, ImageConfig, Signature, layers, losses
-from zoo.core.images import from_unit
 from zoo.errors import UserError
 from zoo.metrics.classification import CLASSIFICATION_METRICS
 from zoo.registry import register
@@ -218,7 +217,7 @@ class SGAN(Game):
         return {"g_features": tf.reduce_mean(tf.square(difference))}
 
     def discriminate(self, image, **conditions):
-        classes = self.discriminator({"image": from_unit(image)}, training=False)["classes"]
+        classes = super().discriminate(image, **conditions)["classes"]
         return {"realness": tf.reduce_logsumexp(classes, axis=-1), "class_probabilities": tf.nn.softmax(classes)}
 
     def signatures(self):

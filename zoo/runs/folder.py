@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zoo.errors import UserError, printable
 from zoo.files import write_text
 from zoo.runs.commands import command_prefix, program_name
-from zoo.runs.naming import expand_home, explain_folder_error, make_folder, make_next_folder, slug
+from zoo.runs.naming import check_can_be_made, expand_home, explain_folder_error, make_folder, make_next_folder, slug
 from zoo.runs.record import RunRecord, git_commit, package_versions, zoo_version
 from zoo.runs.renames import upgrade_best, upgrade_row
 from zoo.runs.scores import ScoreValue, score_fields
@@ -115,15 +115,16 @@ class Run:
     @staticmethod
     def check_free(folder: str | os.PathLike[str] | None) -> None:
         """Raises UserError if a folder cannot become a new run; None means the next numbered folder, which is always free."""
-        path = expand_home(folder or "")
+        path = expand_home("runs" if folder is None else folder)
         try:
-            is_free = not folder or not path.exists() or (path.is_dir() and not any(path.iterdir()))
+            is_free = folder is None or not path.exists() or (path.is_dir() and not any(path.iterdir()))
         except OSError as error:
             raise explain_folder_error(error) from None
         if not is_free:
             raise UserError(
                 f"{path} already exists; choose another --run-dir, or continue this run: {program_name()} --resume {shlex.quote(str(path))}"
             )
+        check_can_be_made(path)
 
     def check_settings(self, record: RunRecord) -> None:
         """Raises UserError, naming the settings that differ, if the run has other settings (its length may differ)."""
@@ -263,7 +264,7 @@ class Run:
             paths = [path for path in [*checkpoints, *best_paths] if str(which) == str(checkpoint_step(path))]
         if not paths:
             available = [str(checkpoint_step(path)) for path in reversed(checkpoints)] + ([f"best (step {best.step})"] if best else [])
-            raise UserError(f"{self.display_path} has no checkpoint {which}. Available: {', '.join(available) or 'none'}.")
+            raise UserError(f"{self.display_path} has no checkpoint {which!s:.60}. Available: {', '.join(available) or 'none'}.")
         return paths
 
     # -- metrics.jsonl ----------------------------------------------------------------------------------------------------------------

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 from typing import TYPE_CHECKING
 
 from zoo import registry
-from zoo.errors import UserError
+from zoo.errors import UserError, shorten
+from zoo.files import check_path
 from zoo.precision import dtype_policy
 from zoo.runs.folder import Run
 
@@ -29,8 +31,10 @@ def load_model(run: Run | str | os.PathLike[str], checkpoint: str | int = "last"
     Raises:
         UserError: The folder is not a run, the checkpoint does not exist, or the model is not registered.
     """
+    if isinstance(checkpoint, bool) or not isinstance(checkpoint, (str, numbers.Integral)):
+        raise UserError(f"checkpoint={shorten(checkpoint)}: expected 'last', 'best' or a step")
     if not isinstance(run, Run):
-        run = Run(run)
+        run = Run(check_path("run", run))
     name = run.record.model
     try:
         entry = registry.get_entry(name)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from pathlib import Path
 
 from zoo.errors import UserError
+from zoo.files import check_path
 
 
 def expand_home(folder: str | os.PathLike[str]) -> Path:
-    """A path in which a leading `~` is replaced by the home folder; raises UserError if TensorFlow cannot use it."""
-    path = Path(os.path.expanduser(folder))
+    """A path in which a leading `~` is replaced by the home folder; raises UserError for what cannot be a path, or not for TensorFlow."""
+    path = Path(os.path.expanduser(check_path("folder", folder)))
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -24,6 +26,16 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        raise explain_folder_error(error) from None
+
+
+def check_can_be_made(folder: Path) -> None:
+    """Raises UserError if a folder cannot be created, or not be written; leaves nothing behind."""
+    existing = next((path for path in (folder, *folder.absolute().parents) if path.exists()), folder)
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".writing-", dir=existing))
+    except OSError as error:
+        error.filename = str(folder)
         raise explain_folder_error(error) from None
 
 

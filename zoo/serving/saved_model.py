@@ -14,10 +14,11 @@ import keras
 import tensorflow as tf
 
 from zoo.core import Game, Signature
+from zoo.core.image_bytes import MAX_PIXELS, limit_pixels
 from zoo.runs.scores import export_versions
 
 
-def export_model(model: Game, folder: str | Path) -> Path:
+def export_model(model: Game, folder: str | Path, max_pixels: int = MAX_PIXELS) -> Path:
     """Exports a model's signatures as the next version below a folder.
 
     The SavedModel is written to a temporary folder and renamed, so that a server that watches the folder never sees half of one.
@@ -25,6 +26,7 @@ def export_model(model: Game, folder: str | Path) -> Path:
     Args:
         model: The model; its signatures are those of `model.signatures()`.
         folder: The folder of versions; created if it does not exist.
+        max_pixels: Upper bound on the pixels of a request, for signatures that take files or images of any size.
 
     Returns:
         The path of the new version.
@@ -36,7 +38,7 @@ def export_model(model: Game, folder: str | Path) -> Path:
         archive = keras.export.ExportArchive()
         archive.track(model)
         for name, signature in model.signatures().items():
-            archive.add_endpoint(name, _with_checked_shapes(signature), input_signature=signature.inputs)
+            archive.add_endpoint(name, _with_checked_shapes(limit_pixels(signature, max_pixels)), input_signature=signature.inputs)
         archive.write_out(os.path.join(work, "model"), verbose=False)
         return _move_to_next_version(os.path.join(work, "model"), folder)
     finally:
@@ -48,7 +50,7 @@ def _with_checked_shapes(signature: Signature) -> Callable[..., dict[str, Any]]:
 
     def serve(*values: tf.Tensor) -> dict[str, Any]:  # a server feeds whatever it is sent, and most layers accept other sizes
         checked = [tf.ensure_shape(value, spec.shape, spec.name) for value, spec in zip(values, signature.inputs, strict=True)]
-        return signature.function(*checked)
+        return signature(*checked)
 
     return serve
 

@@ -97,6 +97,15 @@ def _check_output(output: np.ndarray, expected: tf.Tensor) -> None:
         np.testing.assert_allclose(output, expected, atol=1e-5, rtol=1e-5)
 
 
+def check_zero_rows_give_zero_rows(trained: TrainedModel) -> None:
+    """A request without rows gets a response without rows, as a server's batching may need it."""
+    for name, inputs in _example_inputs(trained.model).items():
+        specs = {spec.name: spec for spec in trained.model.signatures()[name].inputs}
+        empty = {key: tf.zeros([0, *value.shape[1:]], specs[key].dtype) for key, value in inputs.items()}
+        for key, value in trained.served[name](**empty).items():
+            assert value.shape[0] == 0, f"{name} returns {value.shape[0]} rows of {key} for none"
+
+
 def check_images_of_another_range_are_refused(trained: TrainedModel) -> None:
     """[0, 1] is accepted with its ends; anything else is refused, by the model and by its export. So are latent vectors with NaN."""
     model = trained.model
@@ -184,6 +193,7 @@ def _meta_graph(version: Path) -> Any:
 
 SERVING_CHECKS = (
     check_the_export_equals_the_model,
+    check_zero_rows_give_zero_rows,
     check_images_of_another_range_are_refused,
     check_the_export_is_stateless,
 )

@@ -11,14 +11,24 @@ import os
 from collections.abc import Callable
 
 from zoo.errors import UserError, suggest
-from zoo.metrics.extractors.applications import load_application
+from zoo.metrics.extractors.applications import find_application, load_application
 from zoo.metrics.extractors.base import FeatureExtractor
 from zoo.metrics.extractors.classifier import REQUESTED, load_classifier, load_file
 from zoo.metrics.extractors.inception import load_inception
 from zoo.metrics.interfaces import Source
 
-__all__ = ["NAMES", "FeatureExtractor", "load_application", "load_classifier", "load_extractor", "load_file", "load_inception"]
+__all__ = [
+    "NAMES",
+    "FeatureExtractor",
+    "check_extractor_name",
+    "load_application",
+    "load_classifier",
+    "load_extractor",
+    "load_file",
+    "load_inception",
+]
 
+MAX_SEED_DIGITS = 6
 NAMES = ("classifier", "classifier:SEED", "rotations", "file:PATH", "inception", "inception:FILE", "keras:NETWORK")
 
 
@@ -36,8 +46,9 @@ def load_extractor(
     Raises:
         UserError: The name is unknown, or the weights can neither be loaded nor fetched.
     """
+    check_extractor_name(name)
     kind, _, argument = name.partition(":")
-    if kind == "classifier" and (not argument or (argument.isdecimal() and int(argument) < 10**6)):
+    if kind == "classifier":
         return load_classifier(source, int(argument or 0), folder, log)
     if name == "rotations":
         return load_classifier(source, 0, folder, log, rotations=REQUESTED)
@@ -45,6 +56,17 @@ def load_extractor(
         return load_file(argument, source)
     if kind == "inception":
         return load_inception(argument or None, folder or source.cache_dir, log, source.read_only_cache_dir)
+    return load_application(argument)
+
+
+def check_extractor_name(name: str) -> None:
+    """Raises UserError for an unknown name and a missing file; trains, reads and fetches nothing."""
+    kind, colon, argument = name.partition(":")
+    is_seed = argument.isdecimal() and len(argument) <= MAX_SEED_DIGITS
     if kind == "keras":
-        return load_application(argument)
-    raise UserError(f"unknown feature extractor '{name}'{suggest(name, NAMES)} Available: {', '.join(NAMES)}.")
+        find_application(argument)
+    elif colon and kind in ("file", "inception"):
+        if not os.path.isfile(os.path.expanduser(argument)):
+            raise UserError(f"--feature-extractor {name}: no such file")
+    elif name not in ("classifier", "rotations", "inception") and not (kind == "classifier" and is_seed):
+        raise UserError(f"unknown feature extractor '{name}'{suggest(name, NAMES)} Available: {', '.join(NAMES)}.")

@@ -25,14 +25,9 @@ def load_application(name: str, weights: str | None = "imagenet") -> FeatureExtr
     Raises:
         UserError: There is no such network, or its weights cannot be loaded.
     """
-    builders = {key: value for key, value in vars(keras.applications).items() if callable(value)}
-    if name not in builders:
-        raise UserError(
-            f"--feature-extractor keras:{name}: keras.applications has no '{name}'{suggest(name, builders)} "
-            f"Available: {', '.join(sorted(builders))}."
-        )
-    network = _build_network(builders[name], name, weights)
-    preprocess = sys.modules[builders[name].__module__].preprocess_input
+    builder = find_application(name)
+    network = _build_network(builder, name, weights)
+    preprocess = sys.modules[builder.__module__].preprocess_input
     sha256 = hash_weights(network)
     return FeatureExtractor(
         name=f"keras_{name}-{sha256[:4]}",
@@ -44,6 +39,17 @@ def load_application(name: str, weights: str | None = "imagenet") -> FeatureExtr
             lambda images: {"features": network(preprocess(images * 255), training=False)}, [tf.TensorSpec([None, *SHAPE], tf.float32)]
         ),
     )
+
+
+def find_application(name: str) -> Callable[..., keras.Model]:
+    """The function of `keras.applications` that builds a network; raises UserError if there is none of that name."""
+    builders = {key: value for key, value in vars(keras.applications).items() if callable(value)}
+    if name not in builders:
+        raise UserError(
+            f"--feature-extractor keras:{name}: keras.applications has no '{name}'{suggest(name, builders)} "
+            f"Available: {', '.join(sorted(builders))}."
+        )
+    return builders[name]
 
 
 def _build_network(builder: Callable[..., keras.Model], name: str, weights: str | None) -> keras.Model:
