@@ -6,11 +6,9 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from zoo.core import Game, Signature
@@ -35,24 +33,23 @@ def export_model(model: Game, folder: str | Path, max_pixels: int = MAX_PIXELS) 
     folder.mkdir(parents=True, exist_ok=True)
     work = tempfile.mkdtemp(prefix=".writing-", dir=folder)
     try:
-        archive = keras.export.ExportArchive()
-        archive.track(model)
-        for name, signature in model.signatures().items():
-            archive.add_endpoint(name, _with_checked_shapes(limit_pixels(signature, max_pixels)), input_signature=signature.inputs)
-        archive.write_out(os.path.join(work, "model"), verbose=False)
+        functions = {name: _trace(limit_pixels(signature, max_pixels)) for name, signature in model.signatures().items()}
+        exported = tf.Module()  # `keras.export.ExportArchive` traces each signature twice, and adds weights that none of them uses
+        exported.weights = list({id(weight): weight for one in functions.values() for weight in one.graph.variables}.values())
+        tf.saved_model.save(exported, os.path.join(work, "model"), signatures=functions)
         return _move_to_next_version(os.path.join(work, "model"), folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _with_checked_shapes(signature: Signature) -> Callable[..., dict[str, Any]]:
-    """The signature's function, limited to the shapes that it declares."""
+def _trace(signature: Signature) -> Any:
+    """The signature's concrete function, limited to the shapes that it declares."""
 
     def serve(*values: tf.Tensor) -> dict[str, Any]:  # a server feeds whatever it is sent, and most layers accept other sizes
         checked = [tf.ensure_shape(value, spec.shape, spec.name) for value, spec in zip(values, signature.inputs, strict=True)]
         return signature(*checked)
 
-    return serve
+    return tf.function(serve, input_signature=signature.inputs).get_concrete_function()
 
 
 def _move_to_next_version(path: str, folder: Path) -> Path:
