@@ -143,6 +143,7 @@ def _default_request(model: str | None, resume: str | None) -> TrainRequest:
     from zoo import registry
     from zoo.data import default_source_name
     from zoo.runs import Run
+    from zoo.runs.loading import explain_settings
 
     if not resume:
         entry = registry.resolve(model or "")
@@ -159,7 +160,8 @@ def _default_request(model: str | None, resume: str | None) -> TrainRequest:
     options = TrainOptions(
         **{**recorded, "data": record.data.name, "examples": record.data.examples}, model=model or entry.name, resume=resume
     )
-    return TrainRequest(entry, options, entry.configure(**record.config_values()), run)
+    with explain_settings(run):
+        return TrainRequest(entry, options, entry.configure(**record.config_values()), run)
 
 
 def _ask_for_model(resuming: bool) -> str:

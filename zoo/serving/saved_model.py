@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 
 from zoo.core import Game, Signature
-from zoo.runs.scores import export_versions
+from zoo.runs.scores import export_versions, record_export
 
 
 def export_model(model: Game, folder: str | Path) -> Path:
@@ -38,6 +38,7 @@ def export_model(model: Game, folder: str | Path) -> Path:
         for name, signature in model.signatures().items():
             archive.add_endpoint(name, _with_checked_shapes(signature), input_signature=signature.inputs)
         archive.write_out(os.path.join(work, "model"), verbose=False)
+        record_export(Path(work, "model"), model.completed_steps)
         return _move_to_next_version(os.path.join(work, "model"), folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -60,6 +61,6 @@ def _move_to_next_version(path: str, folder: Path) -> Path:
             os.rename(path, folder / str(version))
             return folder / str(version)
         except OSError as error:
-            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                 raise
             version += 1  # another export took the number meanwhile
