@@ -11,11 +11,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = {
     "zoo.errors": -2,  # every layer may raise them
+    "zoo.conversion": -1,
     "zoo.files": -1,
     "zoo.registry": 0,
-    "zoo.conversion": 0,
     "zoo.locks": 0,
     "zoo.precision": 0,
+    "zoo.records": 0,
     "zoo.types": 0,
     "zoo.metrics": 1,
     "zoo.data": 1,

@@ -63,6 +63,10 @@ def _match(value: Any, hint: Any) -> Any:
         return int(value) if is_integer and int(value) in INT64 else _MISMATCH
     if hint is float:
         return _match_float(value)
+    if origin is list:
+        return list(matches) if (matches := _match_tuple(value, (*get_args(hint), ...))) is not _MISMATCH else _MISMATCH
+    if origin is dict:
+        return _match_dict(value, *get_args(hint))
     return value
 
 
@@ -89,6 +93,13 @@ def _match_tuple(value: Any, parts: tuple[Any, ...]) -> Any:
         return _MISMATCH
     matches = tuple(_match(one, kind) for one, kind in zip(value, kinds, strict=True))
     return _MISMATCH if any(match is _MISMATCH for match in matches) else matches
+
+
+def _match_dict(value: Any, key_kind: Any, value_kind: Any) -> Any:
+    if not isinstance(value, dict):
+        return _MISMATCH
+    matches = {_match(key, key_kind): _match(one, value_kind) for key, one in value.items()}
+    return _MISMATCH if any(_MISMATCH in pair for pair in matches.items()) else matches
 
 
 def _describe(hint: Any) -> str:

@@ -1,6 +1,7 @@
 """Scores during training, `zoo evaluate`, `zoo analyze`, `zoo utility` and `zoo compare` of a run."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -88,6 +89,21 @@ def test_evaluate(run, working_directory, capsys):
     step, text = read_text(events, "evaluated, best")
     assert step == row["step"] and row["protocol"]["extractor_sha256"] in text and all(name in text for name in row["scores"])
     assert len(Run(folder).rows()) == len(run.rows()) + 1
+
+
+def test_scores_are_written_elsewhere_for_a_run_that_cannot_be_written(run, working_directory, capsys, monkeypatch):
+    """On a read-only disk, or while it is trained."""
+    before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
+    argv = ["evaluate", str(run.folder), "--count", "40", "--metrics", "recall"]
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != run.folder)
+    assert "cannot be written to; write the scores elsewhere: --out FOLDER" in read_error(capsys, argv, tool.main)
+    with run.own():
+        assert tool.main([*argv, "--out", "scores/here"]) == 0
+    (row,) = map(json.loads, Path("scores/here/metrics.jsonl").read_text().splitlines())
+    assert row["evaluated"] and row["step"] == 12 and set(row["scores"]) == {"recall"}
+    assert {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()} == before
+    Path("file").touch()
+    assert "--out file" in read_error(capsys, [*argv, "--out", "file"], tool.main)
 
 
 def test_uncertainties_are_recorded_apart(run, working_directory, capsys):

@@ -16,7 +16,10 @@ from conftest import same_arrays, weights
 import zoo
 from zoo import __main__ as tool
 from zoo.cli import train
-from zoo.runs import commands, program_name
+from zoo.cli.request import parse_request
+from zoo.cli.session import open_session
+from zoo.errors import UserError
+from zoo.runs import Run, commands, program_name
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +93,39 @@ def test_a_longer_run_is_recorded_and_a_missing_export_written(complete, working
     assert train.main(["--resume", folder]) == 0
     assert Path(folder, "export", "gan", "1").is_dir()
     assert json.loads(Path(folder, "config.json").read_text())["command"].count("--resume") == 1
+
+
+def test_what_a_complete_run_lacks_is_made(complete, working_directory, capsys):
+    """As after a kill between the last checkpoint, its line, the export and the card."""
+    shutil.copytree(complete, "r")
+    metrics, card = Path("r/metrics.jsonl"), Path("r/README.md")
+    lines, text = metrics.read_bytes(), card.read_text()
+    card.unlink()
+    metrics.write_bytes(lines[:-30] + b'\xff\xfe{"ro')
+    assert train.main(["--resume", "r"]) == 0
+    assert "evaluation of step 6 was not finished" in capsys.readouterr().out
+    before, after = (json.loads(content.splitlines()[-1]) for content in (lines, metrics.read_bytes()))
+    assert after == before and "6 steps (96 images seen)" in card.read_text() and "stopped before" not in card.read_text()
+    assert [path.name for path in Path("r/export/gan").iterdir()] == ["1"], "the export was not made again"
+    card.write_text(text.replace("6 steps (", "4 steps ("))  # that of a run before it was made longer
+    with open(metrics, "ab") as file:
+        file.write(b'{"step": 7, "lo\xff')
+    assert train.main(["--resume", "r"]) == 0 and ": 6 steps (" in card.read_text()
+    assert "has completed its 6 steps" in read_error(capsys, ["--resume", "r"])
+
+
+def test_a_run_that_another_process_trains_is_refused(complete, working_directory, capsys):
+    shutil.copytree(complete, "r")
+    with Run("r").own():
+        before = list_files("r")
+        for main, argv in ((train.main, ["--resume", "r", "--steps", "9"]), (tool.main, ["export", "r"]), (tool.main, ["evaluate", "r"])):
+            assert f"r is in use by process {os.getpid()} on " in read_error(capsys, argv, main)
+        assert list_files("r") == before
+    request = parse_request(["--resume", "r", "--steps", "9"], "train.py")
+    config = Path("r/config.json")
+    config.write_text(config.read_text().replace('"steps": 6', '"steps": 8'))
+    with pytest.raises(UserError, match="r was changed by another process meanwhile"), open_session(request):
+        pass
 
 
 @pytest.mark.parametrize("program", ["python train.py", "python -m zoo train", "zoo train"])

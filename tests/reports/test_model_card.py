@@ -21,9 +21,9 @@ from zoo.core.images import Images
 from zoo.core.signatures import Signature
 from zoo.metrics.registry import Metric
 from zoo.reports import curve, markdown
-from zoo.reports.model_card import write_card
+from zoo.reports.model_card import is_card_current, write_card
 from zoo.reports.usage import tool_command
-from zoo.runs.folder import Run
+from zoo.runs import DataRecord, Run, RunRecord
 
 ENTRY = SimpleNamespace(paper="ACGAN (Odena, Olah, Shlens 2016, arXiv:1610.09585)", summary="The discriminator also names the class")
 
@@ -274,6 +274,43 @@ def test_names_of_classes_are_escaped(tmp_path):
     run = write_run(tmp_path / "one", [training_row(200)], data={"name": "folder:x|y", "version": "1", "class_names": names})
     data = sections(card(run))["Data"]
     assert "1,000 classes: a\\|b, \\<script\\>, \\*x\\*, \\[y\\](z), 0, 1" in data and ", ..." in data and "995" not in data
+
+
+def test_whatever_a_record_holds_is_escaped(tmp_path):
+    tag = "<img src=x onerror=alert(1)>"
+    row = {**training_row(200, {f"{tag}": 1.0}, changed(PROTOCOL, extractor=tag, precision=tag)), "warnings": [tag]}
+    texts = {"precision": tag, "created": tag, "parameters": {tag: 3}, "versions": {tag: tag}, "zoo_version": tag, "git_commit": tag}
+    data = {"name": tag, "version": tag, "class_names": [tag], "pose_names": [tag]}
+    run = write_run(tmp_path / "one", [row], {"augment": [tag], tag: tag}, command=tag, data=data, **texts)
+    best = run.folder / "checkpoints" / "best"
+    best.mkdir(parents=True)
+    (best / "ckpt-200.index").touch()
+    (best / "score.json").write_text(json.dumps({"name": tag, "value": 1.0, "step": 200}), encoding="utf-8")
+    text = re.sub(r"```.*?```", "", card(run), flags=re.DOTALL)  # code is shown as it is
+    assert text.count("\\<img") >= 12 and not re.search(r"(?<!\\)<(?!/?(details|summary)>)", text)
+
+
+def test_the_step_is_that_of_the_newest_checkpoint(tmp_path):
+    """And not that of the last line, which a kill may have prevented."""
+    run = write_run(tmp_path / "one", [training_row(600)])
+    (run.folder / "checkpoints").mkdir()
+    for step in (600, 800):
+        (run.folder / "checkpoints" / f"ckpt-{step}.index").touch()
+    text = card(run)
+    assert ": 800 steps (51,200 images seen), 60 s." in text and "stopped before" not in text
+    assert is_card_current(run, 800) and not is_card_current(run, 600)
+    (run.folder / "README.md").write_text("my own words", encoding="utf-8")
+    assert is_card_current(run, 800), "it stays"
+    (run.folder / "README.md").unlink()
+    assert not is_card_current(run, 800)
+
+
+def test_shapes_are_written_the_same_in_a_new_and_in_a_resumed_run(tmp_path):
+    new = Run.create(
+        RunRecord("acgan", {"image_shape": (8, 8, 1), "steps": 4}, DataRecord("digits", "1"), "float32", 1, False), tmp_path / "one"
+    )
+    texts = [sections(card(run))["How it was trained"] for run in (new, Run(new.folder))]
+    assert texts[0] == texts[1] and ["image_shape", "8x8x1"] in tables(texts[0])[0]
 
 
 def test_memorization_is_reported_if_it_was_measured(tmp_path):

@@ -72,3 +72,30 @@ def test_a_record_never_decides_what_is_imported(tmp_path):
         record = RunRecord(name, {}, DataRecord("digits", "1.0.0"), "float32", 1, False)
         with pytest.raises(UserError, match=r"is not registered; pass --model path/to/file.py:"):
             load_model(Run(tmp_path, record))
+
+
+@pytest.mark.parametrize(
+    "name, value, reason",
+    [
+        ("generator_units", 10**9, "has more weights than the run's checkpoint"),
+        ("latent_dim", 10**6, "has more weights than the run's checkpoint"),
+        ("generator_units", [8], ": expected int"),
+        ("seed", None, "seed=None: expected int"),
+        ("latent_dim", "4", "latent_dim='4': expected int"),
+        ("widths", [1], "has no setting 'widths'"),
+    ],
+)
+def test_settings_that_were_changed_are_refused_before_anything_is_built(tmp_path, name, value, reason):
+    run = write_new_run(tmp_path / "run", "gan", tiny_model("gan"))
+    record = json.loads((run.folder / "config.json").read_text())
+    record["config"][name] = value
+    (run.folder / "config.json").write_text(json.dumps(record))
+    with pytest.raises(UserError, match="config.json") as error:
+        load_model(run.folder)
+    assert reason in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_run_without_a_checkpoint_builds_no_model(tmp_path, monkeypatch):
+    run = Run.create(RunRecord("gan", {"latent_dim": 10**9}, DataRecord("digits", "1.0.0"), "float32", 1, False), tmp_path / "run")
+    with pytest.raises(UserError, match="has no checkpoint last"):
+        load_model(run)

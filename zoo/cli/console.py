@@ -71,7 +71,7 @@ def print_report(run: Run, model: Game, version: Path) -> None:
     print(f"\nwritten to {printable(run.display_path)}: {files}")
     best = run.best()
     if best:
-        values = [row["scores"][best.name] for row in run.rows() if best.name in row.get("scores", {})]
+        values = [value for row in run.rows() if (value := row.get("scores", {}).get(best.name)) is not None]
         last = f"; last {values[-1]:.4g}" if values else ""
         print(f"best       {best.name} {best.value:.4g} at step {best.step:,}{last} (--checkpoint best)")
     print(f"view       tensorboard --logdir {printable(shlex.quote(str(run.display_path.parent)))}")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from zoo.cli.measuring import FeatureMeasurement, OpenedRun
 from zoo.errors import UserError, printable
+from zoo.types import Omittable
 
 if TYPE_CHECKING:
     from zoo.core import Game
@@ -28,8 +31,23 @@ class Evaluate(FeatureMeasurement):
     """score a run's samples against real images, and append the scores with their protocol to its metrics.jsonl"""
 
     metrics: Annotated[tuple[str, ...] | None, tyro.conf.arg(help=METRICS_HELP)] = None
+    out: Omittable[Path] = None
+    """folder whose metrics.jsonl the scores are appended to; if omitted, the run's, which must be writable and not in training"""
 
     def __call__(self) -> None:
+        from zoo.runs import Run
+
+        if self.out is not None:
+            _make_folder(self.out)
+            self._evaluate()
+            return
+        run = Run(self.run)
+        if not os.access(run.folder, os.W_OK):
+            raise UserError(f"{run.display_path} cannot be written to; write the scores elsewhere: --out FOLDER")
+        with run.own():
+            self._evaluate()
+
+    def _evaluate(self) -> None:
         from zoo.metrics import METRICS
 
         opened = self.open()
@@ -89,11 +107,26 @@ class Evaluate(FeatureMeasurement):
         from zoo.training.tensorboard import write_evaluation
 
         run, model, _ = opened
+        step = model.completed_steps
+        if self.out is not None:
+            try:
+                run.append_scores(step, self.checkpoint, scores, protocol, self.out)
+            except OSError as error:
+                raise UserError(f"--out {self.out}: cannot be written to: {error}") from None
+            print(f"\nwritten to {self.out / 'metrics.jsonl'}")
+            return
         with explain_write_errors(run):
-            run.append_scores(model.completed_steps, self.checkpoint, scores, protocol)
-            write_evaluation(run.folder, model.completed_steps, self.checkpoint, scores, protocol)
+            run.append_scores(step, self.checkpoint, scores, protocol)
+            write_evaluation(run.folder, step, self.checkpoint, scores, protocol)
             write_card(run, get_entry(run.record.model), model)
         print(printable(f"\nwritten to {run.display_path / 'metrics.jsonl'} and {run.display_path / 'README.md'}", "\n"))
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {folder}: {error}") from None
 
 
 def _print_warning(text: str) -> None:

@@ -33,7 +33,7 @@ class Export:
             raise UserError(f"--max-pixels {self.max_pixels}: must be from 1 to {MAX_SEED}")
         register_model(self.model)
         run = Run(self.run)
-        model: Any = load_model(run, self.checkpoint)
-        with explain_write_errors(run):
+        with run.own(), explain_write_errors(run):
+            model: Any = load_model(run, self.checkpoint)
             print(printable(run.format_path(export_model(model, run.export_folder, self.max_pixels))))
             write_card(run, get_entry(run.record.model), model)

@@ -147,6 +147,7 @@ def _default_request(model: str | None, resume: str | None) -> TrainRequest:
     """The request without further options: of a model with its defaults, or of a run with its recorded settings."""
     from zoo.data import default_source_name
     from zoo.runs import Run
+    from zoo.runs.loading import explain_settings
 
     if not resume:
         entry = registry.resolve(model or "")
@@ -163,7 +164,8 @@ def _default_request(model: str | None, resume: str | None) -> TrainRequest:
     options = TrainOptions(
         **{**recorded, "data": record.data.name, "examples": record.data.examples}, model=model or entry.name, resume=resume
     )
-    return TrainRequest(entry, options, entry.configure(**record.config_values()), run)
+    with explain_settings(run):
+        return TrainRequest(entry, options, entry.configure(**record.config_values()), run)
 
 
 def _ask_for_model(resuming: bool) -> str:

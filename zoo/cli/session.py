@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,12 @@ from zoo.errors import UserError, option_name, printable
 from zoo.metrics.extractors import check_extractor_name, load_extractor
 from zoo.metrics.registry import generates_images, requires_extractor
 from zoo.registry import ModelEntry
-from zoo.reports.model_card import write_card
-from zoo.runs import DataRecord, Run, RunRecord, explain_write_errors, export_versions, load_model
+from zoo.reports.model_card import is_card_current, write_card
+from zoo.runs import DataRecord, Run, RunRecord, explain_write_errors, find_export, load_model
+from zoo.runs.loading import limit_weights
 from zoo.serving.saved_model import export_model
 from zoo.training import runtime
-from zoo.training.callbacks import Evaluate, SaveCheckpoint, WriteEvaluation
+from zoo.training.callbacks import Evaluate, SaveCheckpoint, WriteEvaluation, repeat_evaluation
 from zoo.training.loop import fit
 from zoo.training.monitor import Diverged, TrainingMonitor
 from zoo.training.tensorboard import Profile, TensorBoardSummaries
@@ -52,6 +54,8 @@ class TrainingSession:
     def __init__(self, request: TrainRequest) -> None:
         self.request, self.run = request, request.run
         self.options: TrainOptions = request.options
+        self.evaluation: metrics.Evaluation | None = None
+        self.metric_names: Sequence[str] = ()
         self.entry: ModelEntry = request.entry
         self._open_data()
         self._check_options()
@@ -136,8 +140,10 @@ class TrainingSession:
 
     def _build_model(self) -> None:
         keras.utils.set_random_seed(self.config.seed)
+        limit: contextlib.AbstractContextManager[None] = limit_weights(self.run) if self.run else contextlib.nullcontext()
         with self.strategy.scope():
-            self.model: Game = self.entry.build(self.config)
+            with limit:
+                self.model: Game = self.entry.build(self.config)
             self.model.compile(jit_compile=self.jit_compile)
             self.restored = self.run.restore(self.model) if self.run and self.run.checkpoints() else None
             if self.options.init_from and not self.restored:
@@ -163,13 +169,23 @@ class TrainingSession:
             UserError: If all steps are completed, or the run's folder cannot be written.
             Diverged: If training diverged again after all retries.
         """
-        start = self.model.completed_steps
-        if self.run and start >= self.config.steps and export_versions(self.run.export_folder):
-            command = f"{self.run.resume_command()} --steps {2 * start}"
-            raise UserError(f"{self.run.display_path} has completed its {start:,} steps; to continue: {command}")
-        self._open_evaluation()
+        run, start = self.run, self.model.completed_steps
+        is_trained = bool(run and start >= self.config.steps and not run.unfinished_evaluation(start))
+        if run and is_trained and find_export(run.export_folder, start) and is_card_current(run, start):
+            command = f"{run.resume_command()} --steps {2 * start}"
+            raise UserError(f"{run.display_path} has completed its {start:,} steps; to continue: {command}")
+        if not is_trained:
+            self._open_evaluation()
+        if run:
+            return self._complete(run, is_trained)
         self.record.parameters = {network.name: network.count_params() for network in self.model.players.values()}
-        run = self.run = self.run or Run.create(self.record, self.options.run_dir)
+        run = self.run = Run.create(self.record, self.options.run_dir)
+        with run.own():
+            return self._complete(run)
+
+    def _complete(self, run: Run, is_trained: bool = False) -> int | None:
+        """Does what a run lacks: training, the SavedModel, the card."""
+        start = self.model.completed_steps
         console.print_plan(self.entry, self.model, self.source, self.hardware, run.display_path)
         if self.evaluation:
             console.print_scores(self.evaluation, self.metric_names, self.model)
@@ -177,20 +193,19 @@ class TrainingSession:
             print(f"resumed    after step {start:,} from {printable(run.format_path(self.restored))}", flush=True)
         with explain_write_errors(run):
             run.extend(self.config, start)
-            number = self._fit(run)
+            number = None if is_trained else self._fit(run)
             if number and self.model.completed_steps < self.config.steps:
                 write_card(run, self.entry, self.model)
                 print(f"\nsaved after step {self.model.completed_steps:,}; to continue: {printable(run.resume_command())}", file=sys.stderr)
                 return number
-            version = export_model(load_model(run), run.export_folder)
+            exported = find_export(run.export_folder, start) if self.model.completed_steps == start else None
+            version = exported or export_model(load_model(run), run.export_folder)
             write_card(run, self.entry, self.model)
         console.print_report(run, self.model, version)
         return None
 
     def _open_evaluation(self) -> None:
         """Loads or trains the feature extractor, after everything else has been checked."""
-        self.evaluation: metrics.Evaluation | None = None
-        self.metric_names: Sequence[str] = ()
         if self.options.eval_samples and self.best:
             extractor = None
             if requires_extractor(self.model):
@@ -206,6 +221,7 @@ class TrainingSession:
             advice = f"; its checkpoints are intact; to continue: {run.resume_command()}"
             try:
                 with data.explain_read_errors(self.full_source.name, self.full_source.find_damage, advice):
+                    repeat_evaluation(self.model, run, callbacks)
                     return fit(self.model, run, self.prepared_source, callbacks, max_steps_per_execution)
             except Diverged as error:
                 write_card(run, self.entry, self.model)
@@ -219,10 +235,29 @@ class TrainingSession:
         split = "test" if "test" in source.sizes else "train"
         batch = next(iter(source.batches(min(PREVIEW_SIZE, source.sizes[split]), 0, split=split)))
         measuring: list[keras.callbacks.Callback] = [TrainingMonitor(run, batch)]
+        evaluate = None
         if self.evaluation and self.best:
-            measuring.append(Evaluate(run, writer, self.evaluation, self.metric_names, self.best))
-        callbacks = [SaveCheckpoint(run), TensorBoardSummaries(run, writer), *measuring, WriteEvaluation(run, writer, batch, measuring)]
+            evaluate = Evaluate(run, writer, self.evaluation, self.metric_names, self.best)
+            measuring.append(evaluate)
+        save = SaveCheckpoint(run, evaluate)
+        callbacks = [save, TensorBoardSummaries(run, writer), *measuring, WriteEvaluation(run, writer, batch, [save, *measuring])]
         return [*callbacks, Profile(run)] if self.options.profile else callbacks
+
+
+@contextlib.contextmanager
+def open_session(request: TrainRequest) -> Iterator[TrainingSession]:
+    """A training session; one that resumes a run owns it before it reads what another process may be writing.
+
+    Raises:
+        UserError: Another process owns the run, or has changed it since the request was read; and as `TrainingSession`.
+    """
+    if request.run is None or request.options.dry_run:
+        yield TrainingSession(request)
+        return
+    with request.run.own():
+        if Run(request.run.display_path).record != request.run.record:
+            raise UserError(f"{request.run.display_path} was changed by another process meanwhile; run the command again")
+        yield TrainingSession(request)
 
 
 def initialize_from(model: Game, folder: str | Path) -> None:

@@ -45,10 +45,9 @@ def train(model: str | None = None, *, resume: str | os.PathLike[str] | None = N
     """
     runtime.configure()
     request = build_request(model, resume, options)
-    from zoo.cli.session import TrainingSession
+    from zoo.cli.session import open_session
 
-    with runtime.dtype_policy():
-        session = TrainingSession(request)
+    with runtime.dtype_policy(), open_session(request) as session:
         number = session.train()
     if number == signal.SIGINT:
         raise KeyboardInterrupt
@@ -75,13 +74,13 @@ def main(argv: Sequence[str] | None = None, prog: str = PROG) -> int:
     if "--list" in argv and not is_help:
         print_models_and_exit()
     request = parse_request(argv, prog)
-    from zoo.cli.session import TrainingSession
+    from zoo.cli.session import open_session
 
-    session = TrainingSession(request)
-    if request.options.dry_run:
-        session.print_dry_run()
-        return 0
-    number = session.train()
+    with open_session(request) as session:
+        if request.options.dry_run:
+            session.print_dry_run()
+            return 0
+        number = session.train()
     return 128 + number if number else 0
 
 

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zoo.files import write_atomically
+from zoo.reports import markdown
 from zoo.reports.directions import MAIN_SCORES
 from zoo.reports.figure import DPI, style_axes
 from zoo.runs.folder import Run
+from zoo.runs.scores import count_images
 from zoo.types import Protocol, ScorePoint
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ def write_curve(run: Run, scores: Mapping[Protocol, Mapping[str, Sequence[ScoreP
     if not panels:
         return ""
     write_atomically(run.folder / FILE, lambda temporary: draw_panels(panels).savefig(temporary, format="png", dpi=DPI))
-    image = f"![{', '.join(title for title, _ in panels)} over images seen]({FILE})"
+    image = f"![{markdown.escape(', '.join(title for title, _ in panels))} over images seen]({FILE})"
     return f"{image}\n\nThe score curves use the protocol with {_curve_protocol(scores).subject}." if scores else image
 
 
@@ -45,7 +47,7 @@ def build_panels(run: Run, scores: Mapping[Protocol, Mapping[str, Sequence[Score
     names = dict.fromkeys(name for row in rows for name in row)
     terms = [name for name in names if name.startswith(("d_", "g_")) and not name.endswith(NOT_LOSS_TERMS)]
     if terms:
-        panels.append(("loss terms", {name: [(row["images"], row[name]) for row in rows if name in row] for name in terms}))
+        panels.append(("loss terms", {name: [(count_images(run, row), row[name]) for row in rows if name in row] for name in terms}))
     return panels
 
 

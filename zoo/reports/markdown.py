@@ -31,10 +31,10 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequenc
     return "\n".join([lines[0], f"|{'|'.join(rule)}|", *lines[1:]])
 
 
-def format_setting(value: Any) -> str:
-    """Formats a setting as on the command line."""
+def format_setting(value: Any, name: str = "") -> str:
+    """Formats a setting as on the command line, and a shape as `28x28x1`."""
     if isinstance(value, (list, tuple)):
-        return " ".join(map(str, value))
+        return ("x" if name.endswith("shape") else " ").join(map(str, value))
     if value is None:
         return "none"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -15,7 +15,7 @@ from zoo.reports.curve import write_curve
 from zoo.reports.directions import find_best_point, find_score_metric
 from zoo.reports.usage import input_names, write_usage
 from zoo.runs.folder import Run
-from zoo.runs.scores import format_score, grid_step, latest_grid, score_points
+from zoo.runs.scores import count_images, format_score, grid_step, latest_grid, score_points
 from zoo.types import Protocol, ScorePoint
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Scores = Mapping[Protocol, Mapping[str, Sequence[ScorePoint]]]
 
+FILE = "README.md"
 MAX_CLASSES = 12  # class names that are listed
 MAX_WARNINGS = 8  # warnings that are quoted
 MAX_STEPS = 3  # steps that are listed per warning
@@ -69,9 +70,18 @@ def write_card(run: Run, entry: ModelEntry, model: Game) -> Path:
         write_usage(run, model, signatures),
         _write_versions(run),
     ]
-    path = run.folder / "README.md"
+    path = run.folder / FILE
     write_text(path, "\n\n".join(section for section in sections if section) + "\n")
     return path
+
+
+def is_card_current(run: Run, step: int) -> bool:
+    """Whether a run has a card that was written after this step; one that does not name its step was edited, and stays."""
+    try:
+        steps = re.search(r": ([\d,]+) steps \(", (run.folder / FILE).read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return False
+    return steps is None or int(steps[1].replace(",", "")) == step
 
 
 # -- the sections: Markdown, empty if there is nothing to report --------------------------------------------------------------
@@ -80,16 +90,17 @@ def write_card(run: Run, entry: ModelEntry, model: Game) -> Path:
 def _write_title(run: Run, entry: ModelEntry, model: Game, signatures: Mapping[str, Signature]) -> str:
     record, evaluations = run.record, run.evaluations()
     by_class = "label" in input_names(signatures, "sample")
-    classes = f" in {record.config['num_classes']:,} classes" if by_class else ""
+    classes = f" in {record.config.get('num_classes') or 0:,} classes" if by_class else ""
     shape = model.modality.describe_shape(model.config)
     data = f"{markdown.escape(record.data.name)} {markdown.escape(record.data.version)}"
     purpose = f"generates {shape}{classes} and was trained on {data}" if model.generates_from_noise else f"was trained on {shape} of {data}"
-    state = "no evaluation yet"
-    if evaluations:
-        last = evaluations[-1]
-        state = f"{last['step']:,} steps ({last['images']:,} images seen), {markdown.format_duration(last['seconds'])}"
-        if last["step"] < record.config["steps"]:
-            state += f"; stopped before its {record.config['steps']:,} steps were completed"
+    state, step = "no evaluation yet", run.completed_steps()
+    if step:
+        images = count_images(run, next((row for row in evaluations if row["step"] == step), {"step": step}))
+        seconds = max((row.get("seconds", 0.0) for row in evaluations), default=0.0)
+        state = f"{step:,} steps ({images:,} images seen), {markdown.format_duration(seconds)}"
+        if step < (total := record.config.get("steps", 0)):
+            state += f"; stopped before its {total:,} steps were completed"
     return (
         f"# {markdown.escape(run.folder.resolve().name)}\n\n"
         f"`{record.model}`: {markdown.escape(entry.paper)}. {markdown.escape(entry.summary)}. The model {purpose}: {state}."
@@ -117,7 +128,7 @@ def _write_scores(scores: Scores, own_metrics: Sequence[Metric]) -> str:
         header = ["score", "better", "best", "at step", "last", "at step"]
         table = markdown.table(header, rows, numeric=[False, False, True, True, True, True])
         ambiguous = sum(other.subject == protocol.subject for other in scores) > 1
-        heading = f"{protocol.subject}, {protocol.describe_field('precision')}" if ambiguous else protocol.subject
+        heading = f"{protocol.subject}, {markdown.escape(protocol.describe_field('precision'))}" if ambiguous else protocol.subject
         parts += [f"### {heading}", table, f"Protocol: {markdown.escape(protocol.describe())}."]
     return "\n\n".join(parts)
 
@@ -126,7 +137,7 @@ def _score_row(name: str, points: Sequence[ScorePoint], metric: Metric | None) -
     last = points[-1]
     best = find_best_point(metric, points) or (last if metric else None)
     best_cells = _point_cells(best) if best else ["–", "–"]
-    return [name.replace("_", " "), metric.better if metric else "–", *best_cells, *_point_cells(last)]
+    return [markdown.escape(name.replace("_", " ")), metric.better if metric else "–", *best_cells, *_point_cells(last)]
 
 
 def _point_cells(point: ScorePoint) -> list[str]:
@@ -145,9 +156,13 @@ def _write_training(run: Run) -> str:
         facts.append("parameters: " + ", ".join(f"{name} {size:,}" for name, size in record.parameters.items()))
     if best:
         facts.append(f"the best checkpoint is from step {best.step:,}, selected by {best.name} {format_score(best.value)}")
-    settings = [[name, markdown.escape(markdown.format_setting(value))] for name, value in record.config.items()]
+    summary = markdown.escape(markdown.format_sentence("; ".join(facts)))
+    settings = [
+        [name if name.isidentifier() else markdown.escape(name), markdown.escape(markdown.format_setting(value, name))]
+        for name, value in record.config.items()
+    ]
     return (
-        f"## How it was trained\n\n{markdown.code_block('sh', record.command)}\n\n{markdown.format_sentence('; '.join(facts))}\n\n"
+        f"## How it was trained\n\n{markdown.code_block('sh', record.command)}\n\n{summary}\n\n"
         f"<details><summary>All settings</summary>\n\n{markdown.table(['setting', 'value'], settings)}\n\n</details>"
     )
 

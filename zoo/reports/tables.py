@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.reports import markdown
 from zoo.reports.comparison import Comparison
-from zoo.runs.folder import LENGTH_FIELDS
 from zoo.runs.record import RunRecord
 from zoo.runs.scores import format_score
+from zoo.runs.settings import LENGTH_FIELDS
 from zoo.types import ScorePoint
 
 if TYPE_CHECKING:
@@ -182,7 +182,8 @@ def _different_settings(records: Sequence[RunRecord]) -> Iterator[tuple[str, lis
         settings.append({**fields, "replicas": record.replicas, "xla": record.xla, **start})
     for name in dict.fromkeys(name for fields in settings for name in fields):
         if len({json.dumps(fields[name]) for fields in settings if name in fields}) > 1:
-            yield name, [fields.get(name) for fields in settings]
+            values = [fields.get(name) for fields in settings]
+            yield name, [markdown.format_setting(value, name) if name.endswith("shape") else value for value in values]
 
 
 def _fold(first: Column, columns: Sequence[Column], width: int) -> Iterator[list[Column]]:

@@ -37,7 +37,7 @@ def input_names(signatures: Mapping[str, Signature], name: str) -> list[str]:
 def write_usage(run: Run, model: Any, signatures: Mapping[str, Signature]) -> str:
     """The section: commands, Python code, and the table of signatures."""
     shell = [*_sampling_commands(run, model, signatures), *_serving_commands(run, model, signatures)]
-    steps = max([run.record.config["steps"], *(row["step"] for row in run.evaluations())])
+    steps = max(run.record.config.get("steps", 0), run.completed_steps())
     if steps < model.config.learning_stops_at:
         shell.append(f"{run.resume_command()} --steps {2 * steps}  # continues training")
     code = _python_code(run, model, signatures)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,11 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 MAX_TO_KEEP = 3
+STEP = "(0|[1-9][0-9]{0,17})"
+INDEX_FILE = re.compile(rf"ckpt-{STEP}\.index")
+CHECKPOINT_FILE = re.compile(rf"ckpt-{STEP}\.(?:index|data-[0-9]{{5}}-of-[0-9]{{5}})")
+TEMPORARY_FOLDER = re.compile(rf"ckpt-{STEP}_temp")  # in which TensorFlow writes a checkpoint
+STATE_FILE = "checkpoint"  # TensorFlow's list of the checkpoints in a folder
 OLD_ROOT = "game"  # attribute of the checkpoint that holds the model in schema 1
 # If a checkpoint holds an object under several names (a network is also a part of its optimizer), TensorFlow lists only one of them.
 SHARED_PARTS = ("generator", "discriminator", "g_optimizer", "d_optimizer")
@@ -25,9 +32,19 @@ def build_checkpoint(model: keras.Model) -> tf.train.Checkpoint:
 
 
 def build_manager(model: keras.Model, folder: Path, max_to_keep: int = MAX_TO_KEEP) -> tf.train.CheckpointManager:
-    """The manager that writes the checkpoints of a model to a folder and deletes the oldest ones."""
+    """The manager that writes the checkpoints of a model to a folder and deletes the oldest ones.
+
+    TensorFlow's own list of the checkpoints is written anew from the files: it may be damaged, it may name files outside of the folder,
+    which would be deleted, and its times are later than now if the clock was set back, so that nothing would be deleted.
+    """
     import tensorflow as tf
 
+    paths = list_checkpoints(folder)[::-1]
+    if paths:
+        times = [float(i + 1) for i in range(len(paths))]
+        tf.compat.v1.train.update_checkpoint_state(folder, paths[-1], paths, STATE_FILE, times, last_preserved_timestamp=0.0)
+    else:
+        (folder / STATE_FILE).unlink(missing_ok=True)
     return tf.train.CheckpointManager(build_checkpoint(model), str(folder), max_to_keep=max_to_keep)
 
 
@@ -52,9 +69,35 @@ def checkpoint_step(path: str | Path) -> int:
 
 
 def list_checkpoints(folder: Path) -> list[str]:
-    """Paths of the checkpoints in a folder, as TensorFlow takes them, newest first."""
-    paths = [str(path.with_suffix("")) for path in folder.glob("ckpt-*.index")]
-    return sorted(paths, key=checkpoint_step, reverse=True)
+    """Paths of the checkpoints in a folder, as TensorFlow takes them, newest first. Files of other names are not checkpoints."""
+    steps = [int(match[1]) for path in folder.glob("ckpt-*.index") if (match := INDEX_FILE.fullmatch(path.name)) and path.is_file()]
+    return [str(folder / f"ckpt-{step}") for step in sorted(steps, reverse=True)]
+
+
+def remove_checkpoints(folder: Path, keep: int | None = None) -> None:
+    """Deletes the checkpoints in a folder, and nothing else.
+
+    Args:
+        folder: The folder.
+        keep: The step of the checkpoint that stays.
+    """
+    for path in folder.glob("ckpt-*"):
+        match = CHECKPOINT_FILE.fullmatch(path.name)
+        if match and int(match[1]) != keep and path.is_file():
+            path.unlink()
+
+
+def remove_incomplete_checkpoints(folder: Path) -> None:
+    """Deletes what a killed process has left of a checkpoint; no other process may be writing one."""
+    for path in folder.glob("ckpt-*"):
+        match = CHECKPOINT_FILE.fullmatch(path.name)
+        if TEMPORARY_FOLDER.fullmatch(path.name) and path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif match and path.is_file() and not (folder / f"ckpt-{match[1]}.index").exists():
+            path.unlink(missing_ok=True)
+    for path in folder.glob(f"{STATE_FILE}.tmp*"):
+        if path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def _build_old_checkpoint(model: keras.Model, names: set[str]) -> tf.train.Checkpoint:

@@ -2,51 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import json
 import os
 import shlex
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from zoo.errors import UserError, printable
 from zoo.files import write_text
+from zoo.records import read_object
+from zoo.runs import measurements
+from zoo.runs.best import SCORE_FILE, BestCheckpoint, read_best, remove_best, save_best
+from zoo.runs.checkpoints import build_manager, checkpoint_step, list_checkpoints, restore_checkpoint
 from zoo.runs.commands import command_prefix, program_name
-from zoo.runs.naming import check_can_be_made, expand_home, explain_folder_error, make_folder, make_next_folder, slug
+from zoo.runs.naming import check_can_be_made, expand_home, explain_folder_error, list_runs, make_folder, make_next_folder, slug
+from zoo.runs.ownership import NOT_A_RUN, identify, own
+from zoo.runs.progress import Progress, read_progress, write_progress
 from zoo.runs.record import RunRecord, git_commit, package_versions, zoo_version
-from zoo.runs.renames import upgrade_best, upgrade_row
-from zoo.runs.scores import ScoreValue, score_fields
-from zoo.runs.writing import explain_write_errors
+from zoo.runs.scores import ScoreValue, grid_step, list_grids, score_fields
+from zoo.runs.settings import describe_differences
+from zoo.runs.writing import explain_moved_folder, explain_write_errors
 from zoo.types import Protocol
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
-
-RUNS_LISTED = 5  # runs listed in the message about a folder that is not a run
-LENGTH_FIELDS = ("steps", "eval_every")  # fields of a configuration that may change when a run is resumed
-FIXED_OPTIONS = ("eval_samples", "feature_extractor", "best")  # options that may not change
-VALUE_WIDTH = 40  # characters of a setting in a message
-
-
-class BestCheckpoint(NamedTuple):
-    """The checkpoint with the best value of a score.
-
-    Attributes:
-        name: The score.
-        value: Its value.
-        step: The step of the checkpoint.
-        extractor: The feature extractor of the score, if it is recorded.
-    """
-
-    name: str
-    value: float
-    step: int
-    extractor: str | None = None
 
 
 class Run:
@@ -63,7 +48,9 @@ class Run:
     def __init__(self, folder: str | os.PathLike[str], record: RunRecord | None = None) -> None:
         self._display_path = expand_home(folder)
         self._folder = Path(os.path.abspath(self._display_path))
+        self._identity = identify(self._folder)
         self._record = _read_record(self._display_path) if record is None else record
+        self._is_recorded = record is None  # whether the folder has a config.json
 
     @property
     def folder(self) -> Path:
@@ -107,8 +94,9 @@ class Run:
             folder = make_next_folder(expand_home(under), f"{record.model}-{slug(record.data.name)}")
         now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
         record = dataclasses.replace(record, created=now, versions=package_versions(), zoo_version=zoo_version(), git_commit=git_commit())
-        run = cls(folder, record)
-        with explain_write_errors(run):
+        run = cls(folder, RunRecord.from_dict(record.to_dict()))  # with the values that a resumed run reads
+        with explain_write_errors(run), own(run):
+            cls.check_free(folder)  # another process may have taken it meanwhile
             run._write_record()
         return run
 
@@ -117,7 +105,8 @@ class Run:
         """Raises UserError if a folder cannot become a new run; None means the next numbered folder, which is always free."""
         path = expand_home("runs" if folder is None else folder)
         try:
-            is_free = folder is None or not path.exists() or (path.is_dir() and not any(path.iterdir()))
+            is_new = folder is None or not path.exists()
+            is_free = is_new or (path.is_dir() and all(NOT_A_RUN.fullmatch(one.name) for one in path.iterdir()))
         except OSError as error:
             raise explain_folder_error(error) from None
         if not is_free:
@@ -128,15 +117,7 @@ class Run:
 
     def check_settings(self, record: RunRecord) -> None:
         """Raises UserError, naming the settings that differ, if the run has other settings (its length may differ)."""
-        made = _fixed_settings(self.record)
-        wanted = _fixed_settings(record)
-        # Fields that a later version of the model has added are not compared: the run does not have them.
-        added = set(record.config) - set(self.record.config)
-        differences = [
-            f"{name} {_shorten(made.get(name))} -> {_shorten(value)}"
-            for name, value in wanted.items()
-            if name not in added and made.get(name) != value
-        ]
+        differences = describe_differences(self.record, record)
         if differences:
             raise UserError(
                 f"{self.display_path} was made with other settings: {', '.join(differences)}; "
@@ -150,17 +131,27 @@ class Run:
             config: The configuration of the resumed run.
             step: The step from which it resumes.
         """
-        recorded = self.record.config
-        if (config.steps, config.eval_every) != (recorded["steps"], recorded["eval_every"]):
+        recorded, length = self.record.config, {"steps": config.steps, "eval_every": config.eval_every}
+        if any(recorded.get(name) != value for name, value in length.items()):
             self.record.command += f"\n{self.resume_command()} --steps {config.steps} --eval-every {config.eval_every}"
-        recorded.update(steps=config.steps, eval_every=config.eval_every)
+        recorded.update(length)
         self._write_record()
-        path = self.folder / "metrics.jsonl"
-        if path.exists():
-            write_text(path, "".join(f"{json.dumps(row)}\n" for row in self.rows() if row["step"] <= step))
+        measurements.remove_later_rows(self.folder, self.display_path, step)
+        for grid in list_grids(self):
+            if grid_step(grid) > step:
+                grid.unlink()
         best = self.best()
         if best and best.step > step:
-            shutil.rmtree(self.folder / "checkpoints" / "best")
+            remove_best(self._best_folder)
+
+    def own(self) -> contextlib.AbstractContextManager[None]:
+        """While the block runs, this process is the only one that trains or changes the run; raises UserError if another one does."""
+        return own(self)
+
+    def is_in_place(self) -> bool:
+        """Whether the folder is still the one that was opened: it may have been renamed or deleted meanwhile."""
+        is_same = self._identity is None or identify(self.folder) == self._identity
+        return is_same and (not self._is_recorded or (self.folder / "config.json").exists())
 
     def resume_command(self) -> str:
         """The command that continues this run."""
@@ -183,25 +174,27 @@ class Run:
 
     def checkpoints(self) -> list[str]:
         """Paths of the checkpoints, newest first, without the best one."""
-        from zoo.runs.checkpoints import list_checkpoints
-
         return list_checkpoints(self.folder / "checkpoints")
+
+    def completed_steps(self) -> int:
+        """The number of completed steps: that of the newest checkpoint, or of the last evaluation where the checkpoints are missing."""
+        checkpoints = self.checkpoints()
+        return checkpoint_step(checkpoints[0]) if checkpoints else max((row["step"] for row in self.evaluations()), default=0)
 
     def manager(self, model: keras.Model) -> tf.train.CheckpointManager:
         """The manager that writes the run's checkpoints."""
-        from zoo.runs.checkpoints import build_manager
-
         return build_manager(model, self.folder / "checkpoints")
 
     def best(self) -> BestCheckpoint | None:
         """The best checkpoint; None if there is none."""
-        folder = self.folder / "checkpoints" / "best"
         try:
-            score = upgrade_best(json.loads((folder / "score.json").read_text(encoding="utf-8")))
-            best = BestCheckpoint(score["name"], score["value"], score["step"], score.get("extractor"))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return read_best(self._best_folder)
+        except (OSError, ValueError):
             return None
-        return best if (folder / f"ckpt-{best.step}.index").exists() else None
+
+    @property
+    def _best_folder(self) -> Path:
+        return self.folder / "checkpoints" / "best"
 
     def keep_best(self, model: keras.Model, name: str, value: float, extractor: str | None = None) -> None:
         """Saves the model as the best checkpoint, in addition to the latest ones. The previous best is deleted when this one is complete.
@@ -212,14 +205,8 @@ class Run:
             value: The value of the score.
             extractor: The feature extractor of the score.
         """
-        from zoo.runs.checkpoints import build_manager
-
-        folder, step = self.folder / "checkpoints" / "best", model.completed_steps
-        build_manager(model, folder, max_to_keep=2).save(checkpoint_number=step)
-        write_text(folder / "score.json", json.dumps(BestCheckpoint(name, value, step, extractor)._asdict()) + "\n")
-        for path in folder.glob("ckpt-*"):
-            if path.name.split(".")[0] != f"ckpt-{step}":
-                path.unlink()
+        self._check_in_place()
+        save_best(self._best_folder, model, BestCheckpoint(name, value, model.completed_steps, extractor))
 
     def restore(self, model: keras.Model, which: str | int = "last") -> str:
         """Restores a checkpoint; a damaged one is skipped with a warning, unless it is the only candidate.
@@ -236,9 +223,7 @@ class Run:
         """
         import tensorflow as tf
 
-        from zoo.runs.checkpoints import restore_checkpoint
-
-        paths = self._find_checkpoints(which)
+        paths = self.find_checkpoints(which)
         for path in paths:
             try:
                 restore_checkpoint(model, path)
@@ -250,18 +235,18 @@ class Run:
                 print(f"warning: {printable(reason)}; using the previous one", file=sys.stderr)
         raise AssertionError("unreachable: there is at least one path")
 
-    def _find_checkpoints(self, which: str | int) -> list[str]:
-        """Paths of the checkpoints that `which` may mean, the preferred one first."""
-        from zoo.runs.checkpoints import checkpoint_step
-
+    def find_checkpoints(self, which: str | int) -> list[str]:
+        """Paths of the checkpoints that `which` may mean, the preferred one first; raises UserError if there are none."""
         checkpoints, best = self.checkpoints(), self.best()
-        best_paths = [str(self.folder / "checkpoints" / "best" / f"ckpt-{best.step}")] if best else []
+        best_paths = [str(self._best_folder / f"ckpt-{best.step}")] if best else []
         if which == "last":
             paths = checkpoints
         elif which == "best":
             paths = best_paths
         else:
             paths = [path for path in [*checkpoints, *best_paths] if str(which) == str(checkpoint_step(path))]
+        if which == "best" and not best:
+            self._explain_missing_best()
         if not paths:
             available = [str(checkpoint_step(path)) for path in reversed(checkpoints)] + ([f"best (step {best.step})"] if best else [])
             raise UserError(f"{self.display_path} has no checkpoint {which!s:.60}. Available: {', '.join(available) or 'none'}.")
@@ -270,27 +255,21 @@ class Run:
     # -- metrics.jsonl ----------------------------------------------------------------------------------------------------------------
 
     def rows(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl, those of old runs with the current names; truncated ones are skipped."""
-        path = self.folder / "metrics.jsonl"
-        if not path.exists():
-            return []
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        return [row for line in lines if (row := _parse_row(line))]
+        """The lines of metrics.jsonl, those of old runs with the current names; a line that is damaged is skipped with a warning."""
+        return measurements.read_rows(self.folder, self.display_path)
 
     def evaluations(self) -> list[dict[str, Any]]:
         """The rows that were written during training."""
         return [row for row in self.rows() if "images_per_second" in row]
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Appends a line to metrics.jsonl; a last line that was truncated when the run was killed stays separate."""
-        with open(self.folder / "metrics.jsonl", "ab+") as file:
-            if file.seek(0, os.SEEK_END) > 0:
-                file.seek(-1, os.SEEK_END)
-                if file.read(1) != b"\n":
-                    file.write(b"\n")
-            file.write(f"{json.dumps(row)}\n".encode())
+        """Appends a line to metrics.jsonl."""
+        self._check_in_place()
+        measurements.append_row(self.folder, row)
 
-    def append_scores(self, step: int, checkpoint: str | int, scores: Mapping[str, ScoreValue], protocol: Protocol) -> None:
+    def append_scores(
+        self, step: int, checkpoint: str | int, scores: Mapping[str, ScoreValue], protocol: Protocol, folder: Path | None = None
+    ) -> None:
         """Appends scores that were computed after training.
 
         Args:
@@ -298,49 +277,46 @@ class Run:
             checkpoint: The scored checkpoint: `last`, `best`, or a step.
             scores: Name -> number, or `metrics.Score` (value and uncertainty).
             protocol: The protocol of the scores.
+            folder: The folder whose metrics.jsonl they are appended to; default: the run's.
         """
         trained = next((row for row in self.rows() if row["step"] == step), {})
         progress: dict[str, Any] = {name: trained[name] for name in ("images", "seconds") if name in trained}
-        self.append({"step": step, **progress, "evaluated": True, "checkpoint": checkpoint, **score_fields(scores, protocol)})
+        row = {"step": step, **progress, "evaluated": True, "checkpoint": checkpoint, **score_fields(scores, protocol)}
+        measurements.append_row(folder or self.folder, row)
+
+    def write_progress(self, progress: Progress) -> None:
+        """Writes what an evaluation needs, before its checkpoint is written."""
+        self._check_in_place()
+        write_progress(self.folder, progress)
+
+    def unfinished_evaluation(self, step: int) -> Progress | None:
+        """The evaluation of a checkpoint whose line is not in metrics.jsonl; None if it was finished."""
+        if step == 0 or any(row["step"] == step for row in self.evaluations()):
+            return None
+        return read_progress(self.folder, step)
+
+    def _check_in_place(self) -> None:
+        if not self.is_in_place():
+            raise explain_moved_folder(self)
+
+    def _explain_missing_best(self) -> None:
+        """Raises UserError if there is a best checkpoint whose score cannot be read."""
+        try:
+            read_best(self._best_folder)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.format_path(self._best_folder / SCORE_FILE)} cannot be read: {error}") from None
 
     def _write_record(self) -> None:
         write_text(self.folder / "config.json", json.dumps(self.record.to_dict(), indent=2) + "\n")
+        self._is_recorded = True
 
 
 def _read_record(folder: Path) -> RunRecord:
     try:
-        return RunRecord.from_dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+        return RunRecord.from_dict(read_object(folder / "config.json"))
     except FileNotFoundError:
-        runs = sorted(folder.parent.glob("*/config.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-        listed = f". Runs in {folder.parent}: {', '.join(str(path.parent) for path in runs[:RUNS_LISTED])}" if runs else ""
-        older = f" and {len(runs) - RUNS_LISTED} older ones" if len(runs) > RUNS_LISTED else ""
-        raise UserError(f"{folder} is not a run: it has no config.json{listed}{older}") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{folder}/config.json cannot be read as the record of a run ({type(error).__name__}: {error})") from None
-
-
-def _fixed_settings(record: RunRecord) -> dict[str, Any]:
-    """Settings that must not change when a run is resumed."""
-    fields = record.to_dict()
-    options = fields["options"]
-    return {
-        **{name: fields[name] for name in ("model", "precision", "replicas", "xla")},
-        **{f"data {name}": value for name, value in fields["data"].items()},
-        **{name: value for name, value in fields["config"].items() if name not in LENGTH_FIELDS},
-        **{name: value for name, value in options.items() if name in FIXED_OPTIONS},
-        **({"init_from": options["init_from"]} if options.get("init_from") else {}),
-    }
-
-
-def _parse_row(line: str) -> dict[str, Any] | None:
-    """A line of metrics.jsonl; None if it was truncated when the run was killed."""
-    try:
-        row = upgrade_row(json.loads(line))
-    except (ValueError, TypeError, AttributeError):
-        return None
-    return row if isinstance(row.get("step"), int) else None
-
-
-def _shorten(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) < VALUE_WIDTH else text[: VALUE_WIDTH - 3] + "..."
+        raise UserError(f"{folder} is not a run: it has no config.json{list_runs(folder.parent)}") from None
+    except UserError as error:
+        raise UserError(f"{folder}/config.json: {error}") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder}/config.json cannot be read as the record of a run: {error}") from None

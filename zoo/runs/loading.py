@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import numbers
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from zoo import registry
 from zoo.errors import UserError, shorten
@@ -14,6 +17,9 @@ from zoo.runs.folder import Run
 
 if TYPE_CHECKING:
     import keras
+
+UNSAVED_WEIGHTS = 10**6  # elements of variables that are in no checkpoint, such as the sums of metrics
+ERROR_WIDTH = 120  # characters of an error of Keras
 
 
 def load_model(run: Run | str | os.PathLike[str], checkpoint: str | int = "last") -> keras.Model:
@@ -43,7 +49,60 @@ def load_model(run: Run | str | os.PathLike[str], checkpoint: str | int = "last"
             f"the model of {run.display_path} is not registered; pass --model {run.model_spec or f'path/to/file.py:{name}'} "
             f"(or, in Python, register it before loading): {error}"
         ) from None
-    with dtype_policy("float32"):
+    run.find_checkpoints(checkpoint)  # before a model is built for nothing
+    with dtype_policy("float32"), explain_settings(run), limit_weights(run):
         model = entry.create(**run.record.config_values())
     run.restore(model, checkpoint)
     return model
+
+
+@contextlib.contextmanager
+def explain_settings(run: Run) -> Iterator[None]:
+    """Names the file in errors about recorded settings that are invalid, or from which no model can be built."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{run.display_path}/config.json: {error}") from None
+    except (ValueError, TypeError, ArithmeticError, MemoryError, tf.errors.OpError) as error:  # of layers that do not fit together
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:ERROR_WIDTH]}"
+        raise UserError(f"{run.display_path}/config.json: no model can be built from these settings ({reason})") from None
+
+
+@contextlib.contextmanager
+def limit_weights(run: Run) -> Iterator[None]:
+    """Refuses to build a model that has more weights than the run's checkpoint, before memory is allocated for them.
+
+    Raises:
+        UserError: The model that is built inside the block is too large.
+    """
+    import tensorflow as tf
+
+    checkpoints = run.checkpoints()
+    try:
+        limit = sum(math.prod(shape) for _, shape in tf.train.list_variables(checkpoints[0])) + UNSAVED_WEIGHTS
+    except (IndexError, tf.errors.OpError):  # no checkpoint, or a damaged one, which is reported when it is restored
+        yield
+        return
+    total = 0
+
+    def create(next_creator: Callable[..., Any], **kwargs: Any) -> Any:
+        nonlocal total
+        total += _count_elements(kwargs["initial_value"])
+        if total > limit:
+            raise UserError("the model of these settings has more weights than the run's checkpoint; they were changed")
+        return next_creator(**kwargs)
+
+    with tf.variable_creator_scope(create):
+        yield
+
+
+def _count_elements(initial_value: Any) -> int:
+    """The number of elements of a variable; what computes its initial value is traced and not executed."""
+    import tensorflow as tf
+
+    if callable(initial_value):
+        with tf.Graph().as_default():
+            initial_value = initial_value()
+    return math.prod(initial_value.shape) if hasattr(initial_value, "shape") else 1

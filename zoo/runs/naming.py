@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import tempfile
@@ -9,6 +10,8 @@ from pathlib import Path
 
 from zoo.errors import UserError
 from zoo.files import check_path
+
+RUNS_LISTED = 5  # runs listed in the message about a folder that is not a run
 
 
 def expand_home(folder: str | os.PathLike[str]) -> Path:
@@ -53,6 +56,17 @@ def make_next_folder(under: Path, stem: str) -> Path:
             number += 1
         except OSError as error:
             raise explain_folder_error(error) from None
+
+
+def list_runs(under: Path) -> str:
+    """The end of a sentence about a folder that is not a run: the newest runs beside it."""
+    times: dict[Path, float] = {}
+    for path in under.glob("*/config.json"):
+        with contextlib.suppress(OSError):
+            times[path.parent] = path.stat().st_mtime
+    newest = sorted(times, key=times.__getitem__, reverse=True)
+    listed = f". Runs in {under}: {', '.join(map(str, newest[:RUNS_LISTED]))}" if newest else ""
+    return f"{listed} and {len(newest) - RUNS_LISTED} older ones" if len(newest) > RUNS_LISTED else listed
 
 
 def slug(name: str) -> str:

@@ -5,20 +5,48 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import zoo
 from zoo.errors import UserError
+from zoo.records import build_from, check_types
 from zoo.runs.renames import upgrade_record
 
 SCHEMA = 2
 PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "tensorboard", "numpy")  # packages whose versions affect the results of a run
 DISTRIBUTION = "gan-zoo"
 GIT_SECONDS = 5  # timeout of `git`
+
+
+class SharedFields(TypedDict, total=False):
+    """Fields of a configuration that are read without the model's own `Config`."""
+
+    image_shape: list[int | None] | None
+    num_classes: int | None
+    batch_size: int
+    steps: int
+    eval_every: int
+    seed: int
+    discriminator_steps: int
+
+
+class RecordedOptions(TypedDict, total=False):
+    """Options in a record."""
+
+    model: str | None
+    data_dir: str | None
+    precision: str
+    strategy: str
+    xla: str
+    eval_samples: int
+    best: str | None
+    init_from: str | None
+    feature_extractor: str
 
 
 @dataclasses.dataclass
@@ -82,17 +110,28 @@ class RunRecord:
 
         Raises:
             UserError: The file was written by a newer version of this package.
-            KeyError, TypeError, ValueError, AttributeError: It is not a record.
+            ValueError: It is not a record: a field is missing, or of another type than its annotation.
         """
-        if record.get("schema", 1) > SCHEMA:
+        if not isinstance(record, Mapping):
+            raise ValueError("it is not an object")
+        schema = check_types(cls, {"schema": record.get("schema", 1)})["schema"]
+        if schema > SCHEMA:
             raise UserError(
-                f"the run was created by a newer version of the zoo ({record.get('zoo_version')}, schema {record['schema']}); "
+                f"the run was created by a newer version of the zoo ({str(record.get('zoo_version')):.40}, schema {schema}); "
                 f"this one reads schemas 1 to {SCHEMA}: pip install --upgrade {DISTRIBUTION}"
             )
-        record = upgrade_record(record)
-        values = {name: value for name, value in record.items() if name in _field_names(cls)}
-        data = {name: value for name, value in record["data"].items() if name in _field_names(DataRecord)}
-        return cls(**{**values, "config": dict(record["config"]), "data": DataRecord(**data)})
+        values = _check_fields(cls, record)  # of any schema: an old record has the same fields, which hold other names
+        if "config" not in values:
+            raise ValueError("config is missing")
+        check_types(RecordedOptions, values.get("options", {}), "options.")
+        values = upgrade_record({**record, **values})
+        data = build_from(DataRecord, values.get("data"), "data.")
+        made = build_from(cls, {**values, "data": data})
+        if not re.fullmatch(r"\w[\w.-]*", made.model):
+            raise ValueError(f"model={made.model!r:.60} is not a name")  # it is also the name of a folder
+        check_types(SharedFields, made.config, "config.")
+        check_types(RecordedOptions, made.options, "options.")  # those that had other names before
+        return made
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON values (tuples become lists)."""
@@ -126,5 +165,9 @@ def git_commit() -> str | None:
     return result.stdout.strip() or None
 
 
-def _field_names(kind: type) -> set[str]:
-    return {field.name for field in dataclasses.fields(kind)}
+def _check_fields(kind: type, record: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a record, with the types of their annotations; None stands for a default in old records."""
+    names = {field.name for field in dataclasses.fields(kind)} - {"data"}
+    optional = {field.name for field in dataclasses.fields(kind) if field.default_factory is not dataclasses.MISSING}
+    values = {name: value for name, value in record.items() if name in names}
+    return check_types(kind, {name: {} if value is None and name in optional else value for name, value in values.items()})

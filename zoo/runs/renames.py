@@ -124,7 +124,7 @@ def upgrade_record(record: Mapping[str, Any]) -> dict[str, Any]:
     if options.get("best"):
         options["best"] = upgrade_score_name(options["best"])
     config = rename_keys(record["config"], CONFIG_FIELDS)
-    config |= dict.fromkeys(name for name in UNUSED.get(config.get("optimizer", ""), ()) if name in config)
+    config |= dict.fromkeys(name for name in UNUSED.get(str(config.get("optimizer")), ()) if name in config)
     command = _upgrade_command(record.get("command", ""))
     return {**record, "config": config, "options": options, "command": command, "schema": 2}
 

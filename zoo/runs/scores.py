@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from zoo.records import build_from, read_object
 from zoo.types import Protocol, ScorePoint
 
 if TYPE_CHECKING:
     from zoo.runs.folder import Run
 
 ScoreValue = float | tuple[float, float | None]  # a number, or a `metrics.Score`: value and uncertainty
+NUMBER = "[0-9]{1,18}"  # in names of files
+EXPORT_RECORD = Path("assets.extra", "zoo.json")  # in the folder of a version; TensorFlow ignores `assets.extra`
 GRID_PREFIXES = ("step-", "round-")  # prefixes of the names of sample grids; the second one in old runs
+
+
+class ExportRecord(NamedTuple):
+    """The content of `EXPORT_RECORD`."""
+
+    step: int
 
 
 def score_points(run: Run) -> dict[Protocol, dict[str, list[ScorePoint]]]:
@@ -29,7 +40,7 @@ def score_points(run: Run) -> dict[Protocol, dict[str, list[ScorePoint]]]:
             continue
         by_name = points.setdefault(Protocol.from_dict(row["protocol"]), {})
         errors = row.get("errors") or {}
-        images = _images(run, row)
+        images = count_images(run, row)
         for name, value in scores.items():
             by_name.setdefault(name, {})[row["step"]] = ScorePoint(value, row["step"], images, errors.get(name))
     return {
@@ -55,15 +66,19 @@ def latest_grid(run: Run) -> Path | None:
     """Path of the newest sample grid that is a complete image; None if there is none."""
     from PIL import Image
 
-    paths = [path for path in (run.folder / "samples").glob("*.png") if _is_grid(path)]
-    for path in sorted(paths, key=grid_step, reverse=True):
+    for path in list_grids(run):
         try:
             with Image.open(path) as picture:
                 picture.load()
             return path
-        except (OSError, SyntaxError):  # Pillow's errors for truncated files
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # Pillow's errors for damaged files
             continue
     return None
+
+
+def list_grids(run: Run) -> list[Path]:
+    """Paths of the sample grids, newest first."""
+    return sorted(filter(_is_grid, (run.folder / "samples").glob("*.png")), key=grid_step, reverse=True)
 
 
 def grid_step(path: Path) -> int:
@@ -73,7 +88,25 @@ def grid_step(path: Path) -> int:
 
 def export_versions(folder: Path) -> list[int]:
     """Numbers of the SavedModels in a folder, sorted; empty if the folder does not exist."""
-    return sorted(int(path.name) for path in Path(folder).glob("*") if path.name.isdecimal())
+    return sorted(int(path.name) for path in Path(folder).glob("[0-9]*") if re.fullmatch(NUMBER, path.name) and path.is_dir())
+
+
+def find_export(folder: Path, step: int) -> Path | None:
+    """The newest SavedModel in a folder, if it is of this step. That of version 0.1, which does not record its step, is taken to be."""
+    for number in reversed(export_versions(folder)):
+        version = folder / str(number)
+        if (version / "saved_model.pb").is_file():
+            try:
+                return version if build_from(ExportRecord, read_object(version / EXPORT_RECORD)).step == step else None
+            except (OSError, ValueError):
+                return version
+    return None
+
+
+def record_export(version: Path, step: int) -> None:
+    """Records in the folder of a SavedModel which step it is of."""
+    (version / EXPORT_RECORD).parent.mkdir(exist_ok=True)
+    (version / EXPORT_RECORD).write_text(json.dumps({"step": step}), encoding="utf-8")
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -93,11 +126,11 @@ def format_score(value: float, digits: int = 3) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.{digits}g}".rstrip(".")
 
 
-def _images(run: Run, row: dict[str, Any]) -> int:
+def count_images(run: Run, row: dict[str, Any]) -> int:
     """Number of images seen at the step of a row."""
     config = run.record.config
-    return row.get("images", row["step"] * config["batch_size"] * config["discriminator_steps"])
+    return row.get("images", row["step"] * config.get("batch_size", 1) * config.get("discriminator_steps", 1))
 
 
 def _is_grid(path: Path) -> bool:
-    return any(path.stem.removeprefix(prefix).isdecimal() for prefix in GRID_PREFIXES if path.stem.startswith(prefix))
+    return any(re.fullmatch(f"{prefix}{NUMBER}", path.stem) for prefix in GRID_PREFIXES)

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from zoo.core import Game, Signature
 from zoo.core.image_bytes import MAX_PIXELS, limit_pixels
-from zoo.runs.scores import export_versions
+from zoo.runs.scores import export_versions, record_export
 
 
 def export_model(model: Game, folder: str | Path, max_pixels: int = MAX_PIXELS) -> Path:
@@ -37,6 +37,7 @@ def export_model(model: Game, folder: str | Path, max_pixels: int = MAX_PIXELS) 
         exported = tf.Module()  # `keras.export.ExportArchive` traces each signature twice, and adds weights that none of them uses
         exported.weights = list({id(weight): weight for one in functions.values() for weight in one.graph.variables}.values())
         tf.saved_model.save(exported, os.path.join(work, "model"), signatures=functions)
+        record_export(Path(work, "model"), model.completed_steps)
         return _move_to_next_version(os.path.join(work, "model"), folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -59,6 +60,6 @@ def _move_to_next_version(path: str, folder: Path) -> Path:
             os.rename(path, folder / str(version))
             return folder / str(version)
         except OSError as error:
-            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                 raise
             version += 1  # another export took the number meanwhile

@@ -20,9 +20,12 @@ import tensorflow as tf
 
 from zoo.core import images
 from zoo.errors import UserError
+from zoo.files import write_atomically
 from zoo.metrics import find_metric
 from zoo.metrics.registry import generates_images
+from zoo.runs.progress import Progress
 from zoo.runs.scores import score_fields
+from zoo.training.monitor import TrainingMonitor
 
 if TYPE_CHECKING:
     from zoo.metrics import Evaluation
@@ -82,22 +85,65 @@ def _leave_terminal() -> None:
 
 
 class SaveCheckpoint(keras.callbacks.Callback):
-    """Saves a checkpoint at the end of each epoch, before any other callback, and at the start of a run that has none."""
+    """Saves a checkpoint at the end of each epoch, before any other callback, and at the start of a run that has none.
 
-    def __init__(self, run: Run) -> None:
+    Before it, the progress is written that the evaluation of this checkpoint needs: if the process is killed, `repeat_evaluation` makes
+    what is missing.
+
+    Args:
+        run: The run.
+        evaluate: Decides whether the evaluation computes scores.
+
+    Attributes:
+        row: Fields that `WriteEvaluation` adds to metrics.jsonl.
+    """
+
+    def __init__(self, run: Run, evaluate: Evaluate | None = None) -> None:
         super().__init__()
-        self.run = run
+        self.run, self.evaluate = run, evaluate
+        self.row: dict[str, Any] = {}
+        self.started: float | None = None
 
     def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
         self.manager = self.run.manager(model)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        if self.started is None:
+            self.started = time.monotonic() - _seconds_before(self.run)
         if not self.run.checkpoints():
             self.save()
 
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.epoch_began, self.first_step = time.monotonic(), self.model.completed_steps
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.epoch_ended = time.monotonic()  # what comes after is not training
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        assert self.started is not None
+        step = self.model.completed_steps
+        images = (step - self.first_step) * _images_per_step(self.model.config)
+        progress = Progress(
+            step=step,
+            seconds=round(time.monotonic() - self.started, 3),
+            images_per_second=round(images / (self.epoch_ended - self.epoch_began), 1),
+            logs={name: float(value) for name, value in (logs or {}).items()},
+            is_scored=self.evaluate is not None and self.evaluate.decide(),
+        )
+        self.run.write_progress(progress)
         self.save()
+        self.use(progress)
+
+    def use(self, progress: Progress) -> None:
+        """Begins the evaluation of a checkpoint."""
+        self.row = {
+            "step": progress.step,
+            "images": progress.step * _images_per_step(self.model.config),
+            "seconds": progress.seconds,
+            "images_per_second": progress.images_per_second,
+            **{name: round(value, 6) for name, value in progress.logs.items()},
+        }
 
     def save(self) -> None:
         """Saves the model under the number of its completed steps."""
@@ -125,6 +171,7 @@ class Evaluate(keras.callbacks.Callback):
         super().__init__()
         self.run, self.writer, self.evaluation, self.metrics, self.best = run, writer, evaluation, metrics, best
         self.row: dict[str, Any] = {}
+        self.is_due: bool | None = None  # whether the next evaluation computes scores, if that is decided
         self.started: float | None = None
         self.seconds_spent = 0.0
         self.seconds_expected = 0.0
@@ -135,14 +182,17 @@ class Evaluate(keras.callbacks.Callback):
             return
         if generates_images(self.model):
             self.seconds_expected = self._estimate_seconds()
-        self.started = time.monotonic()
+        # A run that is resumed has spent what its earlier processes have.
+        self.started = time.monotonic() - _seconds_before(self.run)
+        self.seconds_spent = sum(row.get("scores_seconds", 0.0) for row in self.run.evaluations())
         with self.writer.as_default(step=self.model.completed_steps):
             tf.summary.text("protocol", f"```\n{json.dumps(self._protocol().to_dict(), indent=2)}\n```")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.row = {}
         began = time.monotonic()
-        if self.model.stop_training or not self._is_affordable(began):
+        is_due, self.is_due = self.decide(), None
+        if not is_due:
             return
         try:
             scores = self.evaluation.evaluate(self.model, self.metrics, self._warn)
@@ -155,6 +205,12 @@ class Evaluate(keras.callbacks.Callback):
         self.seconds_expected = seconds
         if scores:
             self._record(scores, seconds, logs if logs is not None else {})
+
+    def decide(self) -> bool:
+        """Whether the evaluation at this step computes scores: an interrupted one does not."""
+        if self.is_due is None:
+            self.is_due = not self.model.stop_training and self._is_affordable(time.monotonic())
+        return self.is_due
 
     def _is_affordable(self, now: float) -> bool:
         if self.model.completed_steps >= self.model.config.steps:  # the last evaluation is always scored
@@ -228,35 +284,12 @@ class WriteEvaluation(keras.callbacks.Callback):
     def __init__(self, run: Run, writer: tf.summary.SummaryWriter, batch: Batch, sources: Sequence[Any] = ()) -> None:
         super().__init__()
         self.run, self.writer, self.batch, self.sources = run, writer, batch, sources
-        self.started: float | None = None
-
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        if self.started is None:
-            self.started = time.monotonic()
-            self.seconds_before = max((row.get("seconds", 0.0) for row in self.run.rows()), default=0.0)
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.epoch_began, self.first_step = time.monotonic(), self.model.completed_steps
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self.epoch_ended = time.monotonic()  # what comes after is not training
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._write_samples()
-        assert self.started is not None
-        step, config = self.model.completed_steps, self.model.config
-        images_per_step = config.batch_size * config.discriminator_steps
-        rows = [source.row for source in self.sources]
-        recorded = {name for row in rows for name in row.get("scores", {})} | {"scores_seconds"}
-        line = {
-            "step": step,
-            "images": step * images_per_step,
-            "seconds": round(self.seconds_before + time.monotonic() - self.started, 3),
-            "images_per_second": round((step - self.first_step) * images_per_step / (self.epoch_ended - self.epoch_began), 1),
-        }
-        line |= {name: round(float(value), 6) for name, value in (logs or {}).items() if name not in recorded}
-        for row in rows:
-            line |= row
+        line: dict[str, Any] = {}
+        for source in self.sources:
+            line |= source.row
         self.run.append(line)
 
     def _write_samples(self) -> None:
@@ -265,6 +298,41 @@ class WriteEvaluation(keras.callbacks.Callback):
         picture = self.model.modality.render(np.asarray(samples), int(columns))
         folder = self.run.folder / "samples"
         folder.mkdir(exist_ok=True)
-        images.write_png(folder / f"step-{step:06d}.png", picture)
+        write_atomically(folder / f"step-{step:06d}.png", lambda temporary: images.write_png(temporary, picture))
         with self.writer.as_default(step=step):
             tf.summary.image("samples", picture[None])
+
+
+def repeat_evaluation(model: Any, run: Run, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    """Repeats the evaluation of a restored checkpoint if a process was killed in it: makes what it would have written.
+
+    Args:
+        model: The model, with the weights of the checkpoint.
+        run: The run.
+        callbacks: The callbacks of the training.
+    """
+    progress = run.unfinished_evaluation(model.completed_steps)
+    if progress is None:
+        return
+    print(f"evaluation of step {progress.step:,} was not finished: it is repeated", flush=True)
+    model.stop_training = False
+    repeated = [one for one in callbacks if isinstance(one, (SaveCheckpoint, TrainingMonitor, Evaluate, WriteEvaluation))]
+    for callback in repeated:
+        callback.set_model(model)
+        callback.on_train_begin()
+    for callback in repeated:
+        if isinstance(callback, SaveCheckpoint):
+            callback.use(progress)
+            continue
+        if isinstance(callback, Evaluate):
+            callback.is_due = progress.is_scored
+        callback.on_epoch_end(0, dict(progress.logs))
+
+
+def _images_per_step(config: Any) -> int:
+    return config.batch_size * config.discriminator_steps
+
+
+def _seconds_before(run: Run) -> float:
+    """Seconds of training before this process."""
+    return max((row.get("seconds", 0.0) for row in run.rows()), default=0.0)

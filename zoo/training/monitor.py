@@ -63,16 +63,22 @@ class TrainingMonitor(keras.callbacks.Callback):
 
     def __init__(self, run: Run, batch: Batch) -> None:
         super().__init__()
-        self.batch = batch
+        self.run, self.batch = run, batch
         self.row: dict[str, Any] = {}
         earlier = [text for row in run.rows() for text in row.get("warnings", [])]
         self.warned = {failure for failure in ADVICE if any(_is_warning_of(failure, text) for text in earlier)}
         self.largest_norms: dict[str, float] = {}
-        self.evaluations: dict[str, int] = {}  # failure -> how many evaluations it has lasted
+        self.evaluations: dict[str, int] | None = None  # failure -> how many evaluations it has lasted
         self.labels: np.ndarray | None = None  # labels of the batch, if the model is class-conditional
         self.real_diversity: float | None = None
         self.last_diversity = 0.0
         self.epoch_start = 0
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        if self.evaluations is None:
+            self.evaluations = {}
+            for row in self.run.evaluations():  # so that a resumed run warns when one that was never interrupted would
+                self._count_failures(row, row.get("diversity"))
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.epoch_start = self.model.completed_steps
@@ -87,22 +93,28 @@ class TrainingMonitor(keras.callbacks.Callback):
         raise Diverged(f"step {step}: {_describe_non_finite(non_finite.values, non_finite.weights)}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        failures = dict(self._find_failures(logs or {}))
         diversity = self._relative_diversity()
+        warnings = self._warn(self._count_failures(logs or {}, diversity))
+        self.row = {"warnings": warnings} if warnings else {}
+        if diversity is not None:
+            self.row["diversity"] = diversity
+
+    def _count_failures(self, logs: dict[str, Any], diversity: float | None) -> dict[str, str]:
+        """Counts for how many evaluations each failure has lasted, and describes those of this one."""
+        failures = dict(self._find_failures(logs))
         is_rising = diversity is None or diversity > RISING * self.last_diversity
         self.last_diversity = diversity or 0.0
         if diversity is not None and not is_rising and diversity < COLLAPSED:
             subject = "two samples of a class" if self.labels is not None else "two samples"
             failures["mode collapse"] = f"{subject} differ {diversity:.0%} as much as two real images do"
-        warnings = self._warn(failures)
-        self.row = {"warnings": warnings} if warnings else {}
-        if diversity is not None:
-            self.row["diversity"] = round(diversity, 4)
+        counts = self.evaluations or {}
+        self.evaluations = {failure: counts.get(failure, 0) + 1 for failure in failures}
+        return failures
 
     def _warn(self, failures: dict[str, str]) -> list[str]:
         """Prints and returns the warnings that are due."""
-        self.evaluations = {failure: self.evaluations.get(failure, 0) + 1 for failure in failures}
-        due = [failure for failure, count in self.evaluations.items() if count >= PATIENCE and failure not in self.warned]
+        counts = self.evaluations or {}
+        due = [failure for failure, count in counts.items() if count >= PATIENCE and failure not in self.warned]
         self.warned.update(due)
         step = self.model.completed_steps
         texts = [f"step {step}: {failure}: {failures[failure]}. What usually helps: {ADVICE[failure]}" for failure in due]
@@ -138,7 +150,7 @@ class TrainingMonitor(keras.callbacks.Callback):
         conditions = {name: batch[name] for name in self.model.conditions}
         samples = np.asarray(self.model.sample(np.arange(len(real), dtype=np.int64), **conditions))
         try:
-            return modality.diversity(samples, self.labels) / self.real_diversity if self.real_diversity else None
+            return round(modality.diversity(samples, self.labels) / self.real_diversity, 4) if self.real_diversity else None
         except UserError:  # samples that are not finite
             return None
 

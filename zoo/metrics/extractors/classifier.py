@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -27,6 +27,7 @@ from zoo.locks import lock_cache
 from zoo.metrics.extractors import small_classifier
 from zoo.metrics.extractors.base import FeatureExtractor, hash_weights, one_line, resize_images, resizing_to
 from zoo.metrics.interfaces import Source
+from zoo.records import build_from, read_object
 
 RECIPE = 1  # version of the network and its training; another number trains new networks
 MIN_CLASS_IMAGES = 20  # images per class (median) below which there are too few labels to learn from
@@ -36,17 +37,20 @@ REQUESTED = "requested"  # reason of a network that was trained on rotations alt
 REQUESTED_REASONS = (REQUESTED, "asked for")  # the second one is in records written before version 0.2
 ROTATIONS = 4  # classes of a network that predicts rotations
 MAX_INPUT_SIDE = 4096  # pixels on the long side of an input, so that a record cannot make the network huge
-FIELDS: dict[str, Any] = {  # of a record
-    "data": str,
-    "shape": list,
-    "classes": int,
-    "seed": int,
-    "rotations": (str, type(None)),
-    "accuracy": (float, int),
-    "sha256": str,
-}
 READ_ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, zipfile.BadZipFile, zlib.error)
 HINT = "--feature-extractor classifier"
+
+
+class ExtractorRecord(NamedTuple):
+    """The content of the file beside a network: what it was trained on and for, its accuracy and its hash."""
+
+    data: str
+    shape: tuple[int, int, int]
+    classes: int
+    seed: int
+    rotations: str | None
+    accuracy: float
+    sha256: str
 
 
 def load_classifier(
@@ -117,20 +121,20 @@ def load_file(path: str | os.PathLike[str], source: Source) -> FeatureExtractor:
     path = Path(path).expanduser()
     try:
         record = _read_record(path)
-        shape, rotations, accuracy = tuple(record["shape"]), record["rotations"], float(record["accuracy"])
-        classes = ROTATIONS if rotations else record["classes"]
-        matches = record["data"] == source.name and shape[-1] == source.image_shape[-1] and (rotations or classes == source.num_classes)
+        shape, rotations, accuracy = record.shape, record.rotations, record.accuracy
+        classes = ROTATIONS if rotations else record.classes
+        matches = record.data == source.name and shape[-1] == source.image_shape[-1] and (rotations or classes == source.num_classes)
         if not matches:
-            trained = f"{record['data']} ({'x'.join(map(str, shape))}, {record['classes']} classes)"
+            trained = f"{record.data} ({'x'.join(map(str, shape))}, {record.classes} classes)"
             raise UserError(f"{path} was trained for {trained}, not for {source.name}; {HINT} trains one for it")
         network = _read_network(path, shape, classes)
         sha256 = hash_weights(network)
-        if sha256 != record["sha256"]:
+        if sha256 != record.sha256:
             raise ValueError("its weights do not match the recorded hash")
     except READ_ERRORS as error:
         raise UserError(f"{path} cannot be read as a feature extractor ({one_line(error)}); {HINT} trains one") from None
     return FeatureExtractor(
-        name=f"{_title(record)}-{sha256[:4]}",
+        name=f"{_title(record.data, record.seed, rotations)}-{sha256[:4]}",
         sha256=sha256,
         description=f"a small network trained {_describe_task(source, rotations)}: {accuracy:.2%} accuracy on held-out images",
         shape=shape,
@@ -141,22 +145,18 @@ def load_file(path: str | os.PathLike[str], source: Source) -> FeatureExtractor:
     )
 
 
-def _read_record(path: Path) -> dict[str, Any]:
+def _read_record(path: Path) -> ExtractorRecord:
     """The record of a network; raises ValueError if a file or a field is missing, or a field has another type."""
     for file in (path, path.with_suffix(".json")):
         if not file.exists():
             raise ValueError(f"{file.name} is missing in {file.parent}")
-    record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    if not isinstance(record, dict):
-        raise ValueError(f"{path.with_suffix('.json').name} is not a record")
-    if missing := set(FIELDS) - set(record):
-        raise ValueError(f"{path.with_suffix('.json').name} lacks {', '.join(sorted(missing))}")
-    if wrong := [name for name, kind in FIELDS.items() if not isinstance(record[name], kind) or isinstance(record[name], bool)]:
-        raise ValueError(f"{path.with_suffix('.json').name}: {', '.join(wrong)} of another type")
-    sides = record["shape"][:2]
-    if len(record["shape"]) != 3 or not all(isinstance(n, int) and 0 < n <= MAX_INPUT_SIDE for n in record["shape"]):
+    try:
+        record = build_from(ExtractorRecord, read_object(path.with_suffix(".json")))
+    except ValueError as error:
+        raise ValueError(f"{path.with_suffix('.json').name}: {error}") from None
+    if not all(0 < size <= MAX_INPUT_SIDE for size in record.shape):
         raise ValueError(f"{path.with_suffix('.json').name}: no shape of images")
-    if min(sides) > small_classifier.MAX_SIDE:
+    if min(record.shape[:2]) > small_classifier.MAX_SIDE:
         raise ValueError(f"{path.with_suffix('.json').name}: a larger shape than feature extractors have")
     return record
 
@@ -173,8 +173,8 @@ def _read_network(path: Path, shape: tuple[int, ...], classes: int) -> keras.Mod
 def _rotations_reason(path: Path) -> str | None:
     """The reason why a saved network predicts rotations; None if it does not, or if its record cannot be read."""
     try:
-        return json.loads(path.with_suffix(".json").read_text(encoding="utf-8")).get("rotations")
-    except (OSError, ValueError, AttributeError):
+        return build_from(ExtractorRecord, read_object(path.with_suffix(".json"))).rotations
+    except (OSError, ValueError):
         return None
 
 
@@ -199,13 +199,13 @@ def _cache_path(source: Source, seed: int, rotations: bool, folder: Path) -> Pat
     shape = _input_shape(source, rotations)
     key = [RECIPE, source.name, source.version, shape, source.num_classes, seed]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:8]
-    return folder / f"{_title({'data': source.name, 'seed': seed, 'rotations': rotations})}-{'x'.join(map(str, shape))}-{digest}.keras"
+    return folder / f"{_title(source.name, seed, rotations)}-{'x'.join(map(str, shape))}-{digest}.keras"
 
 
-def _title(record: Mapping[str, Any]) -> str:
+def _title(name: str, seed: int, rotations: str | bool | None) -> str:
     """`classifier-mnist`, `classifier1-mnist` (of another seed), `rotations-pictures`."""
-    data = re.sub(r"[^A-Za-z0-9]+", "_", os.path.basename(record["data"].rstrip("/"))).strip("_").lower()
-    return f"{'rotations' if record['rotations'] else 'classifier'}{record['seed'] or ''}-{data}"
+    data = re.sub(r"[^A-Za-z0-9]+", "_", os.path.basename(name.rstrip("/"))).strip("_").lower()
+    return f"{'rotations' if rotations else 'classifier'}{seed or ''}-{data}"
 
 
 def _describe_task(source: Source, rotations: str | None) -> str:
