@@ -67,6 +67,8 @@ class TrainingSession:
         self.prepared_source = self.entry.model.prepare_data(self.config, self.source)
         _check_step_size(self.config, self.prepared_source)
         self._build_model()
+        if self.options.eval_samples and self.best:  # before a feature extractor is trained
+            metrics.Evaluation(self.prepared_source, None, self.options.eval_samples).check_metric(self.model, self.best)
         self.batches = self.prepared_source.batches(self.config.batch_size * self.config.discriminator_steps)
 
     # -- preparation, which writes nothing --------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -276,6 +277,13 @@ class Evaluation:
         if not self._own_metric(model, best):
             self._require(model, best)
         return list(dict.fromkeys([*self.available_metrics(model, cheap), *own, best]))
+
+    def check_metric(self, model: Model, name: str) -> None:
+        """Raises UserError if a metric does not fit the model, whatever the feature extractor is."""
+        metric = find_metric(name, model.own_metrics)
+        needs = tuple(need for need in metric.needs if need in ("samples", "labels"))
+        if reason := self._unmet_need(model, dataclasses.replace(metric, needs=needs)):
+            raise UserError(reason)
 
     def _require(self, model: Model, name: str) -> None:
         """Raises UserError if a metric of samples is unknown or not available."""
