@@ -112,7 +112,7 @@ def test_what_is_no_run_is_not_loaded(run):
         zoo.load(run)
 
 
-@pytest.mark.parametrize("checkpoint", [None, 1.5, True, ["last"], b"last"], ids=repr)
+@pytest.mark.parametrize("checkpoint", [None, 1.5, True, ["last"], b"last"], ids=lambda value: type(value).__name__)
 def test_the_name_of_a_checkpoint_is_checked(checkpoint):
     with pytest.raises(UserError, match="^checkpoint=.*: expected 'last', 'best' or a step"):
         zoo.load("missing", checkpoint)
