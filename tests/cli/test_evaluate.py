@@ -130,7 +130,7 @@ def test_old_names_of_scores_and_options(run, working_directory, capsys):
     [
         (["--metrics", "freshet"], ["unknown metric 'freshet'"]),
         (["--metrics", "lpips"], ["unknown metric 'lpips'", "Available: frechet"]),
-        (["--count", "1"], ["at least 2"]),
+        (["--count", "1"], ["--count 1", "use 2 to"]),
         (["--count", "4", "--metrics", "precision"], ["at least 6", "4"]),
         (["--count", "3", "--metrics", "kid"], ["KID", "at least 4", "3"]),
         (["--checkpoint", "5"], ["no checkpoint 5", "Available:"]),
@@ -155,7 +155,7 @@ def test_runs_that_do_not_exist(working_directory, capsys, name):
 
 def test_a_checkpoint_of_another_model(run, working_directory, capsys):
     folder = shutil.copytree(run.folder, working_directory / "run")
-    assert train.main([*GAN, "--steps", "4", "--run-dir", "other"]) == 0
+    assert train.main([*GAN, "--run-dir", "other"]) == 0
     shutil.rmtree(folder / "checkpoints")
     shutil.copytree("other/checkpoints", folder / "checkpoints")
     assert "belongs to another model" in read_error(capsys, ["evaluate", str(folder), "--count", "10"], tool.main)

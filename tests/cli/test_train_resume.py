@@ -46,7 +46,7 @@ def test_resume_after_sigkill_is_bit_exact(working_directory):
     process.communicate()
     assert not Path("killed/export").exists()
     assert train.main(["--resume", "killed"]) == 0
-    assert train.main([*argv, "--eval-every", "60", "--run-dir", "complete"]) == 0
+    assert train.main([*argv[:-1], "60", "--run-dir", "complete"]) == 0
     assert same_arrays(weights(zoo.load("complete")), weights(zoo.load("killed")))
 
 

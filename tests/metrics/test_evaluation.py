@@ -149,7 +149,7 @@ def test_scores_that_are_not_available(digits, classifier, name, with_labels, pa
 
 
 def test_an_evaluation_needs_two_images_a_split_and_the_models_size(digits, classifier):
-    with pytest.raises(UserError, match="at least 2"):
+    with pytest.raises(UserError, match="use 2 to"):
         Evaluation(digits, classifier, 1)
     with pytest.raises(UserError, match=r"no such split\. Available: .*test"):
         Evaluation(digits, classifier, 10, "validation")
