@@ -121,12 +121,13 @@ def test_a_training_that_stopped_before_its_first_checkpoint_still_starts_from_t
 
 def test_a_training_starts_from_the_generator_of_another_run(run, tmp_path):
     arguments = [*CYCLEGAN, *SHORT, "--init-from", str(run), "--generator-learning-rate", "1e-12"]
+    wider = [word if before != "--width" else "8" for before, word in zip(["", *arguments], arguments, strict=False)]
     assert train_main([*arguments, "--run-dir", str(tmp_path / "second")]) == 0
     first, second = zoo.load(run), zoo.load(tmp_path / "second")
     for weight, start in zip(second.generator.weights, first.ema_generator.weights, strict=True):
         np.testing.assert_allclose(to_numpy(weight), to_numpy(start), atol=1e-5)
     with pytest.raises(UserError, match="--init-from .*: its generator .* differs from this model's"):
-        train_main([*arguments, "--run-dir", str(tmp_path / "third"), "--width", "8"])
+        train_main([*wider, "--run-dir", str(tmp_path / "third")])
     with pytest.raises(UserError, match="nowhere is not a run"):
         train_main(["--model", "cyclegan", "--init-from", "nowhere", "--run-dir", str(tmp_path / "fourth")])
     assert not (tmp_path / "third").exists() and not (tmp_path / "fourth").exists()

@@ -197,7 +197,7 @@ def test_a_graph_that_writes_files_is_refused(tmp_path, digits):
     [
         ("clasifier", ["unknown feature extractor 'clasifier'", "did you mean 'classifier'?", "Available: classifier"]),
         ("keras:ResNet51", ["no 'ResNet51'", "ResNet50"]),
-        ("inception:nowhere.pb", ["nowhere.pb cannot be read", "inception-2015-12-05.tgz"]),
+        ("inception:nowhere.pb", ["--feature-extractor inception:nowhere.pb: no such file"]),
         ("file:nowhere.keras", ["--feature-extractor file:nowhere.keras: no such file"]),
     ],
 )

@@ -14,12 +14,14 @@ NUMBERS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 @pytest.fixture
 def interrupt():
-    before = {number: signal.getsignal(number) for number in NUMBERS}
+    original = {number: signal.signal(number, signal.SIG_DFL) for number in NUMBERS}  # a job in the background ignores some
     interrupt = Interrupt()
     interrupt.set_model(SimpleNamespace(stop_training=False))
     yield interrupt
     interrupt.restore_handlers()
-    assert {number: signal.getsignal(number) for number in NUMBERS} == before
+    assert {signal.getsignal(number) for number in NUMBERS} == {signal.SIG_DFL}
+    for number, handler in original.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number", NUMBERS)
@@ -41,7 +43,7 @@ def test_a_second_hangup_does_not_end_the_process_before_it_has_saved(interrupt,
     assert interrupt.signal == signal.SIGHUP
 
 
-def test_ignored_signals_stay_ignored(monkeypatch):
+def test_an_ignored_hangup_stays_ignored(monkeypatch):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under `nohup`
     try:
         interrupt = Interrupt()

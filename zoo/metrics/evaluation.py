@@ -280,10 +280,14 @@ class Evaluation:
 
     def check_metric(self, model: Model, name: str) -> None:
         """Raises UserError if a metric does not fit the model, whatever the feature extractor is."""
-        metric = find_metric(name, model.own_metrics)
-        needs = tuple(need for need in metric.needs if need in ("samples", "labels"))
-        if reason := self._unmet_need(model, dataclasses.replace(metric, needs=needs)):
-            raise UserError(reason)
+
+        def reason(metric: Metric) -> str | None:
+            needs = tuple(need for need in metric.needs if need in ("samples", "labels"))
+            return self._unmet_need(model, dataclasses.replace(metric, needs=needs))
+
+        if message := reason(find_metric(name, model.own_metrics)):
+            available = [metric.name for metric in (*model.own_metrics, *METRICS.values()) if not reason(metric)]
+            raise UserError(f"{message}. Available: {', '.join(available)}.")
 
     def _require(self, model: Model, name: str) -> None:
         """Raises UserError if a metric of samples is unknown or not available."""

@@ -41,7 +41,7 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "
 class Interrupt(keras.callbacks.Callback):
     """Ctrl-C, SIGTERM and SIGHUP end training after the current step, which is still evaluated and saved.
 
-    A signal that the process ignores stays ignored, as SIGHUP does under `nohup`.
+    Under `nohup`, which ignores SIGHUP, it stays ignored.
     Python allows signal handlers in the main thread only; in any other thread this callback does nothing.
 
     Attributes:
@@ -56,7 +56,7 @@ class Interrupt(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if self.signal is None and threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
-                if signal.getsignal(number) is not signal.SIG_IGN:
+                if number in (signal.SIGINT, signal.SIGTERM) or signal.getsignal(number) is not signal.SIG_IGN:
                     self._handlers.setdefault(number, signal.signal(number, self._receive))
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
