@@ -17,8 +17,8 @@ INT64 = range(-(2**63), 2**63)
 def convert_values(kind: type, values: dict[str, Any]) -> dict[str, Any]:
     """Values for fields of a dataclass, converted where nothing is lost.
 
-    Lists and arrays become tuples, numbers of NumPy and tensors those of Python, and paths
-    text. Floats are not taken as integers, not even whole ones.
+    Lists and arrays become tuples, numbers of NumPy and tensors those of Python, and paths text. Floats are not taken as integers, not
+    even whole ones.
 
     Args:
         kind: The dataclass.

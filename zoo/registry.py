@@ -156,8 +156,9 @@ def create(name: str, **overrides: Any) -> Any:
         UserError: For an unknown name, and for settings that do not exist or make no sense.
     """
     entry = resolve(name)
-    entry.configure(**overrides).check_given(overrides)
-    return entry.create(**overrides)
+    config = entry.configure(**overrides)
+    config.check_given(overrides)
+    return entry.build(config.resolve())
 
 
 def _import_models() -> None:

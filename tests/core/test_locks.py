@@ -14,7 +14,7 @@ HOLD = """
 import pathlib, sys, time
 from zoo import locks
 with locks.hold_lock(pathlib.Path(sys.argv[1])):
-    print("held", flush=True)
+    print("locked", flush=True)
     time.sleep(60)
 """
 
@@ -22,7 +22,7 @@ with locks.hold_lock(pathlib.Path(sys.argv[1])):
 @pytest.fixture
 def other_process(tmp_path):
     process = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path / ".lock"], stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "held\n"
+    assert process.stdout.readline() == "locked\n"
     yield process
     process.kill()
     process.wait()

@@ -93,8 +93,7 @@ def parse_request(argv: Sequence[str], prog: str) -> TrainRequest:
     typed = {word.partition("=")[0].removeprefix("--").replace("-", "_") for word in argv if word.startswith("--")}
     values = {name: getattr(parsed.config, name) for name in fields}
     changes = {name: value for name, value in values.items() if name in typed or value != getattr(defaults.config, name)}
-    config = defaults.config.override(**changes)
-    config.check_given([name for name in changes if values[name] != getattr(defaults.config, name)])
+    config = _override(defaults.config, changes)
     return _validated(dataclasses.replace(defaults, options=parsed.training, config=config, typed=frozenset(typed)))
 
 
@@ -131,10 +130,16 @@ def build_request(model: str | None, resume: str | os.PathLike[str] | None, opti
             raise UserError(f"unknown option '{name}'{suggestion} Available: {available}.{others}")
     changes = convert_values(type(defaults.config), {name: value for name, value in values.items() if name in config_fields})
     driver = convert_values(TrainOptions, {name: value for name, value in values.items() if name in option_fields})
-    config = defaults.config.override(**changes)
-    config.check_given([name for name in changes if changes[name] != getattr(defaults.config, name)])
+    config = _override(defaults.config, changes)
     training = dataclasses.replace(defaults.options, **driver)
     return _validated(dataclasses.replace(defaults, options=training, config=config, typed=frozenset(values)))
+
+
+def _override(config: Config, changes: dict[str, Any]) -> Config:
+    """The configuration with the settings that the user gave; raises UserError for one that nothing reads."""
+    overridden = config.override(**changes)
+    overridden.check_given([name for name, value in changes.items() if value != getattr(config, name)])
+    return overridden
 
 
 def _validated(request: TrainRequest) -> TrainRequest:

@@ -178,8 +178,6 @@ def _validate_field(field: dataclasses.Field, value: Any, choices: list[str]) ->
         raise UserError(f"{text}: must be 0 or from {MIN_FLOAT:.2g} to {MAX_FLOAT:.2g}, the range of float32")
     elif ("dropout" in field.name or field.name in BELOW_ONE) and value is not None and value >= 1:
         raise UserError(f"{text}: must be less than 1")
-    elif field.name.endswith("noise") and value > 1:  # a standard deviation, of samples and activations on the order of 1
-        raise UserError(f"{text}: must be at most 1")
     elif field.name.endswith(("learning_rate", "learning_rate_decay")) and value == 0:
         raise UserError(f"{text}: must be more than 0")
 

@@ -1,4 +1,4 @@
-"""Builders of TFDS datasets, including the built-in ones: found by name, and prepared on this machine by one process at a time."""
+"""Builders of TFDS datasets, including the built-in ones: looked up by name, and prepared on this machine by one process at a time."""
 
 from __future__ import annotations
 
@@ -154,12 +154,9 @@ def prepare(name: str, builder: tfds.core.DatasetBuilder, data_dir: str | os.Pat
     """
     if builder.is_prepared():
         return builder
-    root = str(builder.data_dir_root)
-    with (
-        contextlib.nullcontext()
-        if "://" in root
-        else lock_cache(Path(root) / f".{name.split('/')[0].split(':')[0]}.lock", f"prepares {name}")
-    ):
+    root, dataset = str(builder.data_dir_root), name.split("/")[0].split(":")[0]
+    is_bucket = "://" in root  # which has no locks
+    with contextlib.nullcontext() if is_bucket else lock_cache(Path(root) / f".{dataset}.lock", f"prepares {name}"):
         builder = find_builder(name, data_dir)  # another process may have prepared the data in the meantime
         if builder.is_prepared():
             return builder

@@ -1,4 +1,4 @@
-"""Data files that are missing or damaged: found by reading all of them, and named in one line when reading fails."""
+"""Data files that are missing or damaged: detected by reading all of them, and named in one line when reading fails."""
 
 from __future__ import annotations
 
