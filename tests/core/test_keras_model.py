@@ -134,6 +134,38 @@ def test_a_call_without_an_input_names_it():
         tiny_model("acgan")({"latent": np.zeros((1, 8), np.float32)})
 
 
+NO_TENSORS = [5, True, None, "x", b"x", 1j, object(), [], {}, [None], {"latent": 5}, {"latent": [["a"]], "label": [0]}, ([[1j] * 8], [0])]
+
+
+@pytest.mark.parametrize("value", NO_TENSORS, ids=lambda value: type(value).__name__)
+def test_a_call_with_no_tensors_is_refused(value):
+    model = tiny_model("acgan")
+    for call in (model, model.predict):
+        with pytest.raises(UserError, match="expected|is missing|has shape"):
+            call(value)
+
+
+def test_a_call_takes_lists_of_numbers():
+    model, latent = tiny_model("acgan"), np.full([2, 8], 0.5, np.float32)
+    expected = model({"latent": latent, "label": np.array([0, 1])})
+    np.testing.assert_array_equal(model({"latent": latent.tolist(), "label": [0, 1]}), expected)
+    np.testing.assert_allclose(model.predict({"latent": latent.tolist(), "label": [0, 1]}, verbose=0), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", ["4", 0, -1, 1.5, True, [4]])
+def test_the_batch_size_is_an_integer(batch_size):
+    model = tiny_model("gan")
+    for call in (model.fit, model.evaluate, model.predict):
+        with pytest.raises(UserError, match="^batch_size=.* at least 1"):
+            call(IMAGES, batch_size=batch_size)
+
+
+@pytest.mark.parametrize("data", [5, "x", b"x", True, object()], ids=lambda value: type(value).__name__)
+def test_data_of_no_kind_are_refused(data):
+    with pytest.raises(UserError, match="expected a data set of batches, arrays, or a generator"):
+        tiny_model("gan").fit(data)
+
+
 def test_keras_callbacks_work(tmp_path):
     model = tiny_model("gan")
     callbacks = [

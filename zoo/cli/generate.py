@@ -110,7 +110,7 @@ class Generate:
         """Yields the samples in batches."""
         import tensorflow as tf
 
-        sample = tf.function(model.sample, reduce_retracing=True)
+        sample = tf.function(model.sample, autograph=False, reduce_retracing=True)
         for i in range(0, self.count, BATCH):
             batch = {name: values[i : i + BATCH] for name, values in conditions.items()}
             yield sample(seeds[i : i + BATCH], truncation=self.truncation, **batch).numpy()

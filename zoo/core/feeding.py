@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import TYPE_CHECKING, Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from zoo.core.signatures import Signature, as_input, as_integers, require_in_range
-from zoo.errors import UserError
+from zoo.errors import UserError, shorten
 
 if TYPE_CHECKING:
     from zoo.core.game import Game
@@ -30,6 +32,37 @@ def call_default(signature: Signature, inputs: Any) -> Any:
     return outputs[signature.outputs[0]] if len(signature.outputs) == 1 else outputs
 
 
+def check_inputs(inputs: Any) -> Any:
+    """Inputs of a call by name, in order, or one alone, once they are certain to be tensors; what they hold as lists becomes arrays.
+
+    Raises:
+        UserError: For values that are neither tensors, arrays nor lists of numbers. Keras reports them in its own terms.
+    """
+    if isinstance(inputs, dict) and inputs:
+        return {name: _as_tensor(value) for name, value in inputs.items()}
+    if isinstance(inputs, (list, tuple)) and inputs:
+        return type(inputs)(map(_as_tensor, inputs))
+    return _as_tensor(inputs)
+
+
+def _as_tensor(value: Any) -> Any:
+    if isinstance(value, (list, tuple)) and value:
+        try:
+            value = np.asarray(value)
+        except (ValueError, TypeError, OverflowError, RecursionError):  # rows of different lengths
+            pass
+    if not (hasattr(value, "shape") and hasattr(value, "dtype")) or getattr(value.dtype, "kind", "f") not in "biufcV":
+        raise UserError(f"expected tensors, arrays or lists of numbers, not {shorten(value)}")
+    return value
+
+
+def check_batch_size(batch_size: Any) -> None:
+    """Raises UserError for anything but None and integers of at least 1."""
+    is_integer = isinstance(batch_size, numbers.Integral) and not isinstance(batch_size, bool)
+    if batch_size is not None and (not is_integer or batch_size < 1):
+        raise UserError(f"batch_size={shorten(batch_size)}: expected an integer of at least 1")
+
+
 def as_dict(game: Game, data: Any) -> dict[str, tf.Tensor]:
     """A batch as Keras hands it to a step, as a dict: a tuple has the model's keys in order."""
     parts = data if isinstance(data, tuple) else (data,)
@@ -48,6 +81,7 @@ def as_batches(game: Game, x: Any, y: Any = None, batch_size: int | None = None,
         batch_size: Of arrays.
         validate: Check all arrays, or the first batch of a data set.
     """
+    check_batch_size(batch_size)
     keys = game.train_keys or game.batch_keys
     if isinstance(x, tf.data.Dataset):
         batches = _with_keys(x, keys)
@@ -60,8 +94,10 @@ def as_batches(game: Game, x: Any, y: Any = None, batch_size: int | None = None,
     if x is None:
         raise UserError(f"no data; this model trains on batches of {', '.join(keys)}")
     arrays = _as_arrays(keys, x, y)
-    if arrays is None:  # a generator or another source of batches: Keras reads it
-        return x
+    if arrays is None:
+        if isinstance(x, (str, bytes)) or not (isinstance(x, keras.utils.PyDataset) or hasattr(x, "__iter__")):
+            raise UserError(f"data {shorten(x)}: expected a data set of batches, arrays, or a generator; keys: {', '.join(keys)}")
+        return x  # a generator or another source of batches: Keras reads it
     rows = (batch_size or game.config.batch_size) * game.config.discriminator_steps
     size = len(next(iter(arrays.values())))
     if size < rows:

@@ -243,6 +243,22 @@ class Game(keras.Model):
         """
         return feeding.call_default(self.signatures()["serving_default"], inputs)
 
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """`call`, with inputs that may also be arrays, or lists of numbers."""
+        return super().__call__(feeding.check_inputs(inputs), *args, **kwargs)
+
+    def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
+        """The outputs of `call` for many rows; see `keras.Model.predict`.
+
+        Args:
+            x: Inputs as those of `call`, or a source of batches of them.
+            batch_size: Rows that are computed at once; default: 32.
+            **kwargs: Further arguments of `keras.Model.predict`.
+        """
+        feeding.check_batch_size(batch_size)
+        is_source = isinstance(x, (tf.data.Dataset, keras.utils.PyDataset)) or hasattr(x, "__next__")
+        return super().predict(x if is_source else feeding.check_inputs(x), batch_size, **kwargs)
+
     def compile(self, g_optimizer: Any = None, d_optimizer: Any = None, **kwargs: Any) -> None:
         """Builds both optimizers: unbuilt ones would trace the step twice and resume with fresh state.
 

@@ -140,7 +140,7 @@ class Evaluation:
             options = {} if self.truncation is None else {"truncation": self.truncation}
             row = tf.TensorSpec([None], tf.int64)
 
-            @tf.function(input_signature=[row, dict.fromkeys(model.conditions, row)])
+            @tf.function(autograph=False, input_signature=[row, dict.fromkeys(model.conditions, row)])
             def sample(seed: tf.Tensor, conditions: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
                 images = model.sample(seed, live=self.live, **options, **conditions)
                 finite = tf.reduce_all(tf.math.is_finite(images), [1, 2, 3])

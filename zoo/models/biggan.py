@@ -160,7 +160,9 @@ class StandingStatistics(keras.callbacks.Callback):
         model, config = self.model, self.model.config
         norms = [layer for layer in flatten_layers(model.ema_generator) if isinstance(layer, layers.BatchNorm)]
         if self.forward is None:
-            self.forward = tf.function(lambda latent, label: model.ema_generator({"latent": latent, "label": label}, training=True))
+            self.forward = tf.function(
+                lambda latent, label: model.ema_generator({"latent": latent, "label": label}, training=True), autograph=False
+            )
         settings = [(norm.trainable, norm.momentum) for norm in norms]
         weights = [tf.identity(weight) for weight in model.ema_generator.weights]
         statistics = [weight for norm in norms for weight in (norm.moving_mean, norm.moving_variance)]

@@ -50,7 +50,7 @@ def _trace(signature: Signature) -> Any:
         checked = [tf.ensure_shape(value, spec.shape, spec.name) for value, spec in zip(values, signature.inputs, strict=True)]
         return signature(*checked)
 
-    return tf.function(serve, input_signature=signature.inputs).get_concrete_function()
+    return tf.function(serve, input_signature=signature.inputs, autograph=False).get_concrete_function()
 
 
 def _move_to_next_version(path: str, folder: Path) -> Path:

@@ -2,9 +2,8 @@
 
 For Linux, where TensorFlow comes with `libtensorflow_cc.so.2`.
 
-python cpp_loader.py EXPORT '{signature: {"inputs": {key: tensor}, "outputs": {key: tensor}}}' IN.npz OUT.npz
-
-Arrays are named signature/key in both files.
+Reads requests from stdin, one JSON list per line: [EXPORT, {signature: {"inputs": {key: tensor}, "outputs": {key: tensor}}}, IN.npz, OUT.npz].
+Arrays are named signature/key in both files. Answers each with one line of JSON: null, or what is wrong.
 """
 
 import ctypes
@@ -82,7 +81,7 @@ class Session:
 
     def _check(self, action: str) -> None:
         if self.tf.TF_GetCode(self.status):
-            sys.exit(f"{action}: {self.tf.TF_Message(self.status).decode()}")
+            raise RuntimeError(f"{action}: {self.tf.TF_Message(self.status).decode()}")
 
     def _port(self, tensor: str) -> Port:
         name, index = tensor.rsplit(":", 1)
@@ -102,11 +101,11 @@ class Session:
         return np.frombuffer(raw, dtype).reshape(shape)
 
 
-def main(path: str, signatures: str, source: str, target: str) -> None:
+def run(path: str, signatures: dict[str, Any], source: str, target: str) -> None:
     """Runs signatures on the arrays of one file and writes their outputs to another; see the top of the file."""
     session, arrays = Session(path), np.load(source)
     outputs: dict[str, Any] = {}
-    for signature, tensors in json.loads(signatures).items():
+    for signature, tensors in signatures.items():
         inputs = {tensor: arrays[f"{signature}/{key}"] for key, tensor in tensors["inputs"].items()}
         values = session.run(inputs, list(tensors["outputs"].values()))
         outputs |= {f"{signature}/{key}": value for key, value in zip(tensors["outputs"], values, strict=True)}
@@ -114,5 +113,16 @@ def main(path: str, signatures: str, source: str, target: str) -> None:
     np.savez(target, **outputs)
 
 
+def main() -> None:
+    """Answers requests until stdin ends."""
+    for line in sys.stdin:
+        problem = None
+        try:
+            run(*json.loads(line))
+        except RuntimeError as error:
+            problem = str(error)
+        print(json.dumps(problem), flush=True)
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

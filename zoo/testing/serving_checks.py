@@ -5,6 +5,7 @@ The C++ library that `cpp_loader` needs comes with TensorFlow for Linux only; el
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -153,6 +154,15 @@ def has_cpp_library() -> bool:
     return Path(tf.__file__).with_name("libtensorflow_cc.so.2").exists()
 
 
+@functools.cache
+def _start_cpp_loader() -> subprocess.Popen[str]:
+    """The process of the loader, which loads TensorFlow's library once; it ends with this process, whose end of the pipe closes then."""
+    script = Path(__file__).with_name("cpp_loader.py")
+    return subprocess.Popen(
+        [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+
+
 def run_cpp_loader(version: Path, inputs: dict[str, Arrays], folder: Path) -> dict[str, Arrays]:
     """Outputs of signatures, run by TensorFlow's C++ loader in a process that has no Python TensorFlow.
 
@@ -176,11 +186,16 @@ def run_cpp_loader(version: Path, inputs: dict[str, Arrays], folder: Path) -> di
     source, target = folder / "inputs.npz", folder / "outputs.npz"
     arrays: dict[str, Any] = {f"{name}/{key}": value for name, values in inputs.items() for key, value in values.items()}
     np.savez(source, **arrays)
-    script = Path(__file__).with_name("cpp_loader.py")
-    command = [sys.executable, str(script), str(version), json.dumps(tensors), str(source), str(target)]
-    process = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    if process.returncode:
-        raise RuntimeError(process.stderr)
+    process = _start_cpp_loader()
+    assert process.stdin and process.stdout
+    process.stdin.write(json.dumps([str(version), tensors, str(source), str(target)]) + "\n")
+    process.stdin.flush()
+    answer = process.stdout.readline()
+    if not answer:
+        _start_cpp_loader.cache_clear()
+        raise RuntimeError("the loader crashed")
+    if problem := json.loads(answer):
+        raise RuntimeError(problem)
     outputs = np.load(target)
     return {name: {key: outputs[f"{name}/{key}"] for key in tensors[name]["outputs"]} for name in inputs}
 

@@ -150,7 +150,7 @@ def _trace_networks(model: Game) -> tf.types.experimental.ConcreteFunction:
         for player, network in model.players.items()
     }
 
-    @tf.function
+    @tf.function(autograph=False)
     def networks(inputs: dict[str, dict[str, tf.Tensor]]) -> dict[str, Any]:
         return {player: network(inputs[player], training=False) for player, network in model.players.items()}
 
