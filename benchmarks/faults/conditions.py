@@ -14,7 +14,7 @@ from faults import runs
 from faults.kills import Outcome, Reference
 from faults.processes import Result, run
 
-DISK_SIZES = (20, 100, 300, 600)  # kB
+DISK_SIZES = (20, 60, 150, 300)  # kB
 UMASKS = (0o077, 0o000)
 
 

@@ -1,4 +1,4 @@
-"""Bad inputs to both command lines and to the Python API: each is refused with one line, and nothing is accepted that an annotation excludes."""
+"""Bad inputs to both command lines and the Python API: each is refused with one line; nothing is accepted that an annotation excludes."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def kill_at_random(context: Any, reference: Reference, count: int, seed: int, nu
             for share, number in chain:
                 arguments = (str(folder), str(Path(name) / "unused.json"))
                 result = run(context, runs.resume, *arguments, folder=folder, kill_after=share * reference.seconds, number=number)
-                problem = result.find_fault((0, -number, 128 + number))
+                problem = None if _is_complete(result) else result.find_fault((0, -number, 128 + number))
                 problems += [problem] if problem else []
                 places += result.calls[-1:]
             return Outcome(", ".join(places), problems + _resume(context, Path(name), reference))

@@ -37,6 +37,9 @@ class Fault(NamedTuple):
     error: int = 0
 
 
+NO_FAULT = Fault()
+
+
 class Result(NamedTuple):
     """What a process did.
 
@@ -97,7 +100,7 @@ def run(
     function: Callable[..., int],
     *arguments: Any,
     folder: Path,
-    fault: Fault = Fault(),
+    fault: Fault = NO_FAULT,
     kill_after: float | None = None,
     number: int = signal.SIGKILL,
 ) -> Result:

@@ -12,7 +12,7 @@ SCORES = ["--eval-samples", "40", "--best", "recall"]
 TRAINING = ["--model", "acgan", *NETWORK, *SCORES, "--batch-size", "16", "--steps", "4", "--eval-every", "2"]
 STEPS = 4
 TIMES = ("seconds", "images_per_second", "scores_seconds")  # fields of a row that no two processes share
-GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+BOOKKEEPING = ("_CHECKPOINTABLE_OBJECT_GRAPH", "save_counter")  # of TensorFlow: a process that resumes has saved fewer checkpoints
 
 
 def train(folder: str) -> int:
@@ -62,21 +62,18 @@ def describe(folder: Path) -> dict[str, Any]:
         "best": json.loads((folder / "checkpoints" / "best" / "score.json").read_text(encoding="utf-8")),
         "pictures": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (folder / "samples").iterdir()},
         "checkpoints": {str(path.relative_to(folder)): digest(path) for path in checkpoints},
-        "export": digest(folder / "export" / "acgan" / "1" / "variables" / "variables"),
+        "export": sorted(digest(folder / "export" / "acgan" / "1" / "variables" / "variables").values()),  # numbered in any order
         "card": [line for line in card.splitlines() if line.startswith("#")],
     }
 
 
-def digest(prefix: Path) -> str:
-    """SHA-256 of all tensors of a checkpoint."""
+def digest(prefix: Path) -> dict[str, str]:
+    """SHA-256 of all tensors of a checkpoint, by name; without TensorFlow's own."""
     import tensorflow as tf
 
-    reader, total = tf.train.load_checkpoint(str(prefix)), hashlib.sha256()
-    for name in sorted(reader.get_variable_to_shape_map()):
-        if name != GRAPH:
-            total.update(name.encode())
-            total.update(reader.get_tensor(name).tobytes())
-    return total.hexdigest()
+    reader = tf.train.load_checkpoint(str(prefix))
+    names = [name for name in sorted(reader.get_variable_to_shape_map()) if not name.startswith(BOOKKEEPING)]
+    return {name: hashlib.sha256(reader.get_tensor(name).tobytes()).hexdigest() for name in names}
 
 
 def compare(expected: dict[str, Any], actual: dict[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import numbers
 from typing import TYPE_CHECKING, Any
 
@@ -47,10 +48,8 @@ def check_inputs(inputs: Any) -> Any:
 
 def _as_tensor(value: Any) -> Any:
     if isinstance(value, (list, tuple)) and value:
-        try:
+        with contextlib.suppress(ValueError, TypeError, OverflowError, RecursionError):  # rows of different lengths
             value = np.asarray(value)
-        except (ValueError, TypeError, OverflowError, RecursionError):  # rows of different lengths
-            pass
     if not (hasattr(value, "shape") and hasattr(value, "dtype")) or getattr(value.dtype, "kind", "f") not in "biufcV":
         raise UserError(f"expected tensors, arrays or lists of numbers, not {shorten(value)}")
     return value

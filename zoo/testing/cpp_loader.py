@@ -2,8 +2,9 @@
 
 For Linux, where TensorFlow comes with `libtensorflow_cc.so.2`.
 
-Reads requests from stdin, one JSON list per line: [EXPORT, {signature: {"inputs": {key: tensor}, "outputs": {key: tensor}}}, IN.npz, OUT.npz].
-Arrays are named signature/key in both files. Answers each with one line of JSON: null, or what is wrong.
+Reads requests from stdin, one JSON list per line: [EXPORT, SIGNATURES, IN.npz, OUT.npz], where SIGNATURES is
+{signature: {"inputs": {key: tensor}, "outputs": {key: tensor}}} and arrays are named signature/key in both files.
+Answers each with one line of JSON: null, or what is wrong.
 """
 
 import ctypes
