@@ -26,6 +26,7 @@ from provenance import describe_machine
 
 PARTS = ("calls", "disk", "kills", "signals", "conditions", "damage", "hostile", "inputs")
 SHORT_STRIDE = 60
+DISK_STRIDE = 15
 MAX_SHOWN = 5  # problems of a part that are shown
 
 
@@ -76,12 +77,15 @@ class Torture:
         return {"part": title, "cases": len(outcomes), "wrong": wrong, "seconds": round(time.monotonic() - start), "problems": problems}
 
     def _play_calls(self, context: Any, folder: Path, reference: kills.Reference) -> tuple[str, list[kills.Outcome]]:
-        outcomes = kills.inject_everywhere(context, reference, 0, SHORT_STRIDE if self.short else 1)
-        return f"killed at each call that changes a file ({kills.count_calls(reference.calls)})", outcomes
+        outcomes = kills.kill_everywhere(context, reference, SHORT_STRIDE if self.short else 1)
+        return (
+            f"killed at each of {len(reference.calls)} calls that change a file ({kills.count_calls(reference.calls)}); equal states once",
+            outcomes,
+        )
 
     def _play_disk(self, context: Any, folder: Path, reference: kills.Reference) -> tuple[str, list[kills.Outcome]]:
-        outcomes = kills.inject_everywhere(context, reference, processes.FULL_DISK, 2 * SHORT_STRIDE if self.short else 5)
-        return "no space from a call on", outcomes
+        outcomes = kills.fill_disk(context, reference, 2 * SHORT_STRIDE if self.short else DISK_STRIDE)
+        return f"no space from a call on (each {DISK_STRIDE}th)", outcomes
 
     def _play_kills(self, context: Any, folder: Path, reference: kills.Reference) -> tuple[str, list[kills.Outcome]]:
         count = kills.KILLS_IN_A_ROW if self.short else self.kills
@@ -98,7 +102,7 @@ class Torture:
         return "umask, clock set back, read-only and small disks", outcomes
 
     def _play_damage(self, context: Any, folder: Path, reference: kills.Reference) -> tuple[str, list[kills.Outcome]]:
-        run, count = folder / "reference" / "run", 10 if self.short else self.damaged
+        run, count = folder / "reference" / "run", 6 if self.short else self.damaged
         cases = damage.list_damage(run, self._picture(context, run, folder), count, self.seed)
         return "damaged files of a run, two commands each", _play_batches(context, damage.play, cases, 10, "damaged files")
 

@@ -57,6 +57,7 @@ SLOW_FILES = {  # tests that train, or build networks of full size
     "test_srgan",
     "test_stages",
     "test_throughput",
+    "test_torture",
     "test_train_api",
     "test_train_resume",
     "test_train_run",

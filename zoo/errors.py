@@ -80,6 +80,11 @@ def printable(text: object, keep: str = "") -> str:
     return text if text.isprintable() else "".join(character if character in keep else _escape(character) for character in text)
 
 
+def figure_text(text: object) -> str:
+    """Text from outside for a figure of Matplotlib, which would take `$` as the start of a formula, and stop at one that is none."""
+    return printable(text, keep="\n").replace("$", r"\$")
+
+
 def printable_values(value: Any) -> Any:
     """A value of JSON in which all texts are `printable`, except for line breaks.
 

@@ -41,33 +41,47 @@ def make_reference(context: Any, folder: Path) -> Reference:
     return Reference(before, trained.calls, trained.seconds)
 
 
-def inject_everywhere(context: Any, reference: Reference, error: int, stride: int) -> list[Outcome]:
-    """Runs into a fault at every call (or each `stride`-th), resumes, and compares with the run without faults.
+def kill_everywhere(context: Any, reference: Reference, stride: int) -> list[Outcome]:
+    """Resumes a run as it is left by a kill at each call that changes a file, and compares it with the run without faults.
+
+    The process is not killed: what it would leave is copied at each call, with half of what the call writes. Equal copies are tried once.
 
     Args:
         context: From `processes.start_server`.
         reference: The run without faults.
-        error: `errno` of the fault, which lasts until the process ends; 0: the process is killed.
-        stride: Distance of the calls.
+        stride: Every how many copies one is tried.
     """
+    with tempfile.TemporaryDirectory() as name:
+        folder, snapshots = Path(name) / "run", Path(name) / "snapshots"
+        snapshots.mkdir()
+        observed = run(context, runs.train, str(folder), folder=folder, fault=Fault(snapshots=str(snapshots)))
+        assert observed.status == 0, observed.output
+
+        def play(number: int) -> Outcome:
+            with tempfile.TemporaryDirectory() as case:
+                (snapshots / str(number)).rename(Path(case) / "run")
+                return Outcome(observed.calls[number - 1], _resume(context, Path(case), reference))
+
+        numbers = sorted(int(path.name) for path in snapshots.iterdir())
+        return list(run_all(play, numbers[::stride], "killed at each call"))
+
+
+def fill_disk(context: Any, reference: Reference, stride: int) -> list[Outcome]:
+    """Lets each `stride`-th call and all later ones fail for lack of space, resumes, and compares with the run without faults."""
 
     def play(call: int) -> Outcome:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name) / "run"
-            result = run(context, runs.train, str(folder), folder=folder, fault=Fault(call, error))
-            problems = _check_fault(result, error)
+            result = run(context, runs.train, str(folder), folder=folder, fault=Fault(call, FULL_DISK))
             place = result.calls[-1] if result.calls else "?"
-            return Outcome(place, problems + _resume(context, Path(name), reference))
+            return Outcome(place, _check_full_disk(result) + _resume(context, Path(name), reference))
 
-    title = "full disk" if error == FULL_DISK else "killed at each call"
-    return list(run_all(play, range(1, len(reference.calls) + 1, stride), title))
+    return list(run_all(play, range(1, len(reference.calls) + 1, stride), "full disk"))
 
 
-def _check_fault(result: Result, error: int) -> list[str]:
-    """What is wrong with the process that ran into the fault: it is killed, or ends with one line."""
-    if not error:
-        return [] if result.status in (-9, 0) else [f"exit status {result.status} instead of a kill"]
-    problem = result.find_fault((0, 1, 2))  # 0: only warnings, of what can be written later
+def _check_full_disk(result: Result) -> list[str]:
+    """What is wrong with a process that ran out of space: it ends with one line, or only warns of what can be written later."""
+    problem = result.find_fault((0, 1, 2))
     errors = [line for line in result.output.splitlines() if ": error:" in line]
     return [*([problem] if problem else []), *(["no line of error"] if result.status and len(errors) != 1 else [])]
 

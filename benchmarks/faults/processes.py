@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import hashlib
 import multiprocessing
 import os
 import shutil
@@ -23,18 +24,21 @@ SECONDS = 300  # after which a process counts as hanging
 SOURCE = Path(__file__).with_name("inject.c")
 TRACEBACKS = ("Traceback (most recent call last)", "Fatal Python error", "terminate called", "Segmentation fault")
 FULL_DISK = errno.ENOSPC
+OBSERVER = ctypes.CFUNCTYPE(None, ctypes.c_long)
 
 
 class Fault(NamedTuple):
     """A fault that a process runs into.
 
     Attributes:
-        call: Number of the call, from 1, that changes a file of the run; 0: none.
-        error: `errno` of this call and all later ones; 0: the process is killed.
+        call: Number of the call, from 1, that changes a file of the run; it fails, and so do all later ones. 0: none.
+        error: Their `errno`.
+        snapshots: Folder for a copy of the run before each call; see `copy_run`. None: no copies.
     """
 
     call: int = 0
     error: int = 0
+    snapshots: str | None = None
 
 
 NO_FAULT = Fault()
@@ -91,8 +95,30 @@ def _enter(log: str, function: Callable[..., int], arguments: tuple[Any, ...], f
     os.dup2(output, 2)
     if library := os.environ.get("LD_PRELOAD"):
         calls = os.open(f"{log}.calls", os.O_CREAT | os.O_WRONLY)
-        ctypes.CDLL(library).inject_fault(os.fsencode(folder), ctypes.c_long(fault.call), fault.error, calls)
+        copies = set[str]()
+        observe = OBSERVER(lambda number: copy_run(folder, fault.snapshots, number, copies)) if fault.snapshots else OBSERVER()
+        ctypes.CDLL(library).inject_fault(os.fsencode(folder), ctypes.c_long(fault.call), fault.error, calls, observe)
     raise SystemExit(function(*arguments))
+
+
+def copy_run(folder: str, snapshots: str | None, number: int, copies: set[str]) -> None:
+    """Copies a run as a process that is killed at this call leaves it, unless it was left like that before.
+
+    How much of the files of TensorBoard is written makes no difference: a process that resumes the run only writes others.
+
+    Args:
+        folder: The run.
+        snapshots: Folder of the copies, which are named by their number.
+        number: Number of the call.
+        copies: Digests of the copies so far; the new one is added.
+    """
+    state = hashlib.sha256()
+    for path in sorted(Path(folder).rglob("*")):
+        content = path.read_bytes() if path.is_file() and "events" not in path.name else b""
+        state.update(f"{path}{len(content)}".encode() + content)
+    if state.hexdigest() not in copies:
+        copies.add(state.hexdigest())
+        shutil.copytree(folder, Path(str(snapshots), str(number))) if os.path.isdir(folder) else Path(str(snapshots), str(number)).mkdir()
 
 
 def run(

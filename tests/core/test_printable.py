@@ -7,11 +7,12 @@ import os
 import sys
 
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from zoo import data
 from zoo.cli import parsing
-from zoo.errors import UserError, printable, printable_values
+from zoo.errors import UserError, figure_text, printable, printable_values
 from zoo.runs import Run
 from zoo.runs.renames import upgrade_best, upgrade_row
 
@@ -96,3 +97,12 @@ def test_the_record_of_a_stranger_is_printable(tmp_path):
 def test_the_path_of_a_run_is_text(tmp_path):
     with pytest.raises(UserError, match="must be valid UTF-8"):
         Run(os.fsdecode(os.fsencode(tmp_path) + b"/run\xff"))
+
+
+@pytest.mark.parametrize("name", [r"$\frac$", "$a", "a$b$c", "\x1b$x$"])
+def test_names_in_figures_start_no_formula(name):
+    figure = Figure()
+    text = figure.text(0, 0, figure_text(name))
+    figure.savefig(io.BytesIO(), format="png")
+    shown, is_formula = text._preprocess_math(text.get_text())
+    assert (shown, bool(is_formula)) == (name.replace("\x1b", "\\x1b"), False)

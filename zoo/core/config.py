@@ -193,3 +193,19 @@ def serialization_package(cls: type) -> str:
     Outside this library it is the last part of the module's name, which is the same however a user's file was imported.
     """
     return cls.__module__ if cls.__module__.startswith("zoo.") else cls.__module__.rpartition(".")[2]
+
+
+def refuse_idle_options(config: Any, generator: keras.Model | None, discriminator: keras.Model | None, modality: Any) -> None:
+    """Raises UserError for an option of a player that the model does not have, and for augmentations of another modality."""
+    options = {
+        "discriminator": ("discriminator_steps", "augment", "discriminator_learning_rate"),
+        "generator": ("generator_learning_rate",),
+    }
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    for player, network in (("discriminator", discriminator), ("generator", generator)):
+        for name in options[player]:
+            if not network and getattr(config, name) != defaults[name]:
+                raise UserError(f"--{name.replace('_', '-')}: this model has no {player}; leave it out")
+    if unknown := [name for name in config.augment if name not in modality.augmentations]:
+        available = f"available: {', '.join(modality.augmentations)}" if modality.augmentations else "leave it out"
+        raise UserError(f"--augment {unknown[0]}: not an augmentation of {modality.describe_shape(config)}; {available}")

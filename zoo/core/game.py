@@ -6,14 +6,13 @@ The training step itself is in `zoo.core.step`.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
 
 from zoo.core import feeding, losses, optimizers, seeds, signatures, step
-from zoo.core.config import Config, serialization_package
+from zoo.core.config import Config, refuse_idle_options, serialization_package
 from zoo.core.images import Images
 from zoo.core.modality import Modality
 from zoo.core.seeds import StatelessSeeds
@@ -129,7 +128,7 @@ class Game(keras.Model):
     def __init__(self, config: Any, generator: keras.Model | None = None, discriminator: keras.Model | None = None) -> None:
         super().__init__(autocast=False)  # the networks cast what they need; a seed or a latent vector must not be rounded
         config.validate()  # one that a user has constructed without `resolve`
-        _refuse_idle_options(config, generator, discriminator, self.modality)
+        refuse_idle_options(config, generator, discriminator, self.modality)
         self.config = config
         self.generator: Any = generator  # keras.Model or None
         self.discriminator: Any = discriminator
@@ -341,19 +340,3 @@ class Game(keras.Model):
 def select_inputs(network: keras.Model, batch: dict[str, tf.Tensor], **overrides: tf.Tensor) -> dict[str, tf.Tensor]:
     """A network's inputs by name, each from `overrides` if it is present there, else from the batch."""
     return {tensor.name: overrides[tensor.name] if tensor.name in overrides else batch[tensor.name] for tensor in network.inputs}
-
-
-def _refuse_idle_options(config: Config, generator: keras.Model | None, discriminator: keras.Model | None, modality: Modality) -> None:
-    """Raises UserError for an option of a player that the model does not have, and for augmentations of another modality."""
-    options = {
-        "discriminator": ("discriminator_steps", "augment", "discriminator_learning_rate"),
-        "generator": ("generator_learning_rate",),
-    }
-    defaults = {field.name: field.default for field in dataclasses.fields(config)}
-    for player, network in (("discriminator", discriminator), ("generator", generator)):
-        for name in options[player]:
-            if not network and getattr(config, name) != defaults[name]:
-                raise UserError(f"--{name.replace('_', '-')}: this model has no {player}; leave it out")
-    if unknown := [name for name in config.augment if name not in modality.augmentations]:
-        available = f"available: {', '.join(modality.augmentations)}" if modality.augmentations else "leave it out"
-        raise UserError(f"--augment {unknown[0]}: not an augmentation of {modality.describe_shape(config)}; {available}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.errors import UserError
+from zoo.errors import UserError, figure_text
 from zoo.files import write_atomically
 from zoo.reports.comparison import Comparison
 from zoo.runs.folder import Run
@@ -117,7 +117,7 @@ def _draw_curves(comparison: Comparison, axes: Axes) -> None:
         values += [point.value for point in points]
         marker: dict[str, Any] = {"marker": "o", "markersize": 3.5} if len(points) <= MARKED_POINTS else {}
         images = [point.images for point in points]
-        axes.plot(images, [point.value for point in points], line_style, color=color, linewidth=1.7, label=name, **marker)
+        axes.plot(images, [point.value for point in points], line_style, color=color, linewidth=1.7, label=figure_text(name), **marker)
         best = comparison.best(score, points)
         if best:
             axes.scatter(best.images, best.value, marker="*", s=190, color=color, edgecolor="white", linewidth=0.8, zorder=3)
@@ -128,8 +128,10 @@ def _draw_curves(comparison: Comparison, axes: Axes) -> None:
     axes.legend(fontsize=8, frameon=False, ncols=1 + len(comparison.runs) // 5)
     protocol = textwrap.fill(comparison.drawn.describe(), PROTOCOL_WIDTH)
     title = f"{score}, best values marked" if metric else score
-    axes.set_title(title, loc="left", fontsize=12, pad=24 + 10 * protocol.count("\n"))
-    axes.annotate(protocol, (0, 1), (0, 8), xycoords="axes fraction", textcoords="offset points", fontsize=7, color="gray", va="bottom")
+    axes.set_title(figure_text(title), loc="left", fontsize=12, pad=24 + 10 * protocol.count("\n"))
+    axes.annotate(
+        figure_text(protocol), (0, 1), (0, 8), xycoords="axes fraction", textcoords="offset points", fontsize=7, color="gray", va="bottom"
+    )
 
 
 def _draw_grid(run: Run, panel: Axes, title: str, color: str) -> None:
@@ -138,7 +140,7 @@ def _draw_grid(run: Run, panel: Axes, title: str, color: str) -> None:
         panel.text(0.5, 0.5, "no samples", ha="center", va="center", color="gray", transform=panel.transAxes)
     else:
         panel.imshow(grid, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
-    panel.set_title(title, fontsize=9, color=color)
+    panel.set_title(figure_text(title), fontsize=9, color=color)
 
 
 def _describe_result(comparison: Comparison, points: Sequence[ScorePoint]) -> str:

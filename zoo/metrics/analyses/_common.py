@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from zoo.errors import UserError
+from zoo.errors import UserError, figure_text
 from zoo.metrics.evaluation import Evaluation
 from zoo.metrics.interfaces import Model
 
@@ -82,7 +82,7 @@ def new_figure(title: str) -> tuple[Figure, Axes]:
 
     figure = Figure(figsize=(6, 4.5), dpi=120, layout="constrained")
     axes = figure.subplots()
-    axes.set_title(title)
+    axes.set_title(figure_text(title))
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 

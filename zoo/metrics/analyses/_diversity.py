@@ -7,6 +7,7 @@ import os
 
 import numpy as np
 
+from zoo.errors import figure_text
 from zoo.metrics import image_similarity
 from zoo.metrics.analyses._common import (
     FAKE_COLOR,
@@ -81,7 +82,7 @@ class Diversity:
         axes.scatter(list(self.real.values()), [self.generated[name] for name in self.real], color=FAKE_COLOR, s=22, zorder=3)
         farthest = sorted(self.real, key=lambda name: abs(self.generated[name] - self.real[name]), reverse=True)[:MAX_CLASSES]
         for name in farthest:
-            axes.annotate(name, (self.real[name], self.generated[name]), (4, 4), textcoords="offset points", fontsize=8)
+            axes.annotate(figure_text(name), (self.real[name], self.generated[name]), (4, 4), textcoords="offset points", fontsize=8)
         axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
         axes.set(xlabel="MS-SSIM of training images", ylabel="MS-SSIM of samples (higher: less diverse)")
         figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
