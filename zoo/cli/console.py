@@ -35,7 +35,7 @@ def print_plan(entry: ModelEntry, model: Game, source: Any, hardware: str, folde
     if model.config.stage_boundaries:
         starts = ", ".join(f"{boundary:,}" for boundary in model.config.stage_boundaries)
         print(f"stages     {len(model.config.stage_boundaries) + 1}, from steps 0, {starts}")
-    print(f"training   {config.steps:,} steps of {images} {unit}, evaluation every {config.eval_every:,}")
+    print(f"training   {config.steps:,} steps of {images} {unit}, evaluation every {min(config.eval_every, config.steps):,}")
     print(f"precision  {hardware}")
     print(f"folder     {printable(folder)}", flush=True)
     _print_length_warnings(model)
@@ -60,7 +60,7 @@ def print_scores(evaluation: Evaluation, names: Sequence[str], model: Game) -> N
         kind = "training" if evaluation.split == "train" else "held-out"
         subject = f"{len(next(iter(evaluation.held_out.values()))):,} {kind} examples, if the data allow it,"
     print(f"scores     {', '.join(names)} of {subject} at each evaluation{extractor}")
-    print(f"           an evaluation skips the scores if they would take more than {MAX_TIME_SHARE:.0%} of the time", flush=True)
+    print(f"           an evaluation skips the scores if they would take more than {MAX_TIME_SHARE:.0%} of the training time", flush=True)
 
 
 def print_report(run: Run, model: Game, version: Path) -> None:

@@ -175,7 +175,8 @@ class TrainingSession:
         is_trained = bool(run and start >= self.config.steps and not run.unfinished_evaluation(start))
         if run and is_trained and find_export(run.export_folder, start) and is_card_current(run, start):
             command = f"{run.resume_command()} --steps {2 * start}"
-            raise UserError(f"{run.display_path} has completed its {start:,} steps; to continue: {command}")
+            beyond = "" if start == self.config.steps else f", more than the {self.config.steps:,} requested"
+            raise UserError(f"{run.display_path} has completed its {start:,} steps{beyond}; to continue: {command}")
         if not is_trained:
             self._open_evaluation()
         if run:

@@ -38,7 +38,7 @@ class Config:
     latent_dim: int = 100  # dimension of the latent vector
     batch_size: int = 64  # examples in one discriminator update, over all replicas
     gradient_accumulation: int = 1  # micro-batches that each batch is split into, for batches that do not fit into memory
-    steps: int = 1000  # training steps; a step is `discriminator_steps` updates of the discriminator and one of the generator
+    steps: int = 1000  # training steps; a step is `--discriminator-steps` updates of the discriminator and one of the generator
     eval_every: int = 200  # steps between evaluations (checkpoint, scores, sample grid, metrics.jsonl)
     seed: int = 0  # random seed for noise, data order and initial weights
     discriminator_steps: int = 1  # discriminator updates per training step (k in algorithm 1 of Goodfellow et al. 2014)
@@ -53,7 +53,7 @@ class Config:
     beta_1: Omittable[float] = None  # decay of Adam's first moment, or momentum of SGD (default: 0.5); unused by RMSprop
     beta_2: Omittable[float] = None  # decay of Adam's second moment, or of RMSprop's mean square (default: 0.999); unused by SGD
     epsilon: Omittable[float] = None  # numerical stability constant of Adam and RMSprop (default: 1e-7)
-    ema_decay: float = 0.999  # decay of the generator's exponential moving average; lower during the first steps
+    ema_decay: float = 0.999  # decay of the generator's exponential moving average; ramped up during the first steps
     augment: tuple[Literal["color", "translation", "cutout"], ...] = ()  # augmentation of the discriminator's input (Zhao et al. 2020)
 
     fallbacks: ClassVar[dict[str, Any]] = {"num_classes": 10, "num_poses": 9}  # values that come from the data, for a model without data

@@ -192,7 +192,8 @@ def list_pictures(folder: str) -> PictureFolder:
 def _check_folder(folder: str) -> Path:
     path = Path(folder).expanduser()
     if not os.path.isdir(path):
-        raise UserError(f"the folder {path} does not exist; give a folder of pictures: --data folder:PATH")
+        problem = "is a file, not a folder" if path.exists() else "does not exist"
+        raise UserError(f"the folder {path} {problem}; give a folder of pictures: --data folder:PATH")
     return path
 
 

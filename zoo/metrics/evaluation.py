@@ -222,10 +222,10 @@ class Evaluation:
         description = "no other real images"
         if len(others):
             scores = self.scores(others, [name for name in names if name not in ("memorization", "class_accuracy")], lambda message: None)
-            description = f"{len(others):,} other images of the train split in place of the samples"
+            description = f"{len(others):,} images of the train split, scored as if they were samples"
         if "class_accuracy" in names and self.real.labels is not None and self.classify:
             scores |= class_accuracy(self, self.real)
-            description += f"; class accuracy: of the {len(self.real):,} real images"
+            description += f"; class accuracy: the {len(self.real):,} real images"
         return scores, description
 
     def score_name(self, name: str) -> str:

@@ -34,7 +34,7 @@ class Config(ImageConfig):
     dropout: float = 0.5  # dropout rate after each convolution of the discriminator (tables 1, 2)
     noise: float = 0.0  # standard deviation of the noise on the discriminator's activations (table 2: one of 0, 0.1, 0.2)
     negative_slope: float = 0.2  # slope of the leaky ReLU (tables 1, 2)
-    class_weight: float = 1.0  # weight of the class terms of both players
+    class_weight: float = 1.0  # weight of the class terms in both losses
     fake_class_weight: float = 1.0  # weight of generated images in the discriminator's class term; 0: it classifies only real images
 
 

@@ -15,6 +15,7 @@ from zoo.reports.curve import write_curve
 from zoo.reports.directions import find_best_point, find_score_metric
 from zoo.reports.usage import input_names, write_usage
 from zoo.runs.folder import Run
+from zoo.runs.measurements import average_speed
 from zoo.runs.scores import count_images, format_score, grid_step, latest_grid, score_points
 from zoo.types import Protocol, ScorePoint
 
@@ -151,7 +152,7 @@ def _write_training(run: Run) -> str:
     if record.replicas > 1:
         facts.append(f"{record.replicas} replicas")
     if evaluations:
-        facts.append(f"{evaluations[-1]['images_per_second']:,.0f} images/s")
+        facts.append(f"{average_speed(evaluations[-1]):,.0f} images/s")
     if record.parameters:
         facts.append("parameters: " + ", ".join(f"{name} {size:,}" for name, size in record.parameters.items()))
     if best:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.reports import markdown
 from zoo.reports.comparison import Comparison
+from zoo.runs.measurements import average_speed
 from zoo.runs.record import RunRecord
 from zoo.runs.scores import format_score
 from zoo.runs.settings import LENGTH_FIELDS
@@ -62,8 +63,11 @@ def build_columns(comparison: Comparison) -> list[Column]:
         Column("run", "discriminator parameters", [record.parameters.get("discriminator") for record in records]),
         Column("run", "precision", [record.precision for record in records]),
     ]
-    for title, name in (("images seen", "images"), ("seconds", "seconds"), ("images/s", "images_per_second")):
-        columns.append(Column("training", title, [row.get(name) for row in last_rows]))
+    columns += [
+        Column("training", "images seen", [row.get("images") for row in last_rows]),
+        Column("training", "seconds", [round(row["seconds"]) if "seconds" in row else None for row in last_rows]),
+        Column("training", "images/s", [round(average_speed(row)) if row else None for row in last_rows]),
+    ]
     for name in sorted(comparison.scores(comparison.protocol), key=lambda name: name != comparison.score):
         points = comparison.points(name, comparison.protocol)
         if comparison.metric(name):

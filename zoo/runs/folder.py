@@ -314,7 +314,7 @@ class Run:
 def _read_record(folder: Path) -> RunRecord:
     try:
         return RunRecord.from_dict(read_object(folder / "config.json"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{folder} is not a run: it has no config.json{list_runs(folder.parent)}") from None
     except UserError as error:
         raise UserError(f"{folder}/config.json: {error}") from None

@@ -40,6 +40,11 @@ class Row(TypedDict, total=False):
     checkpoint: str | int
 
 
+def average_speed(row: Mapping[str, Any]) -> float:
+    """Images per second of training up to a row, over all processes; 0 if no time was recorded."""
+    return row["images"] / row["seconds"] if row.get("images") and row.get("seconds") else 0.0
+
+
 def read_rows(folder: Path, display_path: Path) -> list[dict[str, Any]]:
     """The rows of a run, those of old runs with the current names. A line that is not a row is skipped, with a warning.
 
