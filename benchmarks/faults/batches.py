@@ -82,7 +82,7 @@ def play_all(context: Any, play: Callable[[Any, Path], list[str]], cases: Sequen
     def play_in_process(batch: tuple[Any, ...]) -> list[list[str]]:
         with tempfile.TemporaryDirectory() as name:
             answers = Path(name) / "answers"
-            result = run(context, play_batch, play, batch, str(answers), folder=Path(name), kill_after=None)
+            result = run(context, play_batch, play, batch, str(answers), folder=Path(name))
             lines = [json.loads(line) for line in answers.read_text(encoding="utf-8").splitlines()] if answers.exists() else []
             crash = [f"the process ended with status {result.status}: {result.output.strip()[-200:]}"]
             return lines + [crash, *([] for _ in batch)][: len(batch) - len(lines)]

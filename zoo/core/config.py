@@ -205,7 +205,7 @@ def refuse_idle_options(config: Any, generator: keras.Model | None, discriminato
     for player, network in (("discriminator", discriminator), ("generator", generator)):
         for name in options[player]:
             if not network and getattr(config, name) != defaults[name]:
-                raise UserError(f"--{name.replace('_', '-')}: this model has no {player}; leave it out")
+                raise UserError(f"{option_name(name)}: this model has no {player}; leave it out")
     if unknown := [name for name in config.augment if name not in modality.augmentations]:
         available = f"available: {', '.join(modality.augmentations)}" if modality.augmentations else "leave it out"
         raise UserError(f"--augment {unknown[0]}: not an augmentation of {modality.describe_shape(config)}; {available}")

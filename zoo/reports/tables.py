@@ -66,7 +66,7 @@ def build_columns(comparison: Comparison) -> list[Column]:
     columns += [
         Column("training", "images seen", [row.get("images") for row in last_rows]),
         Column("training", "seconds", [round(row["seconds"]) if "seconds" in row else None for row in last_rows]),
-        Column("training", "images/s", [round(average_speed(row)) if row else None for row in last_rows]),
+        Column("training", "images/s", [round(average_speed(row)) or None for row in last_rows]),
     ]
     for name in sorted(comparison.scores(comparison.protocol), key=lambda name: name != comparison.score):
         points = comparison.points(name, comparison.protocol)

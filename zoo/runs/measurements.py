@@ -41,7 +41,7 @@ class Row(TypedDict, total=False):
 
 
 def average_speed(row: Mapping[str, Any]) -> float:
-    """Images per second of training up to a row, over all processes; 0 if no time was recorded."""
+    """Images per second of training up to a row, over all processes; 0 if they are not recorded."""
     return row["images"] / row["seconds"] if row.get("images") and row.get("seconds") else 0.0
 
 
