@@ -98,7 +98,7 @@ def test_reference_scores_are_of_other_real_images(digits, classifier):
     evaluation = Evaluation(digits, classifier, 100)
     reference, description = evaluation.reference(["frechet", "memorization", "class_accuracy", "recall"])
     assert set(reference) == {"frechet", "class_accuracy", "recall"} and reference["class_accuracy"].value > 0.8
-    assert description.startswith("100 other images of the train split") and description.endswith("class accuracy: of the 100 real images")
+    assert description.startswith("100 images of the train split") and description.endswith("class accuracy: the 100 real images")
 
 
 def test_samples_are_a_function_of_the_seed_and_follow_the_real_classes(digits, classifier):

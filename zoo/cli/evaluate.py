@@ -30,7 +30,7 @@ METRICS_HELP = (
 class Evaluate(FeatureMeasurement):
     """score a run's samples against real images, and append the scores with their protocol to its metrics.jsonl"""
 
-    metrics: Annotated[tuple[str, ...] | None, tyro.conf.arg(help=METRICS_HELP)] = None
+    metrics: Annotated[tuple[str, ...] | None, tyro.conf.arg(help=METRICS_HELP, help_behavior_hint="")] = None
     out: Omittable[Path] = None
     """folder whose metrics.jsonl the scores are appended to; if omitted, the run's, which must be writable and not in training"""
 

@@ -8,7 +8,6 @@ import dataclasses
 import errno
 import io
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Annotated, Any, TypeVar, Union
 
 import tyro
 
+from zoo.cli.messages import REGISTRY, explain
 from zoo.errors import UserError, explain_memory_error, is_memory_error, printable
 from zoo.files import check_path
 
@@ -43,10 +43,10 @@ def parse(kind: type[Arguments], argv: Sequence[str], prog: str, description: st
     defaults: dict[str, Any] = {} if default is None else {"default": default}
     try:
         with contextlib.redirect_stderr(errors):
-            return tyro.cli(kind, args=list(argv), prog=prog, description=description, **defaults)
+            return tyro.cli(kind, args=list(argv), prog=prog, description=description, registry=REGISTRY, **defaults)
     except SystemExit as stop:
         if stop.code:
-            raise UserError(_join_box(errors.getvalue())) from None
+            raise UserError(explain(errors.getvalue())) from None
         raise
 
 
@@ -75,7 +75,8 @@ def parse_command(commands: Sequence[type], argv: Sequence[str], prog: str, desc
     if argv and argv[0] in by_name:  # parsed alone, so that suggestions for a mistyped option belong to this command
         kind = by_name[argv[0]]
         words = rename_options(argv[1:], {field.name for field in dataclasses.fields(kind)})
-        return parse(kind, words, f"{prog} {argv[0]}", None)
+        arguments: Any = tyro.conf.FlagCreatePairsOff[kind]  # type: ignore[misc, valid-type]
+        return parse(arguments, words, f"{prog} {argv[0]}", None)
     subcommands = tuple(Annotated[kind, tyro.conf.subcommand(name)] for name, kind in by_name.items())
     return parse(Union[subcommands], argv, prog, description)  # type: ignore[arg-type]
 
@@ -228,20 +229,3 @@ def rename_score(name: str) -> str:
 
 def _warn_deprecated(old: str, new: str) -> None:
     print(f"warning: {old} is deprecated; use {new}", file=sys.stderr)
-
-
-# -- tyro's messages ----------------------------------------------------------------------------------------------------
-
-
-def _join_box(text: str) -> str:
-    """The lines inside of tyro's box as one sentence. Where the output is not UTF-8, the title stands above a line of dashes instead."""
-    text = re.sub(r"\x1b\[[0-9;]*m|\[/?bold\]", "", text)
-    lines = [line for line in (line.strip("│╭╮╰╯ ") for line in text.splitlines()) if line]
-    if lines and lines[0].endswith("─") or len(lines) > 1 and not lines[1].strip("-"):
-        lines = lines[1:]  # without the title
-    text = " ".join(line for line in lines if line.strip("─- "))
-    text = re.sub(r" *Argument helptext: *", "; ", text)
-    mismatch = r"Error parsing (\S+): no type matching (.*) could be instantiated from \[(.*?)\]\. Got errors: .*?(?=; \S+ \{|$)"
-    text = re.sub(mismatch, lambda match: f"{match[1]} {match[3].replace(',', ' ')}: takes {match[2]}", text)
-    text = re.sub(r"\{None\}\|", "", text).replace(" (default: None)", "")
-    return re.sub(r"[. ]*For full helptext, (?:run|see):? (.*)$", r"; all options: \1", text)

@@ -30,6 +30,7 @@ SOURCES = "Sections and tables are those of this paper; (code): its authors' cod
 RECORDED = ("data_dir", "precision", "strategy", "xla", "eval_samples", "best", "init_from", "feature_extractor")  # used by a resumed run
 NOT_RECORDED = ("model", "resume", "list", "dry_run", "verify")  # options that are not part of the command that a run records
 COMMAND_LINE_ONLY = ("list", "dry_run")
+TRAINING: Any = tyro.conf.OmitArgPrefixes[tyro.conf.FlagCreatePairsOff[TrainOptions]]  # as arguments
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,14 +75,14 @@ def parse_request(argv: Sequence[str], prog: str) -> TrainRequest:
     model, resume = parsing.find_value(argv, "--model"), parsing.find_value(argv, "--resume")
     if not model and not resume:
         if {"-h", "--help"} & set(argv):
-            parsing.parse(TrainOptions, argv, prog, f"{DESCRIPTION} {HOW_TO_LIST}")
+            parsing.parse(TRAINING, argv, prog, f"{DESCRIPTION} {HOW_TO_LIST}")
         raise UserError(_ask_for_model("--resume" in argv))
     defaults = _default_request(model, resume)
     kind, fields = type(defaults.config), {field.name for field in dataclasses.fields(defaults.config)}
     argv = parsing.rename_options(argv, fields | {field.name for field in dataclasses.fields(TrainOptions)})
     arguments: Any = dataclasses.make_dataclass(
         "Arguments",
-        [("training", tyro.conf.OmitArgPrefixes[TrainOptions]), ("config", tyro.conf.OmitArgPrefixes[kind])],  # type: ignore
+        [("training", TRAINING), ("config", tyro.conf.OmitArgPrefixes[kind])],  # type: ignore
     )
     description = f"{DESCRIPTION} Paper: {defaults.entry.paper.removesuffix('.')}. {SOURCES}"
     try:
