@@ -1,8 +1,10 @@
-"""Atomic writes: a file is there in full or not at all."""
+"""Paths that users give, reading of regular files, and atomic writes: a file is there in full or not at all."""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +34,21 @@ def check_path(name: str, path: object) -> str | os.PathLike[str]:
     if len(encoded) > MAX_PATH or any(len(part) > MAX_NAME for part in encoded.split(b"/")):
         raise UserError(f"{name} {shorten(text)}: a path has at most {MAX_PATH:,} bytes, and each name in it {MAX_NAME}")
     return path  # type: ignore[return-value]
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a regular file. Raises OSError if it cannot be read."""
+    check_regular(path)
+    return path.read_bytes()
+
+
+def check_regular(path: Path) -> None:
+    """Raises OSError if a path is not that of a regular file: reading a pipe would wait for a writer forever."""
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EPERM, "not a regular file", str(path))
 
 
 def write_atomically(path: Path, save: Callable[[Path], object]) -> None:

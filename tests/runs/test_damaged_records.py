@@ -10,7 +10,8 @@ from zoo.conversion import convert_values
 from zoo.errors import UserError
 from zoo.metrics.extractors.classifier import ExtractorRecord
 from zoo.records import build_from, parse_object
-from zoo.runs import DataRecord, Run, RunRecord, score_points
+from zoo.reports.model_card import is_card_current
+from zoo.runs import DataRecord, Run, RunRecord, explain_write_errors, score_points
 from zoo.runs.measurements import Row, parse_row
 from zoo.types import Protocol
 
@@ -98,6 +99,21 @@ def test_a_record_that_is_no_file_is_not_waited_for(run):
     os.mkfifo(run.folder / "config.json")
     with pytest.raises(UserError, match="not a regular file"):
         Run(run.folder)
+
+
+def test_accessories_that_are_no_files_are_not_waited_for(run, capsys):
+    for name in ("metrics.jsonl", "README.md", "checkpoints/progress.json", "checkpoints/best/score.json"):
+        path = run.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        os.mkfifo(path)
+    assert run.rows() == [] and run.best() is None and not is_card_current(run, 4)
+    assert "metrics.jsonl cannot be read: not a regular file" in capsys.readouterr().err
+    assert run.unfinished_evaluation(4) is not None
+    with pytest.raises(UserError, match="cannot write to .*not a regular file"), explain_write_errors(run):
+        run.append({"step": 4})
+    with pytest.raises(UserError, match="cannot write to .*not a regular file"), explain_write_errors(run):
+        run.extend(type("Config", (), {"steps": 4, "eval_every": 2}), 4)
 
 
 def test_rows_with_any_wrong_value_are_read_in_full_or_skipped(run):

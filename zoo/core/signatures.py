@@ -108,7 +108,11 @@ def require_in_range(values: tf.Tensor, count: int, name: str, plural: str) -> N
         name: Of a value, for the error: `label`.
         plural: What is available, for the error: `classes`.
     """
-    require(tf.reduce_all((values >= 0) & (values < count)), f"{name} is out of range; available {plural}: 0 to {count - 1}")
+    valid = (values >= 0) & (values < count)
+    message = f"{name} is out of range; available {plural}: 0 to {count - 1}"
+    if not tf.is_symbolic_tensor(values) and not tf.reduce_all(valid):
+        message += f", not {shorten(values[~valid].numpy().tolist())}"
+    require(tf.reduce_all(valid), message)
 
 
 # -- what users give ----------------------------------------------------------------------------------------------------

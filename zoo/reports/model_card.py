@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.files import write_text
+from zoo.files import read_file, write_text
 from zoo.metrics.registry import Metric
 from zoo.registry import ModelEntry
 from zoo.reports import markdown
@@ -79,7 +79,7 @@ def write_card(run: Run, entry: ModelEntry, model: Game) -> Path:
 def is_card_current(run: Run, step: int) -> bool:
     """Whether a run has a card that was written after this step; one that does not name its step was edited, and stays."""
     try:
-        steps = re.search(r": ([\d,]+) steps \(", (run.folder / FILE).read_text(encoding="utf-8", errors="replace"))
+        steps = re.search(r": ([\d,]+) steps \(", read_file(run.folder / FILE).decode("utf-8", "replace"))
     except OSError:
         return False
     return steps is None or int(steps[1].replace(",", "")) == step

@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 
 from zoo.conversion import convert_values
 from zoo.errors import UserError
-from zoo.files import write_atomically
+from zoo.files import check_regular, read_file, write_atomically
 from zoo.records import check_types, parse_object
 from zoo.runs.renames import upgrade_row
 from zoo.types import Protocol
@@ -53,7 +53,7 @@ def read_rows(folder: Path, display_path: Path) -> list[dict[str, Any]]:
         display_path: The folder as the warnings name it.
     """
     try:
-        content = (folder / FILE).read_bytes()
+        content = read_file(folder / FILE)
     except FileNotFoundError:
         return []
     except OSError as error:  # accessories never prevent a run from being used
@@ -97,7 +97,7 @@ def remove_later_rows(folder: Path, display_path: Path, step: int) -> None:
     """Removes the rows after a step, and what is not a row; the other lines stay as they are."""
     path = folder / FILE
     if path.exists():
-        content = path.read_bytes()
+        content = read_file(path)
         lines = [line + b"\n" for line, row in _parse_lines(content, path, display_path / FILE) if row["step"] <= step]
         if b"".join(lines) != content:
             write_atomically(path, lambda temporary: temporary.write_bytes(b"".join(lines)))
@@ -105,7 +105,10 @@ def remove_later_rows(folder: Path, display_path: Path, step: int) -> None:
 
 def append_row(folder: Path, row: Mapping[str, Any]) -> None:
     """Appends a row; a last line that was truncated when the run was killed stays separate."""
-    with open(folder / FILE, "ab+") as file:
+    path = folder / FILE
+    if path.exists():
+        check_regular(path)
+    with open(path, "ab+") as file:
         if file.seek(0, os.SEEK_END) > 0:
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":
