@@ -46,9 +46,9 @@ class Options:
     models: tuple[str, ...] = ("gan", "dcgan", "cgan", "acgan")
     """models to train; the rows of other models stay as they are"""
     data: tuple[str, ...] = ("mnist", "fashion_mnist")
-    """TFDS data sets with a `test` split and class labels"""
+    """TFDS datasets with a `test` split and class labels"""
     seeds: int = 3
-    """runs of each model on the first data set; there is one on each of the others"""
+    """runs of each model on the first dataset; there is one on each of the others"""
     images: int = 500_000
     """training images that each run is shown"""
     image_shape: tuple[int, int, int] | None = None
@@ -56,13 +56,13 @@ class Options:
     count: int = 10_000
     """samples that are scored at the end"""
     data_dir: str | None = None
-    """folder of TFDS data sets"""
+    """folder of TFDS datasets"""
     runs: Path = Path("runs/quality")
     """folder of the runs"""
     results: Path = HERE / "results.jsonl"
     """file with a line for each finished run; the page is generated from it, next to it as .md"""
     extractors: Path = HERE / "extractors"
-    """folder of the two classifiers of each data set; trained if missing"""
+    """folder of the two classifiers of each dataset; trained if missing"""
     grids: Path = HERE.parent / "docs" / "quality"
     """folder for the last sample grid of seed 0 of each model"""
 
@@ -102,7 +102,7 @@ def row_key(options: Options, data_name: str, model: str, seed: int) -> Row:
 
 
 def find_extractors(options: Options, source: Source) -> list[str]:
-    """The two feature extractors of a data set, as `--feature-extractor` takes them; those that are missing are trained."""
+    """The two feature extractors of a dataset, as `--feature-extractor` takes them; those that are missing are trained."""
     from zoo.metrics.extractors import load_classifier
 
     names = []

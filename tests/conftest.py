@@ -30,7 +30,7 @@ TINY = {"batch_size": 4, "latent_dim": 8, "num_classes": 3, "steps": 4, "eval_ev
 TINY |= {"gradient_accumulation": 1, "discriminator_steps": 1}
 TINY |= {"width": 8, "generator_width": 8, "discriminator_width": 8, "fmap_base": 128, "fmap_max": 8, "hidden": 16}
 TINY |= {"embedding_dim": 4, "buffer_size": 8, "generator_units": 16, "discriminator_units": 8, "categories": 3, "patch_layers": 2}
-TINY |= {"pool_size": 8, "blocks": 1, "jitter": 2, "langevin_steps": 2, "sampling_steps": 4, "multipliers": (2, 2, 1)}
+TINY |= {"buffer_size": 8, "blocks": 1, "jitter": 2, "langevin_steps": 2, "sampling_steps": 4, "multipliers": (2, 2, 1)}
 TINY |= {"attention_side": 8, "discriminator_attention_side": 8, "standing_passes": 2}
 
 # The feature extractor of the digits, with just more than the minimum of updates.

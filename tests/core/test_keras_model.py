@@ -76,7 +76,7 @@ def test_wrong_ranges_and_shapes_are_refused_before_training(images, labels, mes
         ("acgan", {"x": {"image": IMAGES, "class": LABELS}}, "label is missing.*available: image, class"),
         ("acgan", {"x": IMAGES, "y": LABELS[:3]}, "arrays of different lengths: image has 16, label has 3"),
         ("dcgan", {"x": IMAGES[:3]}, "a step takes 4 examples and there are 3"),
-        ("dcgan", {"x": batches(IMAGES).filter(lambda image: False)}, "the data set is empty"),
+        ("dcgan", {"x": batches(IMAGES).filter(lambda image: False)}, "the dataset is empty"),
         ("dcgan", {"x": IMAGES[:0]}, "a step takes 4 examples and there are 0"),
         ("dcgan", {}, "no data; this model trains on batches of image"),
         ("acgan", {"x": (IMAGES, LABELS, np.ones(16))}, "3 arrays were given; this model trains on image, label, without sample weights"),
@@ -162,7 +162,7 @@ def test_the_batch_size_is_an_integer(batch_size):
 
 @pytest.mark.parametrize("data", [5, "x", b"x", True, object()], ids=lambda value: type(value).__name__)
 def test_data_of_no_kind_are_refused(data):
-    with pytest.raises(UserError, match="expected a data set of batches, arrays, or a generator"):
+    with pytest.raises(UserError, match="expected a dataset of batches, arrays, or a generator"):
         tiny_model("gan").fit(data)
 
 

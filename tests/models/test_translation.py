@@ -23,7 +23,7 @@ def constant_images(count, *values, side=16):
 
 
 def test_a_full_replay_buffer_returns_earlier_images_half_of_the_time():
-    model = tiny_model("cyclegan", pool_size=6, batch_size=2)
+    model = tiny_model("cyclegan", buffer_size=6, batch_size=2)
     stored, num_earlier = [], 0
     for i in range(40):
         fake = {name: constant_images(2, 0.01 * (2 * i + 1), 0.01 * (2 * i + 2)) for name in "xy"}
@@ -45,7 +45,7 @@ def test_a_full_replay_buffer_returns_earlier_images_half_of_the_time():
 
 
 def test_the_replay_buffer_returns_nothing_that_was_not_stored():
-    model = tiny_model("cyclegan", pool_size=5, batch_size=4)  # filled in the middle of a batch
+    model = tiny_model("cyclegan", buffer_size=5, batch_size=4)  # filled in the middle of a batch
     images = tf.ones([4, *model.config.image_shape])
     for step in range(30):
         model.step_counter.assign(step)
@@ -91,8 +91,8 @@ def test_translators_take_any_size_and_are_trained_on_multiples_of_four():
         assert signatures[name].function(tf.zeros([2, 20, 28, 1]))["image"].shape == (2, 20, 28, 1)
     with pytest.raises(UserError, match="images of 30x32 pixels: both sides must be multiples of 4; --image-shape 32 32 1 resizes them"):
         zoo.create("cyclegan", image_shape=(30, 32, 1))
-    with pytest.raises(UserError, match="--pool-size 2: must be at least --batch-size 4"):
-        zoo.create("cyclegan", pool_size=2)
+    with pytest.raises(UserError, match="--buffer-size 2: must be at least --batch-size 4"):
+        zoo.create("cyclegan", buffer_size=2)
 
 
 # -- pix2pix --------------------------------------------------------------------------------------------------------------------------

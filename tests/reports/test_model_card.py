@@ -193,7 +193,7 @@ def test_each_kind_of_curve_has_a_panel(tmp_path):
 def test_the_curves_are_scores_and_loss_terms(tmp_path, monkeypatch):
     drawn, draw = [], curve.draw_panels
     monkeypatch.setattr(curve, "draw_panels", lambda panels: drawn.extend(panels) or draw(panels))
-    logged = {"g_class": 0.2, "d_accuracy": 0.9, "d_real_logit": 1.0, "g_gradient_norm": 3.0, "diversity": 0.8}
+    logged = {"g_class": 0.2, "d_pairwise_accuracy": 0.9, "d_real_logit": 1.0, "g_gradient_norm": 3.0, "diversity": 0.8}
     rows = [training_row(200 * i, {"frechet": 9.0 - i, "recall": 0.5, "kid": 1.5}, **logged) for i in (1, 2)]
     card(write_run(tmp_path / "one", [*rows, evaluated_row(400, {"frechet": 70.0})]))
     panels = dict(drawn)

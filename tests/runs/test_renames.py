@@ -47,7 +47,7 @@ def test_configuration_and_options_have_new_names():
         "gradient_accumulation": 1,
         "decay_start": 0.5,
         "patch_layers": 2,
-        "pool_size": 50,
+        "buffer_size": 50,
     }
     assert record["options"] == {
         "data_dir": None,

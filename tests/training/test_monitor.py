@@ -53,15 +53,15 @@ def find_warnings(evaluations, diversities=None, objective=losses.non_saturating
     return warnings
 
 
-HEALTHY = {"d_accuracy": 0.8, "g_gradient_norm": 1.0, "d_gradient_norm": 1.0}
+HEALTHY = {"d_pairwise_accuracy": 0.8, "g_gradient_norm": 1.0, "d_gradient_norm": 1.0}
 
 
 @pytest.mark.parametrize(
     "logs, words",
     [
-        ({**HEALTHY, "d_accuracy": 0.999}, ["discriminator dominance", "99.9%", "--discriminator-learning-rate"]),
+        ({**HEALTHY, "d_pairwise_accuracy": 0.999}, ["discriminator dominance", "99.9%", "--discriminator-learning-rate"]),
         ({**HEALTHY, "g_gradient_norm": 1e-5}, ["vanishing gradients", "generator", "fell from 1.0e+00 to"]),
-        ({**HEALTHY, "d_accuracy": 0.5, "d_gradient_norm": 1e-4}, ["uninformative discriminator", "50%"]),
+        ({**HEALTHY, "d_pairwise_accuracy": 0.5, "d_gradient_norm": 1e-4}, ["uninformative discriminator", "50%"]),
     ],
 )
 def test_each_failure_triggers_one_warning(logs, words, capsys):
@@ -72,7 +72,7 @@ def test_each_failure_triggers_one_warning(logs, words, capsys):
 
 
 def test_a_warning_is_not_repeated_by_a_resumed_run():
-    logs = {**HEALTHY, "d_accuracy": 0.999}
+    logs = {**HEALTHY, "d_pairwise_accuracy": 0.999}
     (text,) = find_warnings([logs, logs])[1]
     run = EmptyRun()
     run.rows = lambda: [{"step": 5}, {"step": 10, "warnings": [text]}]
@@ -97,7 +97,7 @@ def test_warnings_are_recognized_by_the_failure_and_not_by_the_advice(text, fail
 
 
 def test_a_critic_does_not_dominate():
-    logs = {**HEALTHY, "d_accuracy": 0.999}
+    logs = {**HEALTHY, "d_pairwise_accuracy": 0.999}
     assert find_warnings([HEALTHY, logs, logs, logs], objective=losses.wasserstein) == [[]] * 4
 
 

@@ -16,7 +16,7 @@ MIN_EVAL_SAMPLES = 10  # fewer cannot be scored
 DATA_HELP = (  # not a docstring of the field: tyro would keep its line breaks
     "dataset: built in without download (digits, outlines, outline_pairs, photographs, turned_digits), a TFDS name (mnist, cifar10, "
     "celeb_a, cycle_gan/horse2zebra, div2k, ...), or folder:PATH of images in the layout that the model needs: flat, one folder per class, "
-    "trainA trainB testA testB, pairs side by side, or IDENTITY/POSE*.jpg"
+    "trainA trainB testA testB, pairs side by side, or IDENTITY/POSE*"
 )
 EXTRACTOR_HELP = (
     "network behind the metrics: classifier[:SEED] (trained once on the dataset's labels), rotations (self-supervised: predicts rotations "
@@ -28,7 +28,7 @@ EXTRACTOR_HELP = (
 class TrainOptions:
     """train a model, from data to SavedModel"""
 
-    model: str = ""
+    model: Annotated[str, tyro.conf.arg(help_behavior_hint="")] = ""
     """name of a model (--list shows them), or path/to/file.py:NAME for a model of your own"""
     data: Annotated[str, tyro.conf.arg(help=DATA_HELP)] = "digits"
     data_dir: Omittable[str] = None
@@ -38,7 +38,7 @@ class TrainOptions:
     run_dir: Omittable[str] = None
     """folder of the run; if omitted, the next free runs/MODEL-DATA-NNNN"""
     resume: Omittable[str] = None
-    """folder of a run to continue from its last checkpoint; --steps may be larger than before"""
+    """folder of a run to continue from its last checkpoint; only --steps and --eval-every may change"""
     init_from: Omittable[str] = None
     """a run whose EMA generator initializes this one; the two generators must have the same architecture"""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"

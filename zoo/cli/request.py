@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 DESCRIPTION = "Trains a model of the zoo: data, networks, training loop, checkpoints, scores, SavedModel and model card."
 HOW_TO_LIST = "Each model has further options: --list shows the models, --model NAME --help the options of a model."
-SOURCES = "Sections and tables are those of this paper; (code): its authors' code."
+SOURCES = (
+    "Sections and tables are those of this paper, and (code) is its authors' code: the origin of a setting. The defaults are those of this "
+    "preset, which may be smaller than the paper's."
+)
 RECORDED = ("data_dir", "precision", "strategy", "xla", "eval_samples", "best", "init_from", "feature_extractor")  # used by a resumed run
 NOT_RECORDED = ("model", "resume", "list", "dry_run", "verify")  # options that are not part of the command that a run records
 COMMAND_LINE_ONLY = ("list", "dry_run")
@@ -82,7 +85,7 @@ def parse_request(argv: Sequence[str], prog: str) -> TrainRequest:
     argv = parsing.rename_options(argv, fields | {field.name for field in dataclasses.fields(TrainOptions)})
     arguments: Any = dataclasses.make_dataclass(
         "Arguments",
-        [("training", TRAINING), ("config", tyro.conf.OmitArgPrefixes[kind])],  # type: ignore
+        [("run", TRAINING), ("hyperparameter", tyro.conf.OmitArgPrefixes[kind])],  # type: ignore
     )
     description = f"{DESCRIPTION} Paper: {defaults.entry.paper.removesuffix('.')}. {SOURCES}"
     try:
@@ -92,10 +95,10 @@ def parse_request(argv: Sequence[str], prog: str) -> TrainRequest:
     except UserError as error:
         raise UserError(f"{error}{_describe_other_models(argv, fields)}") from None
     typed = {word.partition("=")[0].removeprefix("--").replace("-", "_") for word in argv if word.startswith("--")}
-    values = {name: getattr(parsed.config, name) for name in fields}
+    values = {name: getattr(parsed.hyperparameter, name) for name in fields}
     changes = {name: value for name, value in values.items() if name in typed or value != getattr(defaults.config, name)}
     config = _override(defaults.config, changes)
-    return _validated(dataclasses.replace(defaults, options=parsed.training, config=config, typed=frozenset(typed)))
+    return _validated(dataclasses.replace(defaults, options=parsed.run, config=config, typed=frozenset(typed)))
 
 
 def build_request(model: str | None, resume: str | os.PathLike[str] | None, options: dict[str, Any]) -> TrainRequest:

@@ -75,10 +75,10 @@ def as_batches(game: Game, x: Any, y: Any = None, batch_size: int | None = None,
 
     Args:
         game: The model.
-        x: A data set of batches, arrays, or anything else that Keras takes, which is left as it is.
+        x: A dataset of batches, arrays, or anything else that Keras takes, which is left as it is.
         y: Labels, where x is an array.
         batch_size: Of arrays.
-        validate: Check all arrays, or the first batch of a data set.
+        validate: Check all arrays, or the first batch of a dataset.
     """
     check_batch_size(batch_size)
     keys = game.train_keys or game.batch_keys
@@ -87,7 +87,7 @@ def as_batches(game: Game, x: Any, y: Any = None, batch_size: int | None = None,
         if validate:
             first = next(iter(batches.take(1)), None)
             if first is None:
-                raise UserError("the data set is empty")
+                raise UserError("the dataset is empty")
             _validate(game, keys, first)
         return batches.map(_with_int64, num_parallel_calls=tf.data.AUTOTUNE) if validate else batches
     if x is None:
@@ -95,7 +95,7 @@ def as_batches(game: Game, x: Any, y: Any = None, batch_size: int | None = None,
     arrays = _as_arrays(keys, x, y)
     if arrays is None:
         if isinstance(x, (str, bytes)) or not (isinstance(x, keras.utils.PyDataset) or hasattr(x, "__iter__")):
-            raise UserError(f"data {shorten(x)}: expected a data set of batches, arrays, or a generator; keys: {', '.join(keys)}")
+            raise UserError(f"data {shorten(x)}: expected a dataset of batches, arrays, or a generator; keys: {', '.join(keys)}")
         return x  # a generator or another source of batches: Keras reads it
     rows = (batch_size or game.config.batch_size) * game.config.discriminator_steps
     size = len(next(iter(arrays.values())))
@@ -108,7 +108,7 @@ def as_batches(game: Game, x: Any, y: Any = None, batch_size: int | None = None,
 
 
 def _with_keys(data: tf.data.Dataset, keys: tuple[str, ...]) -> tf.data.Dataset:
-    """The data set as one of dicts: the parts of a tuple are named in the order of the model's keys."""
+    """The dataset as one of dicts: the parts of a tuple are named in the order of the model's keys."""
     spec = data.element_spec
     if isinstance(spec, dict):
         _require_keys(keys, spec)

@@ -35,8 +35,8 @@ class Game(keras.Model):
 
     - Each fake batch is generated once and used for both updates: the discriminator gets a `stop_gradient` copy, and the generator's loss
       reuses the same images after the discriminator's update (as in the original Torch DCGAN code). The papers sample new noise for the
-      generator. With several discriminator updates per step, the last batch is reused. With gradient accumulation, new noise is sampled
-      too.
+      generator. With several discriminator updates per step, the fake batch of the last one is reused. With gradient accumulation, the
+      generator's update samples new noise, as in the papers.
     - Samples, scores and exports come from an exponential moving average (EMA) of the generator's weights. Most papers use the weights
       themselves.
     - Generated images take the labels of the real images of the batch. The papers draw labels at random.

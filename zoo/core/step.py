@@ -16,7 +16,7 @@ Closure = Callable[[tf.GradientTape], Terms]  # the loss terms of one micro-batc
 
 
 def train_step(game: Game, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """`discriminator_steps` updates of the discriminator, each on its own mini-batch, then one of the generator.
+    """`discriminator_steps` updates of the discriminator, each on its own minibatch, then one of the generator.
 
     Returns:
         The means of all logged values since the last reset.

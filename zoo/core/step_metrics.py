@@ -68,7 +68,7 @@ class StepMetrics(keras.metrics.Metric):
         The accuracy is 0.5 for a discriminator that cannot tell them apart.
         """
         pairs = tf.cast(real > fake, tf.float32)
-        self.log({"d_real_logit": tf.reduce_mean(real), "d_fake_logit": tf.reduce_mean(fake), "d_accuracy": tf.reduce_mean(pairs)})
+        self.log({"d_real_logit": tf.reduce_mean(real), "d_fake_logit": tf.reduce_mean(fake), "d_pairwise_accuracy": tf.reduce_mean(pairs)})
 
     def watch_gradients(self, network: keras.Model, squares: tf.Tensor) -> None:
         """Records whether the gradient of each weight is finite.

@@ -91,6 +91,6 @@ def encode_images(encoder: Callable[[tf.Tensor], tf.Tensor], images: np.ndarray)
 
 IDENTIFICATION_METRICS = tuple(
     Metric(f"rank1{suffix}{quarter}", "higher", ("held_out",), compute_rank1, during_training=True)
-    for suffix in ("", "_pixels", "_encoder")
+    for suffix in ("", "_pixels", "_baseline")
     for quarter in ("", *(f"_apart_{percent}" for percent in QUARTERS))
 )

@@ -1,14 +1,14 @@
 """ACGAN (Odena, Olah, Shlens 2016, arXiv:1610.09585).
 
-The discriminator has two heads, source and class. With D = sigmoid(source logit) and P = softmax(class logits):
+The discriminator has two heads, real/fake (the paper's source) and class. With D = sigmoid(source logit) and P = softmax(class logits):
 
     discriminator   minimizes  -E log D(x) - E log(1 - D(G(z, c)))  - E log P(c|x) - E log P(c|G(z, c))
     generator       minimizes  -E log D(G(z, c))                    - E log P(c|G(z, c))
 
-`acgan_128` is table 1 (ImageNet; the paper trains one model per 10 classes) and `acgan_32` table 2 (CIFAR-10). `acgan` is small: its
-discriminator is DCGAN's, with 4x4 kernels of stride 2 and no dropout (MNIST coverage 0.79 after 119,000 training images; 0.64 with the
-paper's strides and dropout), and it learns classes from real images only. With generated images in its class loss too, the players agree
-on class marks that real images lack (class accuracy of the samples 91.4% instead of 96.9%).
+`acgan_128` follows table 1 (ImageNet; the paper trains one model per 10 classes) and `acgan_32` table 2 (CIFAR-10). `acgan` is small: its
+discriminator is DCGAN's, with 4x4 kernels of stride 2 and no dropout (MNIST coverage 0.79 after 119,000 images seen; 0.64 with the
+paper's strides and dropout), and it learns classes from real images only. With generated images in its class loss too, both networks
+settle on class cues that real images lack (class accuracy of the samples 91.4% instead of 96.9%).
 
 Differs from the paper: a fifth transposed convolution with 64 channels precedes the last one; table 1 lists four, which do not reach 128
 pixels from 4. Adam's beta_2 is 0.999; the paper prints 10^-3. The generator's source term is non-saturating; the paper's is -L_S, which

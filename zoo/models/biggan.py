@@ -1,12 +1,12 @@
 """BigGAN (Brock, Donahue, Simonyan 2018, arXiv:1809.11096).
 
-A larger SAGAN: classes share an embedding e(y), and each block of G is conditioned on e(y) and on its own chunk z_i of the latent vector:
+A larger SAGAN: all blocks of G share one class embedding e(y), and each is conditioned on e(y) and its own chunk z_i of the latent vector:
 
     discriminator   minimizes  E max(0, 1 - D(x, y)) + E max(0, 1 + D(G(z, y), y))
     generator       minimizes  -E D(G(z, y), y) + 1e-4 sum_W |W^T W * (1 - I)|_F^2            (eq. 3)
 
 The scale of batch normalization is 1 + linear(e(y), z_i). Samples use standing statistics: batch statistics averaged over many forward
-passes on untruncated noise (appendix B). `biggan_128` and `biggan_256` are tables 4 and 5.
+passes on untruncated noise (appendix B). `biggan_128` and `biggan_256` follow tables 4 and 5.
 
 Differs from the paper: the truncation trick maps latent values to the truncated normal distribution by its inverse CDF; the paper
 resamples them until they fall into the range (§3.1), which gives the same distribution. Batches of 2048 are split by

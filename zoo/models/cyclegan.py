@@ -33,7 +33,7 @@ class Config(ImageConfig):
     discriminator_width: int = 64  # channels of a discriminator's first layer (§7.2)
     patch_layers: int = 3  # stride-2 convolutions of a discriminator: with 3 it classifies patches of 70x70 pixels (§4)
     negative_slope: float = 0.2  # slope of the leaky ReLU (§7.2)
-    pool_size: int = 50  # translations in the replay buffer of each discriminator (§4)
+    buffer_size: int = 50  # translations in the replay buffer of each discriminator (§4)
     cycle_weight: float = 10.0  # weight of the cycle consistency loss (§4)
     identity_weight: float = 5.0  # weight of the identity loss (§5.2; code)
     jitter: int = 30  # random jitter: images are resized to (size + jitter) pixels and cropped at random (code)
@@ -43,8 +43,8 @@ class Config(ImageConfig):
 
     def validate(self):
         super().validate()
-        if self.pool_size < self.batch_size:
-            raise UserError(f"--pool-size {self.pool_size}: must be at least --batch-size {self.batch_size}")
+        if self.buffer_size < self.batch_size:
+            raise UserError(f"--buffer-size {self.buffer_size}: must be at least --batch-size {self.batch_size}")
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -145,8 +145,8 @@ class CycleGAN(Game):
 
     def __init__(self, config):
         super().__init__(config, build_generator(config), build_discriminator(config))
-        self.buffer_x, self.buffer_y = (layers.ReplayBuffer(config.pool_size, config.image_shape) for _ in "xy")
-        self.pooled = add_counter(self, "pooled")  # translations that were put into each buffer
+        self.buffer_x, self.buffer_y = (layers.ReplayBuffer(config.buffer_size, config.image_shape) for _ in "xy")
+        self.pooled = add_counter(self, "pooled")  # translations made so far, of each domain
 
     @staticmethod
     def prepare_data(config, source):

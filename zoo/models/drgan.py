@@ -11,10 +11,9 @@ one class in addition to the Nd identities for generated images. For images x of
 
     f(x_1, ..., x_n) = sum_i w_i f(x_i) / sum_i w_i,
 
-where training sets some of the w_i to 0 at random, never all; G minimizes the sum of its losses on the fused and on each single image.
-
-`drgan_96` is the paper's layer table. `drgan` is small, and trains a baseline in addition to G for comparison: a second encoder that
-learns the identities and poses of real images alone.
+where, during training, a random proper subset of the w_i is set to 0; G minimizes the sum of its losses on the fused and on each single
+image. `drgan_96` is the paper's layer table. `drgan` is small, and trains a baseline in addition to G for comparison: a second encoder, as
+a classifier of identity and pose on real images only.
 
 Differs from the paper: G is updated once per step; the paper updates it four times once D is strong. The n images of a set share the pose
 code and the noise; in the paper each image has its own. The confidence has no ELU, as in the first author's later code; an ELU would keep
@@ -56,7 +55,7 @@ class Config(ImageConfig):
     widths: tuple[int, ...] = (32, 64, 64, 64, 128, 128, 96, 192, 192, 128, 256, 256, 160, 320)
     jitter: int = 0  # random jitter: training images are resized to (size + jitter) pixels and cropped at random
     circular_poses: bool = False  # whether the last pose is next to the first, as on a turntable (for pose distances in the scores)
-    baseline: bool = False  # whether to also train an encoder on real images alone, for the score `rank1_encoder`
+    baseline: bool = False  # whether to also train an encoder on real images alone, for the score `rank1_baseline`
 
     def resolve(self, **data_defaults):
         config = super().resolve(**data_defaults)
@@ -235,7 +234,7 @@ class DRGAN(Game):
         return features, tf.reshape(outputs["confidence"], shape) if "confidence" in outputs else tf.ones(shape)
 
     def generate(self, batch):
-        """Rotate images to random poses: each single image, then the fused sets; with those poses and the identities."""
+        """Rotate single images, then fused sets, to random poses; also return the poses and identities."""
         config, rows = self.config, tf.shape(batch["label"])[0]
         pose = tf.random.stateless_uniform([rows], self.seeds.next(), 0, config.num_poses, tf.int64)
         latent = self.sample_latent((rows, config.latent_dim), self.seeds.next())
@@ -322,7 +321,7 @@ class DRGAN(Game):
         if not self.config.baseline:
             return {"": self.extract_features}
         baseline = self.ema_generator.get_layer("baseline_encoder")
-        return {"": self.extract_features, "encoder": lambda images: baseline({"image": images}, training=False)["features"]}
+        return {"": self.extract_features, "baseline": lambda images: baseline({"image": images}, training=False)["features"]}
 
     def preview(self, batch):
         """One identity per row: the input, then its rotations from the first pose to the last."""

@@ -30,7 +30,7 @@ from zoo.registry import register
 @dataclasses.dataclass(frozen=True)
 class Config(ImageConfig):
     latent_dim: int = 512  # dimension of the latent vector (table 2)
-    fmap_base: int = 8192  # bound on the channels at a resolution, times half its side (code, fmap_base)
+    fmap_base: int = 8192  # channels at resolution R are at most 2 * FMAP_BASE / R (code, fmap_base)
     fmap_max: int = 512  # bound on the channels at all resolutions (code, fmap_max)
     phase_steps: int = 50_000  # steps to fade in a resolution, and as many to train it: 800,000 images in batches of 16 (appendix A.1)
     penalty_weight: float = 10.0  # weight of the gradient penalty (appendix A.1)

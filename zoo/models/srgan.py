@@ -2,7 +2,7 @@
 
 Super-resolution by a factor of 4. With x a high-resolution picture, y = bicubic(x) downsampled by 4, and features phi of VGG19:
 
-    SRResNet        minimizes  E |x - G(y)|^2 / pixels
+    SRResNet        minimizes  E |x - G(y)|^2 / values
 
     SRGAN:
     discriminator   minimizes  E softplus(-D(x)) + E softplus(D(G(y)))
@@ -10,8 +10,9 @@ Super-resolution by a factor of 4. With x a high-resolution picture, y = bicubic
     content                    mse: as SRResNet; vgg54, vgg22: E |phi(x) - phi(G(y))|^2 / features, phi divided by 12.75;
                                vgg22 also total_variation_weight * total variation of G(y)
 
-vgg54 denotes the features of the fourth convolution before the fifth pooling layer, vgg22 those of the second before the second, both
-after the activation. The squared error alone gives blurry pictures with a high PSNR; the discriminator sharpens them, at a lower PSNR.
+vgg54 denotes the activations of the fourth convolution before the fifth pooling layer (Keras' block5_conv4), vgg22 those of the second
+before the second one (block2_conv2). The squared error alone gives blurry pictures with a high PSNR; the discriminator sharpens them, at a
+lower PSNR.
 
 `srresnet_96` and `srgan_96` are the paper's networks, and SRGAN starts from SRResNet: --init-from RUN. `srresnet` and `srgan` are small
 and need no VGG. All networks take inputs in [-1, 1]; the generator rescales them to the paper's [0, 1] itself.
@@ -31,7 +32,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo.core import Game, ImageConfig, layers
+from zoo.core import Game, ImageConfig, Omittable, layers
 from zoo.core.images import image_to_image_signatures, to_unit
 from zoo.core.perceptual import VGG19Features
 from zoo.core.tiling import upscale_picture
@@ -52,7 +53,7 @@ class Config(ImageConfig):
     beta_1: float | None = 0.9  # decay of Adam's first moment, or momentum of SGD (§3.2); unused by RMSprop
     blocks: int = 16  # residual blocks of the generator (§3.2)
     width: int = 64  # channels of the generator (figure 4)
-    bicubic_skip: bool = False  # whether the generator learns a residual of the bicubic filter, initially 0 (not in the paper)
+    bicubic_skip: bool = False  # whether the generator learns a residual of the bicubic filter, which starts at 0 (not in the paper)
     random_rotation: bool = False  # whether training crops are flipped, and rotated by multiples of 90 degrees (not in the paper)
 
     size_multiple = SCALE
@@ -64,7 +65,7 @@ class SRGANConfig(Config):
     discriminator_units: int = 1024  # units of the discriminator's dense layer (figure 4)
     negative_slope: float = 0.2  # slope of the leaky ReLU (§2.1.1)
     content_loss: Literal["vgg54", "vgg22", "mse"] = "vgg54"  # squared error of VGG19 features or of pixels (§2.2.1)
-    vgg_weights: str = ""  # weights file of VGG19 without its head, in Keras' format (default: downloaded by Keras)
+    vgg_weights: Omittable[str] = None  # weights file of VGG19 without its head, in Keras' format (default: downloaded by Keras)
     adversarial_weight: float = 1e-3  # weight of the adversarial loss (eq. 3)
     total_variation_weight: float = 2e-8  # weight of the total variation, with vgg22 (supplement, A.3)
 
@@ -181,7 +182,7 @@ def crop_pair(config, example, seed, training):
 
 
 def refuse_small_pictures(config, source):
-    """Refuse splits with pictures smaller than a crop, if they fit into memory; else such pictures are extended by their mirror image.
+    """Refuse splits with pictures smaller than a crop, among the first 1 GiB; later ones are extended by their mirror image.
 
     Raises:
         UserError: If there are smaller pictures.

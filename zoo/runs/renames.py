@@ -36,7 +36,8 @@ CONFIG_FIELDS = {
     "identity": "identity_weight",
     "l1": "l1_weight",
     "patch": "patch_layers",
-    "pool": "pool_size",
+    "pool": "buffer_size",
+    "pool_size": "buffer_size",
     # drgan
     "circular": "circular_poses",
     "form": "variant",
@@ -77,12 +78,14 @@ CONFIG_FIELDS = {
 }
 
 SCORES = {"memorisation": "memorization", "misclassified": "error_rate", "translated": "translation_accuracy"}
+SCORES |= {f"rank1_encoder{suffix}": f"rank1_baseline{suffix}" for suffix in ("", *(f"_apart_{degrees}" for degrees in (25, 50, 75, 100)))}
 
 VALUES = {"generator": {"averaged": "ema"}}  # values in a protocol: field -> old value -> new value
 
 ROW_KEYS = {"round": "step", "variety": "diversity"}  # keys in a line of metrics.jsonl and in the score.json of a best checkpoint
 
 LOGS = {  # loss terms in a line of metrics.jsonl
+    "d_accuracy": "d_pairwise_accuracy",
     "d_labelled": "d_labeled",
     "d_size": "d_l2",
     "g_alone_identity": "g_baseline_identity",

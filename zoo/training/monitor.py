@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 DOMINANCE = 0.998  # fraction of pairs in which the real image has the higher logit, above which the discriminator dominates
 VANISHED = 0.01  # fraction of the largest gradient norm, below which the gradient has vanished
 NO_GRADIENT = 1e-7  # gradient norm below which the gradient has vanished in any case
-CHANCE = 0.6  # accuracy below which the discriminator is hardly better than chance
+CHANCE = 0.6  # pairwise accuracy below which the discriminator is hardly better than chance
 COLLAPSED = 0.4  # fraction of the diversity of real images, below which the samples have collapsed
 RISING = 1.1  # factor above which diversity is still growing, as in the first steps, when all samples are gray
 PATIENCE = 2  # evaluations for which a failure must last
@@ -124,7 +124,7 @@ class TrainingMonitor(keras.callbacks.Callback):
 
     def _find_failures(self, logs: dict[str, Any]) -> Iterator[tuple[str, str]]:
         """Yields (failure, description) from the means since the last evaluation."""
-        accuracy, norms, vanished = logs.get("d_accuracy"), {}, {}
+        accuracy, norms, vanished = logs.get("d_pairwise_accuracy"), {}, {}
         for player in "gd":
             norm = logs.get(f"{player}_gradient_norm")
             if norm is not None:
@@ -136,7 +136,7 @@ class TrainingMonitor(keras.callbacks.Callback):
         if vanished.get("g"):
             yield "vanishing gradients", f"the generator's gradient norm fell from {self.largest_norms['g']:.1e} to {norms['g']:.1e}"
         if vanished.get("d") and accuracy is not None and accuracy < CHANCE:
-            yield "uninformative discriminator", f"its accuracy is {accuracy:.0%} and its gradient norm {norms['d']:.1e}"
+            yield "uninformative discriminator", f"its pairwise accuracy is {accuracy:.0%} and its gradient norm {norms['d']:.1e}"
 
     def _relative_diversity(self) -> float | None:
         """Diversity of the samples divided by that of real images; within classes for class-conditional models."""
