@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from zoo.errors import UserError, printable
+
 try:
     import fcntl
 except ImportError:  # Windows: no locks
@@ -32,7 +34,10 @@ def hold_lock(path: Path, on_wait: Callable[[str], object] | None = None) -> Ite
 
     Raises:
         LockedError: Another process, or another thread of this one, holds the lock, and `on_wait` is None.
+        UserError: Something else is in the place of the file: nobody could lock it.
     """
+    if os.path.lexists(path) and not path.is_file():
+        raise UserError(f"{printable(path)} is not a regular file, so it cannot be locked; remove it")
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666) if fcntl else None
     except OSError:  # a read-only disk

@@ -120,6 +120,12 @@ def get_entry(name: str) -> ModelEntry:
     return _entries[name]
 
 
+def is_built_in(name: str) -> bool:
+    """Whether a name is that of a model of this package."""
+    _import_models()
+    return name in _entries and _entries[name].model.__module__.startswith("zoo.models.")
+
+
 def describe_models(name: str = "") -> str:
     """The end of a sentence about a model that does not exist or was not named: names that are close, and how to list all."""
     _import_models()

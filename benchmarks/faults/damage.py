@@ -20,7 +20,8 @@ DAMAGE = ("truncate", "flip", "append", "remove", "empty", "replace")
 HOSTILE = ("pipe", "folder", "file", "dangling link", "loop", "link to a file", "link to a folder", "socket")
 COMMANDS = ("generate", "resume", "go on", "compare", "export", "evaluate")
 PLACES = ("config.json", "metrics.jsonl", "README.md", "samples", "checkpoints", "checkpoints/checkpoint", "checkpoints/progress.json")
-PLACES += ("checkpoints/best", "checkpoints/best/score.json", "export", "export/acgan", "train")
+PLACES += ("checkpoints/best", "checkpoints/best/score.json", "export", "export/acgan", "train", ".lock", "curve.png")
+PLACES += ("samples/step-000002.png", "samples/step-999999.png", "checkpoints/ckpt-4", "checkpoints/ckpt-99.index")
 UNCHECKED = ("config.json", "checkpoints/checkpoint")  # of which another valid content is not an error: they name what is loaded
 
 
@@ -58,9 +59,14 @@ def list_damage(run: Path, picture: str, count: int, seed: int) -> list[Case]:
 
 
 def list_hostile(run: Path, picture: str, seed: int) -> list[Case]:
-    """Something else in each place of a run."""
+    """Something else in each place of a run, for two of the commands."""
     rng = random.Random(seed)
-    return [Case(str(run), picture, place, kind, 0, rng.choice(COMMANDS)) for place in PLACES for kind in HOSTILE]
+    return [
+        Case(str(run), picture, place, kind, 0, command)
+        for place in PLACES
+        for kind in HOSTILE
+        for command in ("resume", rng.choice([name for name in COMMANDS if name != "resume"]))
+    ]
 
 
 def play(case: Case, folder: Path) -> list[str]:

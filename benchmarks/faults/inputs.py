@@ -156,7 +156,8 @@ def _draw_words(hint: Any, rng: random.Random, wrong: bool) -> tuple[list[str], 
     """The words of one value, and whether its annotation excludes them."""
     origin, parts = get_origin(hint), [part for part in get_args(hint) if part is not type(None)]
     if origin in (Union, types.UnionType):
-        return _draw_words(rng.choice(parts), rng, wrong) if len(parts) == 1 else (["5"], False)
+        words, excluded = _draw_words(rng.choice(parts), rng, wrong) if len(parts) == 1 else (["5"], False)
+        return words, excluded and words != ["None"]
     if origin is Literal:
         return (["no-choice"], True) if wrong else ([str(rng.choice(parts))], False)
     if origin is tuple:
@@ -165,7 +166,9 @@ def _draw_words(hint: Any, rng: random.Random, wrong: bool) -> tuple[list[str], 
     if hint is bool:
         return (["maybe"], True) if wrong else ([], False)
     if hint is int:
-        return ([rng.choice(NO_INTEGER)], True) if wrong else ([str(rng.choice((-1, 0, 1, 2, 3, 7, 2**31, 2**62)))], False)
+        return (
+            ([rng.choice(NO_INTEGER)], True) if wrong else ([str(rng.choice((-1, 0, 1, 2, 3, 7, 10**5, 2**31 - 1, 2**31, 2**62)))], False)
+        )
     if hint is float:
         return ([rng.choice(NO_FLOAT)], True) if wrong else ([rng.choice(("-1", "0", "0.5", "1e-3", "1e39", "1e-46"))], False)
     return ([rng.choice(NO_TEXT)], True) if wrong else ([rng.choice(TEXT)], False)

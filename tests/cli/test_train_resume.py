@@ -225,3 +225,13 @@ def test_old_names_of_options_resume_too(working_directory, capsys):
     assert train.main(["--resume", "r", "--steps", "2", "--every", "1"]) == 0
     assert "warning: --every is deprecated; use --eval-every\n" in capsys.readouterr().err
     assert read_steps("r") == [1, 2]
+
+
+def test_a_trained_run_without_its_checkpoints_is_refused_and_left_as_it_is(complete, working_directory, capsys):
+    shutil.copytree(complete, "r")
+    for path in Path("r/checkpoints").glob("ckpt-*"):
+        path.unlink()
+    before = {path: path.read_bytes() for path in Path("r").rglob("*") if path.is_file() and path.name != ".lock"}
+    error = read_error(capsys, ["--resume", "r"])
+    assert "r was trained, but its checkpoints are not in r/checkpoints" in error and "put them back to continue" in error
+    assert {path: path.read_bytes() for path in Path("r").rglob("*") if path.is_file() and path.name != ".lock"} == before

@@ -1,5 +1,6 @@
 """What a user gives to a model is taken if its type is right, whatever holds it, and refused in one sentence otherwise."""
 
+import collections
 import fractions
 
 import numpy as np
@@ -149,3 +150,9 @@ def test_the_discriminator_checks_its_inputs(biggan, image, conditions, message)
 def test_live_is_a_bool(biggan):
     with pytest.raises(UserError, match="live='yes': expected True or False"):
         biggan.sample([1], label=[0], live="yes")
+
+
+@pytest.mark.parametrize("values", [[tf.constant(True), 2], collections.deque([True, 2]), [np.array(True), 1], [[1], [np.bool_(False)]]])
+def test_bools_in_any_sequence_are_refused(values):
+    with pytest.raises(UserError, match="label: expected integers"):
+        as_integers("label", values)

@@ -1,6 +1,7 @@
 """Layouts of folders of pictures, and what is reported about files that cannot be used."""
 
 import shutil
+import struct
 
 import numpy as np
 import pytest
@@ -228,3 +229,32 @@ def test_read_image_keeps_size_and_converts_channels(tmp_path):
     (tmp_path / "b.png").write_bytes(b"")
     with pytest.raises(data.folder.DECODE_ERRORS):
         data.folder.read_image(tmp_path / "b.png", 3)
+
+
+TEXT_ORIENTATION = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<HHHI4sI", 1, 0x0112, 2, 2, b"6", 0)  # as a text, not a number
+
+
+@pytest.mark.parametrize(
+    "suffix, orientation", [("jpg", 6), ("png", 6), ("webp", 6), ("tif", 6), ("jpg", TEXT_ORIENTATION), ("png", TEXT_ORIENTATION)]
+)
+def test_the_orientation_of_all_formats_is_applied_once(tmp_path, suffix, orientation):
+    """One of another type than a number is ignored, as by other programs."""
+    image = Image.new("RGB", (40, 20))
+    image.paste((255, 255, 255), (0, 0, 40, 4))  # along the top, which becomes the right side
+    exif = image.getexif() if orientation == 6 else orientation
+    if orientation == 6:
+        exif[0x0112] = 6
+    image.save(tmp_path / f"a.{suffix}", exif=exif, **({"quality": 95} if suffix in ("jpg", "webp") else {}))
+    source = data.open_source(f"folder:{tmp_path}")
+    pixels = source.arrays()["image"][0]
+    if orientation == 6:
+        assert source.image_shape == (40, 20, 3) and pixels[20, 18].min() > 200 and pixels[20, 2].max() < 50
+    else:
+        assert source.image_shape == (20, 40, 3) and pixels[1, 20].min() > 200
+
+
+def test_only_pictures_of_16_bits_are_counted_as_such(tmp_path, capsys):
+    save_picture(tmp_path / "stride_168.bmp", size=(56, 12))
+    save_picture(tmp_path / "tile.tif", size=(56, 12))
+    data.open_source(f"folder:{tmp_path}")
+    assert capsys.readouterr().err == ""

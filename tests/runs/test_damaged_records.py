@@ -211,3 +211,12 @@ def test_lists_and_dicts_are_converted_by_their_annotations():
     for wrong in ({"warnings": "a"}, {"warnings": [1]}, {"scores": []}, {"scores": {"kid": "1"}}):
         with pytest.raises(UserError, match="expected (list|dict)"):
             convert_values(Row, wrong)
+
+
+@pytest.mark.parametrize("name", ["images", "seconds", "images_per_second", "diversity", "scores_seconds"])
+@pytest.mark.parametrize("value", ["Infinity", "1e999", "NaN", "-1"])
+def test_amounts_are_finite(name, value):
+    line = f'{{"step": 4, "{name}": {value}}}'.encode()
+    with pytest.raises(ValueError, match=name):
+        parse_row(line)
+    assert parse_row(f'{{"step": 4, "{name}": 3}}'.encode())[name] == 3

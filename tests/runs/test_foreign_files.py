@@ -9,11 +9,14 @@ import time
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 from PIL import Image
 from test_checkpoints import RECORD, Small
 
 from zoo.errors import UserError
 from zoo.runs import Run, explain_write_errors, export_versions, find_export, latest_grid
+from zoo.runs.loading import limit_weights
+from zoo.runs.progress import Progress
 from zoo.runs.scores import record_export
 
 FOREIGN = (
@@ -207,3 +210,38 @@ def test_the_export_of_a_step_is_recognized(run):
     assert find_export(run.export_folder, 8).name == "2" and export_versions(run.export_folder) == [1, 2, 3]
     shutil.rmtree(run.export_folder / "2" / "assets.extra")
     assert find_export(run.export_folder, 8).name == "2", "version 0.1 did not record it"
+
+
+def test_folders_and_pipes_named_like_files_of_a_run_are_ignored(run):
+    save(run, 2)
+    save(run, 4)
+    (run.folder / "samples" / "step-999999.png").mkdir()
+    os.mkfifo(run.folder / "samples" / "step-999998.png")
+    (run.folder / "checkpoints" / "ckpt-4").mkdir()
+    os.mkfifo(run.folder / "checkpoints" / "ckpt-9.data-00000-of-00001")
+    put(run.folder / "checkpoints" / "ckpt-9.index")
+    run.extend(type("Config", (), {"steps": 8, "eval_every": 2}), 4)
+    assert latest_grid(run) is None and [path.rpartition("-")[2] for path in run.checkpoints()] == ["4", "2"]
+    assert run.restore(Small()).endswith("ckpt-2"), "TensorFlow takes the folder for the checkpoint"
+    with limit_weights(run):
+        tf.Variable(1.0)
+
+
+@pytest.mark.parametrize("kind", [Path.mkdir, os.mkfifo])
+def test_a_lock_that_is_no_file_is_refused(run, kind):
+    (run.folder / ".lock").unlink(missing_ok=True)
+    kind(run.folder / ".lock")
+    with pytest.raises(UserError, match=r"\.lock is not a regular file, so it cannot be locked; remove it"), run.own():
+        pass
+
+
+def test_rows_of_an_interruption_are_replaced(run):
+    run.append({"step": 4, "images_per_second": 1.0, "seconds": 3.0})
+    run.append({"step": 5, "images_per_second": 1.0, "seconds": 4.0, "interrupted": True})
+    for step in (4, 5):
+        Image.new("L", (2, 2)).save(run.folder / "samples" / f"step-{step:06d}.png")
+    run.write_progress(Progress(5, seconds=4.0, is_interruption=True))
+    assert run.unfinished_evaluation(5) is None
+    run.extend(type("Config", (), {"steps": 8, "eval_every": 4}), 5)
+    assert [row["step"] for row in run.rows()] == [4] and latest_grid(run).name == "step-000004.png"
+    assert run.unfinished_evaluation(5) is None, "it is no evaluation that has to be repeated"

@@ -143,18 +143,26 @@ def test_a_script_is_named_as_it_was_typed_if_it_is_that_of_the_checkout(monkeyp
 @pytest.mark.parametrize(
     "spec, option",
     [
-        ("my models/gan.py:gan", " --model 'my models/gan.py:gan'"),
+        ("my models/gan.py:mygan", " --model 'my models/gan.py:mygan'"),
         ("gan.py:other", ""),
-        ("a\nb.py:gan", ""),
-        ("gan", ""),
+        ("a\nb.py:mygan", ""),
+        ("`<img src=x onerror=alert(1)>`.py:mygan", ""),
+        ("$(touch x).py:mygan", ""),
+        ("mygan", ""),
         (None, ""),
         (3, ""),
     ],
 )
 def test_commands_name_the_file_of_a_model_of_ones_own(spec, option, tmp_path):
-    run = Run(tmp_path, dataclasses.replace(RECORD, options={"model": spec}))
+    run = Run(tmp_path, dataclasses.replace(RECORD, model="mygan", options={"model": spec}))
     assert run.resume_command() == f"zoo train --resume {tmp_path}{option}"
     assert run.command("export") == f"zoo export {tmp_path}{option}"
+
+
+def test_no_command_names_a_file_for_a_model_of_this_package(tmp_path):
+    """It would be executed by whoever pastes what was printed."""
+    run = Run(tmp_path, dataclasses.replace(RECORD, model="acgan", options={"model": "shared/evil.py:acgan"}))
+    assert run.model_spec is None and "evil" not in run.resume_command() + run.command("export")
 
 
 # -- settings and length --------------------------------------------------------------------------------------------------------------

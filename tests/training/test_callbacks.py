@@ -31,5 +31,13 @@ def test_evaluations_skip_scores_that_take_too_long_but_for_the_last_one(digits,
     callback.on_epoch_end(0, {})
     assert callback.row == {}
     vars(callback.model.config)["steps"] = 8
+    callback.model.stop_training = True  # a signal in the last step of an interval changes nothing
+    assert callback.decide()
+    callback.is_due = None
+    vars(callback.model.config).update(steps=100, eval_every=7)
+    assert not callback.decide(), "no evaluation is due at step 8"
+    callback.is_due = None
+    vars(callback.model.config)["eval_every"] = 4
+    vars(callback.model.config)["steps"] = 8
     callback.on_epoch_end(0, {})
     assert set(callback.row) == {"scores", "protocol", "scores_seconds"} and set(callback.row["scores"]) == {"frechet"}

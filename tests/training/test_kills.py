@@ -31,7 +31,7 @@ class Killed(BaseException):
 class Model(keras.Model):
     """One weight, and what the callbacks ask a game for."""
 
-    generates_from_noise, own_metrics = False, ()
+    generates_from_noise, own_metrics, retries = False, (), 0
     config = types.SimpleNamespace(**SETTINGS)
     objective = types.SimpleNamespace(critic=False)
     modality = types.SimpleNamespace(render=lambda samples, columns: samples)

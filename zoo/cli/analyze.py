@@ -6,7 +6,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from zoo.cli.measuring import FeatureMeasurement
+from zoo.cli.measuring import FeatureMeasurement, own_if_inside
 from zoo.errors import UserError
 from zoo.types import Omittable
 
@@ -19,10 +19,18 @@ class Analyze(FeatureMeasurement):
     """folder for the tables and plots; if omitted, analysis/ in the run's folder"""
 
     def __call__(self) -> None:
+        from zoo.runs import Run
+
+        run = Run(self.run)
+        folder = self.out or run.display_path / "analysis"
+        with own_if_inside(folder, run):
+            self._analyze(folder)
+
+    def _analyze(self, folder: Path) -> None:
         from zoo.metrics import analyses
 
         opened = self.open()
-        samples, folder = opened.evaluation.generate_samples(opened.model), self.out or opened.run.display_path / "analysis"
+        samples = opened.evaluation.generate_samples(opened.model)
         completed = 0
         for analyze in (analyses.discriminability, analyses.diversity, analyses.neighbors):
             try:

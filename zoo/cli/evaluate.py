@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from zoo.cli.measuring import FeatureMeasurement, OpenedRun
+from zoo.cli.measuring import FeatureMeasurement, OpenedRun, own_if_inside
 from zoo.errors import UserError, printable
 from zoo.types import Omittable
 
@@ -37,11 +37,12 @@ class Evaluate(FeatureMeasurement):
     def __call__(self) -> None:
         from zoo.runs import Run
 
-        if self.out is not None:
-            _make_folder(self.out)
-            self._evaluate()
-            return
         run = Run(self.run)
+        if self.out is not None:
+            with own_if_inside(self.out, run):
+                _make_folder(self.out)
+                self._evaluate()
+            return
         if not os.access(run.folder, os.W_OK):
             raise UserError(f"{run.display_path} cannot be written to; write the scores elsewhere: --out FOLDER")
         with run.own():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -101,10 +102,38 @@ class Measurement:
         protocol = evaluation.protocol(model.compute_dtype).describe(omit=self.protocol_in_title)
         source = f"{run.display_path}, checkpoint {self.checkpoint} (step {model.completed_steps:,}); {protocol}"
         text = f"{title}\n{format_table(header, rows)}\n{source}\n"
-        with explain_write_errors(run):
+        with explain_write_errors(run) if is_inside(folder, run) else explain_output_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
             analysis.plot(folder / f"{name}.png")
             write_text(folder / f"{name}.txt", text)
         print(printable(f"{text}plotted in {folder / name}.png\n", "\n"))
+
+
+def is_inside(folder: Path, run: Run) -> bool:
+    """Whether a folder is that of a run, or below it."""
+    return folder.resolve().is_relative_to(run.folder.resolve())
+
+
+def own_if_inside(folder: Path, run: Run) -> contextlib.AbstractContextManager[None]:
+    """Owns a run while a block writes to a folder, if that is in the run.
+
+    Raises:
+        UserError: Another process owns the run; or the folder is that of another run, which this command does not own.
+    """
+    if is_inside(folder, run):
+        return run.own()
+    if (folder / "config.json").exists():
+        raise UserError(f"--out {folder} is another run; give a folder that is not a run")
+    return contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def explain_output_errors(folder: Path) -> Iterator[None]:
+    """Converts errors of a folder that cannot be written to a UserError."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"--out {folder}: cannot be written to: {error.strerror or error}") from None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,8 +25,8 @@ from zoo.metrics.extractors import check_extractor_name, load_extractor
 from zoo.metrics.registry import generates_images, requires_extractor
 from zoo.registry import ModelEntry
 from zoo.reports.model_card import is_card_current, write_card
-from zoo.runs import DataRecord, Run, RunRecord, explain_write_errors, find_export, load_model
-from zoo.runs.loading import limit_weights
+from zoo.runs import DataRecord, Run, RunRecord, explain_write_errors, export_versions, find_export, load_model
+from zoo.runs.loading import explain_settings, limit_weights
 from zoo.serving.saved_model import export_model
 from zoo.training import runtime
 from zoo.training.callbacks import Evaluate, SaveCheckpoint, WriteEvaluation, repeat_evaluation
@@ -144,12 +144,32 @@ class TrainingSession:
         keras.utils.set_random_seed(self.config.seed)
         limit: contextlib.AbstractContextManager[None] = limit_weights(self.run) if self.run else contextlib.nullcontext()
         with self.strategy.scope():
-            with limit:
+            with explain_settings(self.run) if self.run else contextlib.nullcontext(), limit:
                 self.model: Game = self.entry.build(self.config)
             self.model.compile(jit_compile=self.jit_compile)
-            self.restored = self.run.restore(self.model) if self.run and self.run.checkpoints() else None
+            self.restored = self._restore() if self.run else None
             if self.options.init_from and not self.restored:
                 initialize_from(self.model, self.options.init_from)
+
+    def _restore(self) -> str | None:
+        """Restores the last checkpoint; None if the run was killed before its first one.
+
+        Raises:
+            UserError: The checkpoints of a run that was trained are missing.
+        """
+        assert self.run
+        if self.run.checkpoints():
+            restored = self.run.restore(self.model)
+            retries = self.run.progress(self.model.completed_steps).retries
+            self.model.retries.assign(max(int(self.model.retries), retries))
+            return restored
+        best = " (the best one is there: zoo generate RUN --checkpoint best)" if self.run.best() else ""
+        if best or self.run.evaluations() or export_versions(self.run.export_folder):
+            raise UserError(
+                f"{self.run.display_path} was trained, but its checkpoints are not in {self.run.display_path / 'checkpoints'}{best}; "
+                "put them back to continue, or start a new run"
+            )
+        return None
 
     # -- the training --------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import ClassVar
 
-from zoo.cli.measuring import Measurement
+from zoo.cli.measuring import Measurement, own_if_inside
 from zoo.errors import UserError
 from zoo.types import Omittable
 
@@ -27,20 +27,27 @@ class Utility(Measurement):
     protocol_in_title: ClassVar[tuple[str, ...]] = ("real_images", "fake_images", "extractor", "extractor_sha256", "resizing")
 
     def __call__(self) -> None:
-        from zoo.metrics import analyses
+        from zoo.runs import Run
 
         if self.repeats < 1:
             raise UserError(f"--repeats {self.repeats}: must be at least 1")
         for size in self.sizes or ():
             if size < 1:
                 raise UserError(f"--sizes {size}: must be at least 1")
+        run = Run(self.run)
+        folder = self.out or run.display_path / "utility"
+        with own_if_inside(folder, run):
+            self._measure(folder)
+
+    def _measure(self, folder: Path) -> None:
+        from zoo.metrics import analyses
+
         opened = self.open()
         evaluation, model = opened.evaluation, opened.model
         available = evaluation.source.sizes["train"]
         for size in self.sizes or ():
             if size > available:
                 raise UserError(f"--sizes {size}: {evaluation.source.name} has {available} training images")
-        folder = self.out or opened.run.display_path / "utility"
         self.write_analysis(opened, analyses.gan_train_test(evaluation, model, updates=self.updates), folder)
         augmentation = analyses.augmentation(evaluation, model, self.sizes, repeats=self.repeats, updates=self.updates)
         self.write_analysis(opened, augmentation, folder)

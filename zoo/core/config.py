@@ -14,6 +14,7 @@ from zoo.errors import UserError, option_name, shorten
 from zoo.types import Omittable
 
 MAX_INTEGER = 2**31 - 1  # of integer fields: TensorFlow's shapes and seeds
+MAX_LAYERS = 1000  # of fields that count layers or blocks, each of which is built
 MIN_FLOAT, MAX_FLOAT = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # of normal float32 numbers; smaller ones are computed with as 0
 MAX_WORD = 60  # characters of a value in a message
 MAY_BE_ZERO = ("seed", "jitter")  # integer fields for which 0 is valid
@@ -176,6 +177,8 @@ def _validate_field(field: dataclasses.Field, value: Any, choices: list[str]) ->
         raise UserError(f"{text}: must be more than 0")
     elif any(isinstance(number, int) and number > MAX_INTEGER for number in values):
         raise UserError(f"{text}: must be at most {MAX_INTEGER}")
+    elif field.name.endswith(("layers", "blocks")) and any(isinstance(number, int) and number > MAX_LAYERS for number in values):
+        raise UserError(f"{text}: must be at most {MAX_LAYERS}")
     elif any(isinstance(number, float) and not 0 <= number < math.inf for number in values):
         raise UserError(f"{text}: must be 0 or more")
     elif any(isinstance(number, float) and number and not MIN_FLOAT <= number <= MAX_FLOAT for number in values):

@@ -151,10 +151,11 @@ def _as_array(name: str, values: Any, kinds: str, expected: str) -> np.ndarray:
 
 
 def _contains_bool(values: Any) -> bool:
-    """Whether a list has a bool among numbers, which NumPy takes as 0 and 1."""
-    if isinstance(values, (list, tuple)):
+    """Whether a sequence has a bool among numbers, which NumPy takes as 0 and 1."""
+    if isinstance(values, Sequence) and not isinstance(values, (str, bytes, range)):
         return any(map(_contains_bool, values))
-    return isinstance(values, (bool, np.bool_)) or getattr(getattr(values, "dtype", None), "kind", "") == "b"
+    dtype = getattr(values, "dtype", None)
+    return isinstance(values, (bool, np.bool_)) or getattr(dtype, "kind", "") == "b" or getattr(dtype, "is_bool", False)
 
 
 def as_seeds(values: Any) -> tf.Tensor:

@@ -19,7 +19,7 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", "
 DEFAULT_SIDE = 64  # side of images after resizing, if their sizes differ
 LISTED = 5  # file names in one message
 GRAYSCALE_MODES = ("1", "L", "LA")
-ORIENTATION_TAG, FIRST_SIDEWAYS = 0x0112, 5  # EXIF: orientations from 5 on exchange width and height
+ORIENTATION_TAG, SIDEWAYS = 0x0112, (5, 6, 7, 8)  # EXIF: orientations that exchange width and height
 # What Pillow raises for files that are damaged, truncated, too large or no images.
 DECODE_ERRORS = (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
@@ -188,15 +188,16 @@ def _upright_size(picture: Image.Image) -> Size:
     """Size of a picture after its EXIF rotation. Raises ValueError if a side has a single pixel."""
     if min(picture.size) < 2:
         raise ValueError(f"{picture.width}x{picture.height} pixels")
-    sideways = picture.getexif().get(ORIENTATION_TAG, 1) >= FIRST_SIDEWAYS
+    sideways = picture.format != "TIFF" and picture.getexif().get(ORIENTATION_TAG) in SIDEWAYS  # Pillow turns TIFF files itself
     return (picture.height, picture.width) if sideways else picture.size
 
 
 def _to_plain_mode(picture: ImageFile.ImageFile, counts: collections.Counter[str]) -> Image.Image:
     """The upright picture in mode L or RGB; counts the conversions."""
     deep = picture.mode.startswith(("I", "F"))
-    if deep or "16" in str([tile[3] for tile in picture.tile]):  # the packing of the file: Pillow itself reduces 16-bit colors to 8 bits
+    if deep or any(";16" in packing for packing in _packings(picture)):  # Pillow itself reduces 16-bit colors to 8 bits
         counts["with 16 or more bits per channel, converted to 8-bit"] += 1
+    picture.load()  # applies the orientation of TIFF files, so that it is not applied twice
     upright = ImageOps.exif_transpose(picture)
     mode = upright.mode
     if mode in ("L", "RGB"):
@@ -211,6 +212,12 @@ def _to_plain_mode(picture: ImageFile.ImageFile, counts: collections.Counter[str
     plain = "L" if mode == "1" else "RGB"
     counts[f"{'with a palette' if mode == 'P' else f'in mode {mode}'}, converted to {plain}"] += 1
     return upright.convert(plain)
+
+
+def _packings(picture: ImageFile.ImageFile) -> list[str]:
+    """How the pixels of the file are packed, in Pillow's names: `RGB;16B`."""
+    arguments = [tile[3] for tile in picture.tile]
+    return [str(one[0] if isinstance(one, tuple) and one else one) for one in arguments]
 
 
 def _reduce_depth(picture: Image.Image) -> Image.Image:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import UserError, suggest
+from zoo.errors import UserError, printable, suggest
 from zoo.metrics.registry import Metric
 from zoo.reports.directions import MAIN_SCORES, find_best_point, find_own_metrics, find_score_metric
 from zoo.runs.folder import Run, command_prefix
@@ -156,7 +156,7 @@ def _shortest_names(folders: Sequence[str | os.PathLike[str]]) -> list[str]:
     depth = 1
     while len({path.parts[-depth:] for path in paths}) < len(paths):
         depth += 1
-    return [str(Path(*path.parts[-depth:])) for path in paths]
+    return [printable(Path(*path.parts[-depth:])) for path in paths]
 
 
 def _join(values: Iterable[Any]) -> str:

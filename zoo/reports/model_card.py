@@ -222,7 +222,8 @@ def _generator_limitations(run: Run, model: Game, scores: Scores) -> list[str]:
             "is computed with, which makes the score slightly optimistic."
         )
     else:
-        text.append(f"The model has not been evaluated; only samples show its quality. To evaluate it: `{run.command('evaluate')}`.")
+        command = markdown.code_span(run.command("evaluate"))
+        text.append(f"The model has not been evaluated; its quality can only be judged from the samples. To evaluate it: {command}.")
     memorization = [points["memorization"][-1] for points in scores.values() if "memorization" in points]
     if memorization:
         text.append(
@@ -232,7 +233,7 @@ def _generator_limitations(run: Run, model: Game, scores: Scores) -> list[str]:
         )
     else:
         command = run.command("evaluate", "--metrics memorization")
-        text.append(f"Memorization of training examples was not measured and is not ruled out: `{command}`.")
+        text.append(f"Memorization of training examples was not measured and is not ruled out: {markdown.code_span(command)}.")
     return text
 
 
@@ -243,7 +244,7 @@ def _translator_limitations(run: Run, model: Game, scores: Scores) -> list[str]:
         return [*text, f"The scores are means over {subjects}."]
     if not model.own_metrics:
         return [*text, "The model has not been evaluated: it has no metrics."]
-    return [*text, f"The model has not been evaluated. To evaluate it: `{run.command('evaluate')}`."]
+    return [*text, f"The model has not been evaluated. To evaluate it: {markdown.code_span(run.command('evaluate'))}."]
 
 
 def _write_versions(run: Run) -> str:

@@ -112,11 +112,10 @@ def format_markdown(comparison: Comparison) -> str:
     columns = [column for column in build_columns(comparison) if column.group != PROTOCOL]
     rows = []
     for i in range(len(comparison.runs)):
-        cells = [format_cell(column.cells[i]) for column in columns]
+        cells = [markdown.escape(format_cell(column.cells[i])) for column in columns]
         rows.append([f"**{cell}**" if i in column.best else cell for cell, column in zip(cells, columns, strict=True)])
-    lines = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in ([column.title for column in columns], *rows)]
-    table = markdown.table(lines[0], lines[1:], [not column.is_text for column in columns])
-    return "\n".join([table, "", *(f"{note}\n" for note in comparison.notes())])
+    table = markdown.table([markdown.escape(column.title) for column in columns], rows, [not column.is_text for column in columns])
+    return "\n".join([table, "", *(f"{markdown.escape(note)}\n" for note in comparison.notes())])
 
 
 def format_csv(comparison: Comparison) -> str:

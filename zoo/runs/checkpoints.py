@@ -70,7 +70,8 @@ def checkpoint_step(path: str | Path) -> int:
 
 def list_checkpoints(folder: Path) -> list[str]:
     """Paths of the checkpoints in a folder, as TensorFlow takes them, newest first. Files of other names are not checkpoints."""
-    steps = [int(match[1]) for path in folder.glob("ckpt-*.index") if (match := INDEX_FILE.fullmatch(path.name)) and path.is_file()]
+    matches = [match for path in folder.glob("ckpt-*.index") if (match := INDEX_FILE.fullmatch(path.name)) and path.is_file()]
+    steps = [int(match[1]) for match in matches if all(part.is_file() for part in folder.glob(f"ckpt-{match[1]}.data-*"))]
     return [str(folder / f"ckpt-{step}") for step in sorted(steps, reverse=True)]
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo import registry
 from zoo.errors import UserError, printable
 from zoo.files import write_text
 from zoo.records import read_object
@@ -32,6 +33,9 @@ from zoo.types import Protocol
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
+
+
+MARKUP = frozenset("`<>\"'&|;$\\")  # characters that no path of a model's file may have in what is printed and in the card
 
 
 class Run:
@@ -73,9 +77,14 @@ class Run:
 
     @property
     def model_spec(self) -> str | None:
-        """`path/to/file.py:NAME` of a model of one's own, as it was given when the run was trained; for display only, never executed."""
+        """`path/to/file.py:NAME` of a model of one's own, as it was given when the run was trained; for display only, never executed.
+
+        None for the models of this package: whoever wrote the record would decide which file a command executes that we print.
+        """
         spec = self.record.options.get("model")
-        return spec if isinstance(spec, str) and spec.endswith(f".py:{self.record.model}") and spec.isprintable() else None
+        if not isinstance(spec, str) or not spec.endswith(f".py:{self.record.model}") or not spec.isprintable() or set(spec) & MARKUP:
+            return None
+        return None if registry.is_built_in(self.record.model) else spec
 
     @classmethod
     def create(cls, record: RunRecord, folder: str | os.PathLike[str] | None = None, under: str | os.PathLike[str] = "runs") -> Run:
@@ -127,10 +136,13 @@ class Run:
     def extend(self, config: Any, step: int) -> None:
         """Records the new length of a resumed run, and removes everything that was measured after the step from which it resumes.
 
+        The same goes for what was measured at an interruption between two evaluations.
+
         Args:
             config: The configuration of the resumed run.
             step: The step from which it resumes.
         """
+        interruptions = {row["step"] for row in self.rows() if row.get("interrupted")}
         recorded, length = self.record.config, {"steps": config.steps, "eval_every": config.eval_every}
         if any(recorded.get(name) != value for name, value in length.items()):
             self.record.command += f"\n{self.resume_command()} --steps {config.steps} --eval-every {config.eval_every}"
@@ -138,7 +150,7 @@ class Run:
         self._write_record()
         measurements.remove_later_rows(self.folder, self.display_path, step)
         for grid in list_grids(self):
-            if grid_step(grid) > step:
+            if grid_step(grid) > step or grid_step(grid) in interruptions:
                 grid.unlink()
         best = self.best()
         if best and best.step > step:
@@ -293,6 +305,11 @@ class Run:
         """The evaluation of a checkpoint whose line is not in metrics.jsonl; None if it was finished."""
         if step == 0 or any(row["step"] == step for row in self.evaluations()):
             return None
+        progress = read_progress(self.folder, step)
+        return None if progress.is_interruption else progress
+
+    def progress(self, step: int) -> Progress:
+        """The progress of training at a checkpoint."""
         return read_progress(self.folder, step)
 
     def _check_in_place(self) -> None:

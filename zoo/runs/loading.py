@@ -79,12 +79,14 @@ def limit_weights(run: Run) -> Iterator[None]:
     """
     import tensorflow as tf
 
-    checkpoints = run.checkpoints()
-    try:
-        limit = sum(math.prod(shape) for _, shape in tf.train.list_variables(checkpoints[0])) + UNSAVED_WEIGHTS
-    except (IndexError, tf.errors.OpError):  # no checkpoint, or a damaged one, which is reported when it is restored
+    sizes = []
+    for checkpoint in run.checkpoints():
+        with contextlib.suppress(ValueError, tf.errors.OpError):  # a damaged one is reported when it is restored
+            sizes.append(sum(math.prod(shape) for _, shape in tf.train.list_variables(checkpoint)))
+    if not sizes:
         yield
         return
+    limit = max(sizes) + UNSAVED_WEIGHTS
     total = 0
 
     def create(next_creator: Callable[..., Any], **kwargs: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ from zoo.types import Protocol
 
 FILE = "metrics.jsonl"
 MAX_LINE = 2**20  # bytes
+AMOUNTS = ("images", "seconds", "images_per_second", "diversity", "scores_seconds")
 LOSS_PREFIXES = ("d_", "g_")  # of the names of logged values
 
 _reported: set[tuple[Path, int]] = set()  # files and the hashes of the lines that a warning has named
@@ -37,6 +39,7 @@ class Row(TypedDict, total=False):
     protocol: dict[str, Any]
     scores_seconds: float
     evaluated: bool
+    interrupted: bool
     checkpoint: str | int
 
 
@@ -87,6 +90,9 @@ def parse_row(line: bytes) -> dict[str, Any]:
         raise ValueError(f"it is not a row of version 0.1 ({error})") from None
     if row.get("step", -1) < 0:
         raise ValueError("step is missing, or less than 0")
+    for name in AMOUNTS:
+        if name in row and not 0 <= row[name] < math.inf:
+            raise ValueError(f"{name}={row[name]!r} is not a finite number of at least 0")
     for name, value in row.items():
         if name.startswith(LOSS_PREFIXES) and (isinstance(value, bool) or not isinstance(value, (int, float))):
             raise ValueError(f"{name}={value!r:.60} is not a number")
@@ -94,11 +100,15 @@ def parse_row(line: bytes) -> dict[str, Any]:
 
 
 def remove_later_rows(folder: Path, display_path: Path, step: int) -> None:
-    """Removes the rows after a step, and what is not a row; the other lines stay as they are."""
+    """Removes the rows after a step, those of interruptions, and what is not a row; the other lines stay as they are."""
     path = folder / FILE
     if path.exists():
         content = read_file(path)
-        lines = [line + b"\n" for line, row in _parse_lines(content, path, display_path / FILE) if row["step"] <= step]
+        lines = [
+            line + b"\n"
+            for line, row in _parse_lines(content, path, display_path / FILE)
+            if row["step"] <= step and not row.get("interrupted")
+        ]
         if b"".join(lines) != content:
             write_atomically(path, lambda temporary: temporary.write_bytes(b"".join(lines)))
 

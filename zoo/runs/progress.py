@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ class Progress(NamedTuple):
         images_per_second: Speed since the evaluation before.
         logs: Means of the logged values since then.
         is_scored: Whether the evaluation computes scores.
+        is_interruption: Whether training was interrupted here, between two evaluations.
+        retries: How often training had diverged before: part of every seed.
     """
 
     step: int
@@ -28,6 +31,8 @@ class Progress(NamedTuple):
     images_per_second: float = 0.0
     logs: dict[str, float] = {}
     is_scored: bool = True
+    is_interruption: bool = False
+    retries: int = 0
 
 
 def write_progress(folder: Path, progress: Progress) -> None:
@@ -42,4 +47,5 @@ def read_progress(folder: Path, step: int) -> Progress:
         progress = build_from(Progress, read_object(folder / FILE))
     except (OSError, ValueError):
         return Progress(step)
-    return progress if progress.step == step else Progress(step)
+    amounts = (progress.seconds, progress.images_per_second)
+    return progress if progress.step == step and all(0 <= amount < math.inf for amount in amounts) else Progress(step)

@@ -133,4 +133,4 @@ def count_images(run: Run, row: dict[str, Any]) -> int:
 
 
 def _is_grid(path: Path) -> bool:
-    return any(re.fullmatch(f"{prefix}{NUMBER}", path.stem) for prefix in GRID_PREFIXES)
+    return path.is_file() and any(re.fullmatch(f"{prefix}{NUMBER}", path.stem) for prefix in GRID_PREFIXES)

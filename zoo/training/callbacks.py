@@ -130,6 +130,8 @@ class SaveCheckpoint(keras.callbacks.Callback):
             images_per_second=round(images / (self.epoch_ended - self.epoch_began), 1),
             logs={name: float(value) for name, value in (logs or {}).items()},
             is_scored=self.evaluate is not None and self.evaluate.decide(),
+            is_interruption=not is_evaluation(self.model),
+            retries=int(self.model.retries),
         )
         self.run.write_progress(progress)
         self.save()
@@ -143,6 +145,7 @@ class SaveCheckpoint(keras.callbacks.Callback):
             "seconds": progress.seconds,
             "images_per_second": progress.images_per_second,
             **{name: round(value, 6) for name, value in progress.logs.items()},
+            **({"interrupted": True} if progress.is_interruption else {}),
         }
 
     def save(self) -> None:
@@ -207,9 +210,9 @@ class Evaluate(keras.callbacks.Callback):
             self._record(scores, seconds, logs if logs is not None else {})
 
     def decide(self) -> bool:
-        """Whether the evaluation at this step computes scores: an interrupted one does not."""
+        """Whether the evaluation at this step computes scores: that of an interruption between two evaluations does not."""
         if self.is_due is None:
-            self.is_due = not self.model.stop_training and self._is_affordable(time.monotonic())
+            self.is_due = is_evaluation(self.model) and self._is_affordable(time.monotonic())
         return self.is_due
 
     def _is_affordable(self, now: float) -> bool:
@@ -333,6 +336,12 @@ def _images_per_step(config: Any) -> int:
     return config.batch_size * config.discriminator_steps
 
 
+def is_evaluation(model: Any) -> bool:
+    """Whether an evaluation is due at the current step; a signal may end an epoch earlier."""
+    step, config = model.completed_steps, model.config
+    return step % config.eval_every == 0 or step >= config.steps
+
+
 def _seconds_before(run: Run) -> float:
     """Seconds of training before this process."""
-    return max((row.get("seconds", 0.0) for row in run.rows()), default=0.0)
+    return max([run.progress(run.completed_steps()).seconds, *(row.get("seconds", 0.0) for row in run.rows())])

@@ -94,7 +94,6 @@ def fit(
                 warning = f"{error}. {ADVICE}; {action}"
                 _return_to_checkpoint(model, run, warning)
                 if final:
-                    run.manager(model).save(checkpoint_number=model.completed_steps)  # with new noise: a resumed run does not repeat this
                     raise Diverged(warning) from None
                 print(f"\nwarning: {warning}", file=sys.stderr, flush=True)
     finally:
@@ -106,7 +105,9 @@ def _return_to_checkpoint(model: Game, run: Run, warning: str) -> None:
     retries = int(keras.ops.convert_to_numpy(model.retries)) + 1
     run.restore(model)
     model.retries.assign(retries)  # is part of every seed
-    run.append({"step": model.completed_steps, "warnings": [warning]})
+    step = model.completed_steps
+    run.write_progress(run.progress(step)._replace(retries=retries))  # a resumed run does not repeat this with the same noise
+    run.append({"step": step, "warnings": [warning]})
 
 
 def _fit_phases(
