@@ -64,7 +64,7 @@ def test_labels_are_refused_by_an_unconditional_model(capsys):
         (["generate", "RUN", "--seed", str(2**63 - 64)], [f"--seed {2**63 - 64}: must be from", f"to {2**63 - 65}"]),
         (["generate", "RUN", "--seed", str(2**70)], [f"--seed {2**70}: must be from"]),
         (["translate", "RUN", "a.png", "b.png", "--seed", str(2**63)], [f"--seed {2**63}: must be from"]),
-        (["generate", "RUN", "--cout", "3"], ["--count INT", "all options: zoo generate --help"]),
+        (["generate", "RUN", "--cout", "3"], ["unknown option --cout; did you mean --count or --out? All options: zoo generate --help"]),
         (["generate", "RUN", "--label", "a"], ["--label: expected INT ..., got a", "all options: zoo generate --help"]),
         (["generate", "RUN", "--columns", "0"], ["--columns 0"]),
         (["generate", "RUN", "--out", "x.jpg"], ["--out x.jpg", "PNG"]),

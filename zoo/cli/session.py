@@ -161,7 +161,7 @@ class TrainingSession:
         if self.run.checkpoints():
             restored = self.run.restore(self.model)
             retries = self.run.progress(self.model.completed_steps).retries
-            self.model.retries.assign(max(int(self.model.retries), retries))
+            self.model.retries.assign(max(int(keras.ops.convert_to_numpy(self.model.retries)), retries))
             return restored
         best = " (the best one is there: zoo generate RUN --checkpoint best)" if self.run.best() else ""
         if best or self.run.evaluations() or export_versions(self.run.export_folder):

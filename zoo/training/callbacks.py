@@ -131,7 +131,7 @@ class SaveCheckpoint(keras.callbacks.Callback):
             logs={name: float(value) for name, value in (logs or {}).items()},
             is_scored=self.evaluate is not None and self.evaluate.decide(),
             is_interruption=not is_evaluation(self.model),
-            retries=int(self.model.retries),
+            retries=int(keras.ops.convert_to_numpy(self.model.retries)),
         )
         self.run.write_progress(progress)
         self.save()
