@@ -235,3 +235,17 @@ def test_a_trained_run_without_its_checkpoints_is_refused_and_left_as_it_is(comp
     error = read_error(capsys, ["--resume", "r"])
     assert "r was trained, but its checkpoints are not in r/checkpoints" in error and "put them back to continue" in error
     assert {path: path.read_bytes() for path in Path("r").rglob("*") if path.is_file() and path.name != ".lock"} == before
+
+
+@pytest.mark.parametrize("left", [0, 700], ids=["empty", "half"])
+def test_a_run_killed_in_its_first_checkpoint_starts_over(complete, working_directory, left):
+    shutil.copytree(complete, "r")
+    for path in ("export", "samples"):
+        shutil.rmtree(Path("r") / path)
+    for path in [*Path("r/checkpoints").glob("ckpt-*"), Path("r/metrics.jsonl"), Path("r/checkpoints/progress.json")]:
+        path.rename("first.data") if path.name == "ckpt-6.data-00000-of-00001" else path.unlink()
+    Path("first.data").rename("r/checkpoints/ckpt-0.data-00000-of-00001")
+    Path("r/checkpoints/ckpt-0.index").write_bytes(bytes(left))
+    Path("r/.writing-abcd1234").mkdir()
+    assert train.main(["--resume", "r"]) == 0
+    assert same_arrays(weights(zoo.load(complete)), weights(zoo.load("r"))) and not Path("r/.writing-abcd1234").exists()

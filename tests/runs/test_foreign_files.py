@@ -245,3 +245,9 @@ def test_rows_of_an_interruption_are_replaced(run):
     run.extend(type("Config", (), {"steps": 8, "eval_every": 4}), 5)
     assert [row["step"] for row in run.rows()] == [4] and latest_grid(run).name == "step-000004.png"
     assert run.unfinished_evaluation(5) is None, "it is no evaluation that has to be repeated"
+
+
+def test_a_folder_that_a_killed_process_has_tried_is_free(tmp_path):
+    (tmp_path / "run" / ".writing-5i175i1_").mkdir(parents=True)
+    run = Run.create(RECORD, tmp_path / "run")
+    assert [path.name for path in run.folder.iterdir() if path.name.startswith(".writing")] == []

@@ -26,6 +26,7 @@ from zoo.metrics.registry import generates_images, requires_extractor
 from zoo.registry import ModelEntry
 from zoo.reports.model_card import is_card_current, write_card
 from zoo.runs import DataRecord, Run, RunRecord, explain_write_errors, export_versions, find_export, load_model
+from zoo.runs.checkpoints import is_intact
 from zoo.runs.loading import explain_settings, limit_weights
 from zoo.serving.saved_model import export_model
 from zoo.training import runtime
@@ -158,7 +159,9 @@ class TrainingSession:
             UserError: The checkpoints of a run that was trained are missing.
         """
         assert self.run
-        if self.run.checkpoints():
+        if checkpoints := self.run.checkpoints():
+            if self.run.completed_steps() == 0 and not is_intact(checkpoints[0]):
+                return None  # it was killed while it wrote its first checkpoint, of the initial weights
             restored = self.run.restore(self.model)
             retries = self.run.progress(self.model.completed_steps).retries
             self.model.retries.assign(max(int(keras.ops.convert_to_numpy(self.model.retries)), retries))
@@ -215,7 +218,7 @@ class TrainingSession:
         if self.restored:
             print(f"resumed    after step {start:,} from {printable(run.format_path(self.restored))}", flush=True)
         with explain_write_errors(run):
-            run.extend(self.config, start)
+            run.extend(self.config, start, self.restored is not None)
             number = None if is_trained else self._fit(run)
             if number and self.model.completed_steps < self.config.steps:
                 write_card(run, self.entry, self.model)

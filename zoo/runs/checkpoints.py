@@ -68,6 +68,19 @@ def checkpoint_step(path: str | Path) -> int:
     return int(Path(path).name.removeprefix("ckpt-"))
 
 
+def is_intact(path: str) -> bool:
+    """Whether every tensor of a checkpoint can be read: TensorFlow compares their sums."""
+    import tensorflow as tf
+
+    try:
+        reader = tf.train.load_checkpoint(path)
+        for name in reader.get_variable_to_shape_map():
+            reader.get_tensor(name)
+    except (tf.errors.OpError, ValueError):
+        return False
+    return True
+
+
 def list_checkpoints(folder: Path) -> list[str]:
     """Paths of the checkpoints in a folder, as TensorFlow takes them, newest first. Files of other names are not checkpoints."""
     matches = [match for path in folder.glob("ckpt-*.index") if (match := INDEX_FILE.fullmatch(path.name)) and path.is_file()]

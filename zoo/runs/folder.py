@@ -19,7 +19,7 @@ from zoo.files import write_text
 from zoo.records import read_object
 from zoo.runs import measurements
 from zoo.runs.best import SCORE_FILE, BestCheckpoint, read_best, remove_best, save_best
-from zoo.runs.checkpoints import build_manager, checkpoint_step, list_checkpoints, restore_checkpoint
+from zoo.runs.checkpoints import build_manager, checkpoint_step, list_checkpoints, remove_checkpoints, restore_checkpoint
 from zoo.runs.commands import command_prefix, program_name
 from zoo.runs.naming import check_can_be_made, expand_home, explain_folder_error, list_runs, make_folder, make_next_folder, slug
 from zoo.runs.ownership import NOT_A_RUN, identify, own
@@ -133,7 +133,7 @@ class Run:
                 "resume it without these options, or start a new run"
             )
 
-    def extend(self, config: Any, step: int) -> None:
+    def extend(self, config: Any, step: int, is_restored: bool = True) -> None:
         """Records the new length of a resumed run, and removes everything that was measured after the step from which it resumes.
 
         The same goes for what was measured at an interruption between two evaluations.
@@ -141,6 +141,7 @@ class Run:
         Args:
             config: The configuration of the resumed run.
             step: The step from which it resumes.
+            is_restored: Whether a checkpoint was restored; if not, training starts over.
         """
         interruptions = {row["step"] for row in self.rows() if row.get("interrupted")}
         recorded, length = self.record.config, {"steps": config.steps, "eval_every": config.eval_every}
@@ -155,6 +156,8 @@ class Run:
         best = self.best()
         if best and best.step > step:
             remove_best(self._best_folder)
+        if not is_restored:
+            remove_checkpoints(self.folder / "checkpoints")  # of the initial weights, and damaged
 
     def own(self) -> contextlib.AbstractContextManager[None]:
         """While the block runs, this process is the only one that trains or changes the run; raises UserError if another one does."""

@@ -25,7 +25,9 @@ SUBFOLDERS = ("", "samples", "checkpoints", "checkpoints/best")
 NAMES = r"config\.json|metrics\.jsonl|README\.md|curve\.png|score\.json|progress\.json|step-\d+\.png"
 TEMPORARY_FILE = re.compile(rf"\.\d+-({NAMES})")
 TEMPORARY_EXPORTS = "export/*/.writing-*"
-NOT_A_RUN = re.compile(rf"{re.escape(LOCK)}|{TEMPORARY_FILE.pattern}|\.DS_Store|desktop\.ini")  # in a folder that is still free
+TRIAL_FOLDER = re.compile(r"\.writing-\w{8}")  # of `check_can_be_made`
+# In a folder that is still free.
+NOT_A_RUN = re.compile(rf"{re.escape(LOCK)}|{TEMPORARY_FILE.pattern}|{TRIAL_FOLDER.pattern}|\.DS_Store|desktop\.ini")
 
 
 @contextlib.contextmanager
@@ -57,6 +59,10 @@ def remove_leftovers(folder: Path) -> None:
     with contextlib.suppress(ValueError):  # a score that cannot be read: its checkpoint stays
         if best := read_best(folder / "checkpoints" / "best"):
             remove_checkpoints(folder / "checkpoints" / "best", keep=best.step)
+    for path in folder.glob(".writing-*"):
+        if TRIAL_FOLDER.fullmatch(path.name):
+            with contextlib.suppress(OSError):  # it is not empty, so it is not ours
+                path.rmdir()
     for path in folder.glob(TEMPORARY_EXPORTS):
         shutil.rmtree(path, ignore_errors=True)
 
