@@ -116,3 +116,12 @@ def test_what_is_no_run_is_not_loaded(run):
 def test_the_name_of_a_checkpoint_is_checked(checkpoint):
     with pytest.raises(UserError, match="^checkpoint=.*: expected 'last', 'best' or a step"):
         zoo.load("missing", checkpoint)
+
+
+@pytest.mark.parametrize(
+    "model, field", [("infogan", "conv_layers"), ("cyclegan", "blocks"), ("pix2pix", "patch_layers"), ("srresnet", "blocks")]
+)
+def test_numbers_of_layers_have_bounds(model, field):
+    """Each of them is built, so that a large number would never end."""
+    with pytest.raises(UserError, match=f"--{field.replace('_', '-')} 2147483647: must be at most 1000"):
+        zoo.create(model, **{field: 2**31 - 1})

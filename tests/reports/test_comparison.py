@@ -267,6 +267,14 @@ def test_markdown_is_one_table(tmp_path):
     assert "extractor classifier-mnist-1a2b" in text.splitlines()[5]
 
 
+def test_names_of_folders_are_escaped(tmp_path):
+    """As a terminal and a page in the browser would interpret them."""
+    runs = [write_run(tmp_path / name, score_rows(9, 5)) for name in ("\x1b]0;title\x07", "<img src=x onerror=y>")]
+    comparison = compare(*runs)
+    assert not {"\x1b", "\x07"} & set(tables.format_terminal(comparison, 100, color=False)) and "\x1b" not in tables.format_csv(comparison)
+    assert "<img" not in re.sub(r"\\<", "", tables.format_markdown(comparison))
+
+
 @pytest.mark.parametrize("width", [80, 100])
 def test_the_terminals_table_fits_its_width_and_truncates_nothing(tmp_path, width):
     scores = {"frechet": 1234.4, "precision": 0.98, "recall": 0.87, "class_accuracy": 0.99, "kid": 0.002}

@@ -13,6 +13,7 @@ import tensorflow as tf
 from PIL import Image
 from test_checkpoints import RECORD, Small
 
+from zoo.cli.measuring import own_if_inside
 from zoo.errors import UserError
 from zoo.runs import Run, explain_write_errors, export_versions, find_export, latest_grid
 from zoo.runs.loading import limit_weights
@@ -251,3 +252,17 @@ def test_a_folder_that_a_killed_process_has_tried_is_free(tmp_path):
     (tmp_path / "run" / ".writing-5i175i1_").mkdir(parents=True)
     run = Run.create(RECORD, tmp_path / "run")
     assert [path.name for path in run.folder.iterdir() if path.name.startswith(".writing")] == []
+
+
+def test_what_is_written_into_a_run_needs_its_lock(run, tmp_path):
+    """By `zoo analyze`, `zoo utility` and `zoo evaluate RUN --out FOLDER`."""
+    with run.own():
+        with pytest.raises(UserError, match="is in use by process"), own_if_inside(run.folder / "analysis", run):
+            pass
+        with own_if_inside(tmp_path / "elsewhere", run):
+            pass
+    with own_if_inside(run.folder, run), pytest.raises(UserError, match="is in use by process"), run.own():
+        pass
+    other = Run.create(RECORD, tmp_path / "other")
+    with pytest.raises(UserError, match="--out .*other is another run; give a folder that is not a run"), own_if_inside(other.folder, run):
+        pass
