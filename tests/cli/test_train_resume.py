@@ -227,10 +227,17 @@ def test_old_names_of_options_resume_too(working_directory, capsys):
     assert read_steps("r") == [1, 2]
 
 
-def test_a_trained_run_without_its_checkpoints_is_refused_and_left_as_it_is(complete, working_directory, capsys):
+@pytest.mark.parametrize("initial", [None, b"", "intact"])
+def test_a_trained_run_without_its_checkpoints_is_refused_and_left_as_it_is(complete, working_directory, capsys, initial):
+    """Also if that of the initial weights is left, intact or not."""
     shutil.copytree(complete, "r")
     for path in Path("r/checkpoints").glob("ckpt-*"):
-        path.unlink()
+        if initial == "intact" and path.name.startswith("ckpt-6."):
+            path.rename(path.with_name(path.name.replace("ckpt-6", "ckpt-0")))
+        else:
+            path.unlink()
+    if initial == b"":
+        Path("r/checkpoints/ckpt-0.index").write_bytes(initial)
     before = {path: path.read_bytes() for path in Path("r").rglob("*") if path.is_file() and path.name != ".lock"}
     error = read_error(capsys, ["--resume", "r"])
     assert "r was trained, but its checkpoints are not in r/checkpoints" in error and "put them back to continue" in error

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from zoo.cli.measuring import FeatureMeasurement, OpenedRun, own_if_inside
+from zoo.cli.measuring import FeatureMeasurement, OpenedRun, explain_output_errors, own_if_inside
 from zoo.errors import UserError, printable
 from zoo.types import Omittable
 
@@ -40,7 +40,8 @@ class Evaluate(FeatureMeasurement):
         run = Run(self.run)
         if self.out is not None:
             with own_if_inside(self.out, run):
-                _make_folder(self.out)
+                with explain_output_errors(self.out):  # before anything is computed
+                    self.out.mkdir(parents=True, exist_ok=True)
                 self._evaluate()
             return
         if not os.access(run.folder, os.W_OK):
@@ -110,10 +111,8 @@ class Evaluate(FeatureMeasurement):
         run, model, _ = opened
         step = model.completed_steps
         if self.out is not None:
-            try:
+            with explain_output_errors(self.out):
                 run.append_scores(step, self.checkpoint, scores, protocol, self.out)
-            except OSError as error:
-                raise UserError(f"--out {self.out}: cannot be written to: {error}") from None
             print(f"\nwritten to {self.out / 'metrics.jsonl'}")
             return
         with explain_write_errors(run):
@@ -121,13 +120,6 @@ class Evaluate(FeatureMeasurement):
             write_evaluation(run.folder, step, self.checkpoint, scores, protocol)
             write_card(run, get_entry(run.record.model), model)
         print(printable(f"\nwritten to {run.display_path / 'metrics.jsonl'} and {run.display_path / 'README.md'}", "\n"))
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {folder}: {error}") from None
 
 
 def _print_warning(text: str) -> None:

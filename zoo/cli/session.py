@@ -26,7 +26,7 @@ from zoo.metrics.registry import generates_images, requires_extractor
 from zoo.registry import ModelEntry
 from zoo.reports.model_card import is_card_current, write_card
 from zoo.runs import DataRecord, Run, RunRecord, explain_write_errors, export_versions, find_export, load_model
-from zoo.runs.checkpoints import is_intact
+from zoo.runs.checkpoints import checkpoint_step, is_intact
 from zoo.runs.loading import explain_settings, limit_weights
 from zoo.serving.saved_model import export_model
 from zoo.training import runtime
@@ -159,20 +159,20 @@ class TrainingSession:
             UserError: The checkpoints of a run that was trained are missing.
         """
         assert self.run
-        if checkpoints := self.run.checkpoints():
-            if self.run.completed_steps() == 0 and not is_intact(checkpoints[0]):
-                return None  # it was killed while it wrote its first checkpoint, of the initial weights
-            restored = self.run.restore(self.model)
-            retries = self.run.progress(self.model.completed_steps).retries
-            self.model.retries.assign(max(int(keras.ops.convert_to_numpy(self.model.retries)), retries))
-            return restored
-        best = " (the best one is there: zoo generate RUN --checkpoint best)" if self.run.best() else ""
-        if best or self.run.evaluations() or export_versions(self.run.export_folder):
-            raise UserError(
-                f"{self.run.display_path} was trained, but its checkpoints are not in {self.run.display_path / 'checkpoints'}{best}; "
-                "put them back to continue, or start a new run"
-            )
-        return None
+        run, checkpoints = self.run, self.run.checkpoints()
+        if not any(map(checkpoint_step, checkpoints)):  # none, or that of the initial weights alone
+            best = f" (the best one is there: {run.command('generate', '--checkpoint best')})" if run.best() else ""
+            if best or run.evaluations() or export_versions(run.export_folder):
+                raise UserError(
+                    f"{run.display_path} was trained, but its checkpoints are not in {run.display_path / 'checkpoints'}{best}; "
+                    "put them back to continue, or start a new run"
+                )
+            if not checkpoints or not is_intact(checkpoints[0]):
+                return None  # it was killed before its first checkpoint was complete
+        restored = run.restore(self.model)
+        retries = run.progress(self.model.completed_steps).retries
+        self.model.retries.assign(max(int(keras.ops.convert_to_numpy(self.model.retries)), retries))
+        return restored
 
     # -- the training --------------------------------------------------------------------------------------------------
 
