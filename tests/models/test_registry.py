@@ -124,6 +124,7 @@ def test_a_file_that_fails_leaves_nothing_behind(tmp_path):
     assert zoo.registry.resolve(f"{path}:half").name == "half"
 
 
+@pytest.mark.slow
 def test_a_saved_model_of_ones_own_loads_in_another_process(tmp_path):
     path, saved = tmp_path / "own.py", tmp_path / "own.keras"
     path.write_text(MODEL_FILE.replace("NAME", "own"))
