@@ -44,19 +44,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     runtime.configure()
     import numpy as np
 
+    from zoo import data
     from zoo.core.images import tile_grid, write_png
-    from zoo.data.folder import list_pictures, read_image
 
     models = load_models(options.runs)
     factor = next(iter(models.values())).upscale_factor
-    files = list_pictures(str(options.pictures)).files
+    source = data.open_source(f"folder:{options.pictures}", keys=("picture",))
     crops: list[np.ndarray] = []
     scores: dict[str, list[list[float]]] = {}
-    for file in files.get("test", files["train"]):
-        original = crop_to_multiple(read_image(file, 3), factor)
+    for picture in source.load_examples("test" if "test" in source.sizes else "train")["picture"]:
+        original = crop_to_multiple(picture.repeat(3 // picture.shape[-1], -1), factor)
         if min(original.shape[:2]) < options.side:
             size = f"{original.shape[1]}x{original.shape[0]}"
-            raise UserError(f"{file} has {size} pixels, fewer than --side {options.side}; use --side {min(original.shape[:2])}")
+            raise UserError(
+                f"{options.pictures} has a picture of {size} pixels, fewer than --side {options.side}; use --side {min(original.shape[:2])}"
+            )
         versions = upscale(models, original, factor)
         for name, picture in versions.items():
             scores.setdefault(name, []).append(compare(picture, original))

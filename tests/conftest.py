@@ -55,6 +55,7 @@ SLOW_FILES = {  # tests that train, or build networks of full size
     "test_parameter_counts",
     "test_perceptual",
     "test_pggan",
+    "test_pictures",
     "test_replicas",
     "test_requests",
     "test_runtime",

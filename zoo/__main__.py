@@ -15,6 +15,7 @@ from zoo.cli import parsing
 from zoo.cli import train as training
 from zoo.cli.analyze import Analyze
 from zoo.cli.compare import Compare
+from zoo.cli.data import Data
 from zoo.cli.evaluate import Evaluate
 from zoo.cli.export import Export
 from zoo.cli.generate import Generate
@@ -27,7 +28,7 @@ from zoo.runs.commands import INSTALLED, MODULE, set_program
 from zoo.training import runtime
 
 PROG = "zoo"
-COMMANDS = (List, Generate, Translate, Upscale, Evaluate, Compare, Analyze, Utility, Export)
+COMMANDS = (List, Data, Generate, Translate, Upscale, Evaluate, Compare, Analyze, Utility, Export)
 
 
 class Train(TrainOptions):

@@ -29,7 +29,7 @@ from zoo.cli import parsing
         (["--model", "gan", "--batch-size", "5000"], ["5000 images", "digits has 1437 training images; --batch-size 1437 is the largest"]),
         (["--model", "gan", "--steps", "-1"], ["--steps -1"]),
         (["--model", "dcgan", "--image-shape", "4", "4", "1"], ["4x4 pixels", "8 to 1024"]),
-        (["--model", "dcgan", "--image-shape", "32", "32", "2"], ["2 channels", "1 or 3"]),
+        (["--model", "dcgan", "--image-shape", "32", "32", "2"], ["2 channels", "1, 3 or 4"]),
         (["--model", "gan", "--seed", "-1"], ["--seed -1"]),
         (["--model", "gan", "--dropout", "1.5"], ["--dropout 1.5", "less than 1"]),
         (["--model", "acgan", "--generator-widths"], ["--generator-widths", "at least one"]),
@@ -127,7 +127,7 @@ def test_a_data_set_without_labels(working_directory, capsys):
         Image.new("L", (16, 16)).save(working_directory / f"{i}.png")
     before = list_files()
     error = read_error(capsys, ["--model", "acgan", "--data", f"folder:{working_directory}"])
-    for part in ("needs label", "only image", "zoo list"):
+    for part in ("is a flat folder", "needs class labels", "one folder per class"):
         assert part in error
     assert list_files() == before
 

@@ -138,3 +138,58 @@ def test_settings_that_a_translator_does_not_support_are_refused(run):
         train_main([*CYCLEGAN, "--best", "frechet"])
     with pytest.raises(UserError, match="the model needs pair, but .* has only x and y"):
         train_main(["--model", "pix2pix", "--data", "outlines"])
+
+
+def test_a_folder_is_translated(run, tmp_path, capsys):
+    """Each image of it, in folders within it as well, under its name as PNG, at its own size."""
+    folder, out = tmp_path / "in", tmp_path / "out"
+    (folder / "deeper").mkdir(parents=True)
+    Image.new("RGB", (20, 12), "red").save(folder / "a.jpg")
+    Image.new("RGBA", (16, 16), (255, 0, 0, 128)).save(folder / "deeper" / "b.png")
+    (folder / "notes.txt").write_text("no image")
+    assert tool.main(["translate", str(run), str(folder), str(out), "--signature", "to_y"]) == 0
+    assert f"2 images of {folder} in {out}" in capsys.readouterr().out
+    assert {str(file.relative_to(out)) for file in out.rglob("*.png")} == {"a.png", "deeper/b.png"}
+    assert Image.open(out / "a.png").size == (20, 12)
+    assert tool.main(["translate", str(run), str(folder / "a.jpg"), str(tmp_path / "a.png"), "--signature", "to_y"]) == 0
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), np.asarray(Image.open(out / "a.png")))
+    assert tool.main(["translate", str(run), str(folder), str(tmp_path / "small"), "--size", "8", "8"]) == 0
+    assert {Image.open(file).size for file in (tmp_path / "small").rglob("*.png")} == {(8, 8)}
+
+
+@pytest.mark.parametrize(
+    ("picture", "out", "message"),
+    [
+        ("folder", "x.png", "is a folder; give the name of a folder to write"),
+        ("empty", "x", "no images in"),
+        ("a.png", "x", "as PNG; give"),
+    ],
+)
+def test_folders_and_files_are_not_confused(run, tmp_path, capsys, picture, out, message):
+    from command_line import read_error
+
+    for name in ("folder", "empty"):
+        (tmp_path / name).mkdir()
+    for name in ("folder/a.png", "a.png"):
+        Image.new("RGB", (16, 16)).save(tmp_path / name)
+    assert message in read_error(capsys, ["translate", str(run), str(tmp_path / picture), str(tmp_path / out)], tool.main)
+
+
+def test_results_do_not_overwrite_images(run, tmp_path, capsys):
+    from command_line import read_error
+
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("a.png", "a.jpg"):
+        Image.new("RGB", (16, 16)).save(folder / name)
+    error = read_error(capsys, ["translate", str(run), str(folder), str(tmp_path / "out")], tool.main)
+    assert "a.jpg and a.png" in error and "rename one" in error
+    (folder / "a.jpg").rename(folder / "b")  # recognized by its content
+    for out in (folder, folder / "out"):
+        assert "would be mixed with their results" in read_error(capsys, ["translate", str(run), str(folder), str(out)], tool.main)
+    (folder / "c.png").write_bytes((folder / "a.png").read_bytes()[:40])
+    assert "c.png" in read_error(capsys, ["translate", str(run), str(folder), str(tmp_path / "out")], tool.main)
+    assert not (tmp_path / "out").exists()
+    (folder / "c.png").unlink()
+    assert tool.main(["translate", str(run), str(folder), str(tmp_path / "out")]) == 0
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["a.png", "b.png"]

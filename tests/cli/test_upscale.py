@@ -12,9 +12,10 @@ from PIL import Image
 
 import zoo
 from zoo import __main__ as tool
-from zoo import data, registry, runs
+from zoo import registry, runs
 from zoo.cli.session import initialize_from
 from zoo.cli.train import main as train_main
+from zoo.data.image_files import read_image
 from zoo.errors import UserError
 from zoo.metrics import super_resolution
 
@@ -60,12 +61,12 @@ def test_a_picture_of_any_size_and_mode_is_upscaled(run, working_directory, mode
     assert tool.main(["upscale", str(run), "small.png", "out/large.png"]) == 0
     upscaled = np.asarray(Image.open("out/large.png"))
     assert upscaled.shape == (4 * size[1], 4 * size[0], 3)
-    np.testing.assert_array_equal(upscaled, zoo.load(run).upscale(data.folder.read_image("small.png", 3)))
+    np.testing.assert_array_equal(upscaled, zoo.load(run).upscale(read_image("small.png", 3)))
 
 
 def test_a_model_needs_only_the_signature(run, working_directory, monkeypatch):
     Image.fromarray(noise(150, 20, 3)).save("small.png")
-    expected = zoo.load(run).upscale(data.folder.read_image("small.png", 3))
+    expected = zoo.load(run).upscale(read_image("small.png", 3))
     for name in ("upscale", "upscale_factor", "tile_overlap"):
         monkeypatch.delattr(registry.get_entry("srresnet").model, name)
     assert tool.main(["upscale", str(run), "small.png", "large.png"]) == 0
@@ -116,3 +117,11 @@ def test_runs_are_compared_with_the_bicubic_filter_and_the_truth(run, working_di
     grid = np.asarray(Image.open("grid.png"))
     assert grid.shape == (2 * 42 - 2, 3 * 42 - 2, 3)
     np.testing.assert_array_equal(grid[:40, 84:], target[4:44, 12:52])
+
+
+def test_a_folder_is_upscaled(run, tmp_path, capsys):
+    for name, size in (("a.png", (12, 9)), ("b.png", (8, 8))):
+        Image.fromarray(noise(*size[::-1], 3)).save(tmp_path / name)
+    assert tool.main(["upscale", str(run), str(tmp_path), str(tmp_path / "large")]) == 0
+    assert "2 images of" in capsys.readouterr().out
+    assert [Image.open(tmp_path / "large" / name).size for name in ("a.png", "b.png")] == [(48, 36), (32, 32)]

@@ -1,11 +1,15 @@
-"""Image files of requests: what is refused before it is decoded."""
+"""Image files of requests: what is refused before it is decoded, and that the others become the same pixels as files in a folder."""
+
+import io
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from zoo.core.image_bytes import decode_images, encode_png, limit_pixels, read_sizes
 from zoo.core.images import image_to_image_signatures
+from zoo.data.image_files import read_image
 from zoo.errors import UserError
 
 ANY, FIXED = (None, None, 3), (8, 8, 3)
@@ -65,6 +69,58 @@ def test_images_are_decoded():
     assert images.shape == (2, 8, 9, 3)
     np.testing.assert_allclose(images, 0.2, atol=0.01)
     assert decode_images(encode_png(images[:, :, :, :1]), (None, None, 1)).shape == (2, 8, 9, 1)
+
+
+def save(image, **options):
+    file = io.BytesIO()
+    image.save(file, **options)
+    return file.getvalue()
+
+
+def difference(content, channels):
+    """The largest difference, in levels of 255, between a file in a request and the same file in a folder."""
+    decoded = decode_images(tf.constant([content]), (None, None, channels))[0].numpy() * 255
+    expected = read_image(io.BytesIO(content), channels)
+    assert decoded.shape == expected.shape
+    return np.abs(decoded - expected).max()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(("format", "endian"), [("JPEG", "<"), ("PNG", "<"), ("JPEG", ">"), ("PNG", ">")])
+def test_images_are_turned_upright(format, endian, orientation):
+    steps = np.linspace(0, 255, 16 * 24).reshape(16, 24)
+    image = Image.fromarray(np.uint8(np.stack([steps, steps[::-1], steps[:, ::-1]], -1)))
+    exif = Image.Exif()
+    exif.endian = endian
+    exif[0x010E], exif[0x0112], exif[0x0131] = "a description", orientation, "software"
+    content = save(image, format=format, exif=exif.tobytes())
+    assert difference(content, 3) < 0.01
+    size = [24, 16] if orientation >= 5 else [16, 24]
+    assert read_sizes(tf.constant([content])).numpy().tolist() == [size]
+    plain = save(image.resize((size[1], size[0])), format=format)  # in one request with others
+    assert decode_images(tf.constant([content, plain]), ANY).shape == (2, *size, 3)
+
+
+@pytest.mark.parametrize("content", [b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"eXIfMM\0*\0\0\0\x08\xff\xff" + bytes(24)])
+def test_damaged_orientations_are_ignored(content):
+    file = jpeg(8, 9)
+    file = file[:20] + b"\xff\xe1" + (len(content) + 2).to_bytes(2, "big") + content + file[20:]
+    assert decode_images(tf.constant([file]), ANY).shape == (1, 8, 9, 3)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGB", "RGBA", "1"])
+def test_transparent_images_are_on_white(mode, channels):
+    colors = np.random.RandomState(0).randint(0, 256, (9, 7, 4), np.uint8)
+    colors[0, 0, 3] = 0
+    image = Image.fromarray(colors).convert(mode)
+    options = {"transparency": 3} if mode == "P" else {}
+    content = save(image, format="PNG", **options)
+    if channels == 4 and mode in ("LA", "P", "RGBA"):
+        decoded = decode_images(tf.constant([content]), (None, None, 4)).numpy()[0]
+        assert 0 <= decoded[..., 3].min() < decoded[..., 3].max() <= 1
+    else:
+        assert difference(content, channels) < 1.01
 
 
 def test_pixels_of_a_request_are_limited():

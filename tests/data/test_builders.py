@@ -6,7 +6,6 @@ import time
 
 import numpy as np
 import pytest
-import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from zoo import data
@@ -52,7 +51,7 @@ def test_prepared_data_are_read_while_the_lock_is_held(tmp_path, capsys):
 
 def test_an_extractor_is_trained_once(tmp_path, monkeypatch, capsys):
     arrays, calls = {"image": np.zeros((32, 12, 10, 1), np.uint8)}, []
-    source = data.Source("n", "0", (12, 10, 1), {"train": 32}, None, lambda split: tf.data.Dataset.from_tensor_slices(arrays))
+    source = data.Source("n", "0", (12, 10, 1), {"train": 32}, None, lambda split: arrays)
     network = small_classifier.build_classifier((10, 10, 1), 4)
 
     def count(*args):
@@ -69,7 +68,7 @@ def test_an_extractor_is_trained_once(tmp_path, monkeypatch, capsys):
 def test_an_extractor_of_the_read_only_cache_is_used(tmp_path, monkeypatch):
     """Runs with `--data-dir` of one's own have their extractor there."""
     arrays = {"image": np.zeros((32, 12, 10, 1), np.uint8)}
-    fields = ("n", "0", (12, 10, 1), {"train": 32}, None, lambda split: tf.data.Dataset.from_tensor_slices(arrays))
+    fields = ("n", "0", (12, 10, 1), {"train": 32}, None, lambda split: arrays)
     monkeypatch.setattr(small_classifier, "train_classifier", lambda *args: small_classifier.build_classifier((10, 10, 1), 4))
     trained = load_extractor("classifier", data.Source(*fields, cache_dir=str(tmp_path / "a")), log=str)
     resumed = data.Source(*fields, cache_dir=str(tmp_path / "b"), read_only_cache_dir=str(tmp_path / "a"))

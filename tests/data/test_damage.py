@@ -2,6 +2,7 @@
 
 import functools
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import tensorflow as tf
 from PIL import Image
 
 from zoo import data
-from zoo.data import limits, memory
+from zoo.data import limits
 from zoo.data.damage import describe_read_error
 from zoo.errors import UserError
 
@@ -33,25 +34,45 @@ def crop(example, seed, training):
 
 
 @pytest.mark.parametrize("damage, reason", [(truncate, "truncated"), (lambda path: path.unlink(), "No such file")])
-def test_a_damaged_picture_is_named(pictures, damage, reason, monkeypatch):
+def test_damaged_pictures_are_named_before_training(pictures, damage, reason, monkeypatch, tmp_path):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(limits, "MEMORY_BYTES", 0)  # decoded into files
     source = data.open_source(f"folder:{pictures}", keys=("picture",))
     data.check_files(source.name, source.find_damage)
-    monkeypatch.setattr(limits, "MEMORY_BYTES", 0)  # read in every epoch
-    crops = source.with_crops(40.0, crop)
-    fresh = data.open_source(f"folder:{pictures}", keys=("picture",))
-    damage(pictures / "3.jpg")
-    with (
-        pytest.raises(UserError, match=rf"3\.jpg \(.*{reason}.*repair or remove it; go on"),
-        data.explain_read_errors(source.name, source.find_damage, "; go on"),
-    ):
-        list(crops.batches(2).take(5))
-    monkeypatch.undo()
-    for read in (source.load_examples, functools.partial(source.with_crops, 8.0, crop), functools.partial(fresh.in_memory, "train")):
-        with pytest.raises(UserError, match=rf"3\.jpg \(.*{reason}"):
+    for name in ("3.jpg", "4.jpg"):
+        damage(pictures / name)
+    named = rf"3\.jpg \(.*{reason}.*\), .*4\.jpg \(.*{reason}"
+    for read in (source.load_examples, functools.partial(source.with_crops, 8.0, crop), functools.partial(source.batches, 2)):
+        with pytest.raises(UserError, match=f"2 of 6 pictures cannot be used: .*{named}"):
             read()
-    damage(pictures / "4.jpg")
-    with pytest.raises(UserError, match=rf"2 damaged or missing: .*3\.jpg \(.*{reason}.*, .*4\.jpg \(.*{reason}"):
+    assert not list(tmp_path.rglob(".writing-*")) and not list(tmp_path.rglob("arrays.json"))
+    with pytest.raises(UserError, match=f"2 damaged or missing: .*{named}"):
         data.check_files(source.name, source.find_damage)
+
+
+def test_pictures_that_are_decoded_are_not_needed_again(pictures, monkeypatch, tmp_path):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(limits, "MEMORY_BYTES", 0)
+    source = data.open_source(f"folder:{pictures}", image_shape=(8, 8, 3))
+    images = np.array(source.arrays()["image"])
+    monkeypatch.setattr("zoo.data.image_files.open_upright", lambda *args: pytest.fail("decoded again"))
+    again = data.open_source(f"folder:{pictures}", image_shape=(8, 8, 3))
+    np.testing.assert_array_equal(again.arrays()["image"], images)
+    (file,) = (tmp_path / "cache").rglob("image.bin")
+    truncate(file)  # by a full disk, for example
+    monkeypatch.undo()
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(limits, "MEMORY_BYTES", 0)
+    np.testing.assert_array_equal(data.open_source(f"folder:{pictures}", image_shape=(8, 8, 3)).arrays()["image"], images)
+    assert data.clear_cache() > images.nbytes and not list((tmp_path / "cache").rglob("*.bin"))
+
+
+def test_a_cache_that_does_not_fit_is_refused(pictures, monkeypatch, tmp_path):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(limits, "MEMORY_BYTES", 0)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(UserError, match=r"decoding 6 pictures in .* takes 1,152 bytes in .*, and 1,000 are free; .*zoo data --clear"):
+        data.open_source(f"folder:{pictures}", image_shape=(8, 8, 3)).arrays()
 
 
 def flip(path):
@@ -108,40 +129,3 @@ def test_the_reason_has_no_names_of_nodes():
         None, None, "{{function_node __wrapped__IteratorGetNext}} corrupted record at 57 [Op:IteratorGetNext] name: "
     )
     assert describe_read_error(error) == "corrupted record at 57"
-
-
-# -- memory ---------------------------------------------------------------------------------------------------------------------------
-
-
-def test_a_folder_that_does_not_fit_in_memory_is_refused(pictures, monkeypatch):
-    monkeypatch.setattr(memory, "available_memory", lambda: 400_000)
-    assert data.open_source(f"folder:{pictures}", None, (40, 40, 3)).sizes == {"train": 6}
-    with pytest.raises(UserError) as raised:
-        data.open_source(f"folder:{pictures}", None, (80, 80, 3))
-    assert f"reading the 6 pictures in {pictures} at 80x80x3 takes 691,200 bytes of memory, and 400,000 are available" in str(raised.value)
-    monkeypatch.setattr(memory, "available_memory", lambda: None)  # unknown
-    assert data.open_source(f"folder:{pictures}", None, (80, 80, 3)).sizes == {"train": 6}
-
-
-def write(path, text):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-
-
-@pytest.mark.parametrize(
-    "files, expected",
-    [
-        ({}, None),
-        ({"proc/meminfo": "MemTotal: 9 kB\nMemAvailable:    8 kB\n"}, 8192),
-        ({"proc/self/cgroup": "0::/a/b\n", "g/a/memory.max": "1000\n", "g/a/memory.current": "900\n"}, 100),
-        ({"proc/self/cgroup": "0::/\n", "g/memory.max": "1000", "g/memory.current": "900", "g/memory.stat": "inactive_file 50\n"}, 150),
-        ({"proc/self/cgroup": "0::/a\n", "g/a/memory.max": "max\n", "g/a/memory.current": "900\n"}, None),
-        ({"proc/self/cgroup": "4:cpu,memory:/a\n", "g/memory/a/memory.limit_in_bytes": "70", "g/memory/a/memory.usage_in_bytes": "60"}, 10),
-    ],
-)
-def test_available_memory(files, expected, tmp_path, monkeypatch):
-    for name, text in files.items():
-        write(tmp_path / name, text)
-    monkeypatch.setattr(memory, "PROC", tmp_path / "proc")
-    monkeypatch.setattr(memory, "CGROUPS", tmp_path / "g")
-    assert memory.available_memory() == expected

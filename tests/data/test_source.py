@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from zoo import data
 from zoo.data import limits
+from zoo.data.stored import Examples
+from zoo.data.transforms import resize
 from zoo.errors import UserError
 
 
@@ -21,7 +23,7 @@ def digits():
 
 def arrays_source(arrays, class_names):
     size = len(arrays["label"])
-    return data.Source("n", "0", (8, 8, 1), {"train": size}, class_names, lambda split: tf.data.Dataset.from_tensor_slices(arrays))
+    return data.Source("n", "0", (8, 8, 1), {"train": size}, class_names, lambda split: arrays)
 
 
 def numbered_images():
@@ -29,13 +31,18 @@ def numbered_images():
     return arrays_source({"image": np.zeros((30, 8, 8, 1), np.uint8), "label": np.arange(30)}, tuple(map(str, range(30))))
 
 
-@pytest.fixture(params=["in memory", "from disk"])
-def numbered(request, monkeypatch):
+@pytest.fixture(params=["in memory", "from files"])
+def numbered(request, monkeypatch, tmp_path):
     keras.utils.set_random_seed(1)  # as the train command does
-    if request.param == "from disk":
+    source = numbered_images()
+    if request.param == "from files":
         monkeypatch.setattr(limits, "MEMORY_BYTES", 0)
-        monkeypatch.setattr(limits, "SHUFFLE_WINDOW", 16)
-    return numbered_images()
+        arrays = source.arrays()
+        shapes = {key: (value.shape, value.dtype) for key, value in arrays.items()}
+        stored = Examples("key", shapes, 30, lambda: iter([arrays]), "writing").load(str(tmp_path))
+        assert all(isinstance(value, np.memmap) for value in stored.values())
+        source = arrays_source(stored, source.class_names)
+    return source
 
 
 def batch_labels(batches, count):
@@ -72,17 +79,36 @@ def test_an_epoch_holds_each_image_once_in_a_new_order(numbered):
     assert list(first) != list(second) and list(first) != list(range(30))
 
 
-def test_large_images_are_shuffled_in_windows_that_fit_in_memory(monkeypatch):
-    monkeypatch.setattr(limits, "MEMORY_BYTES", 10 * 8 * 8)
-    labels = np.concatenate(batch_labels(numbered_images().batches(5), 6)).tolist()
-    assert sorted(labels) == list(range(30)) and all(set(labels[i : i + 10]) == set(range(i, i + 10)) for i in (0, 10, 20))
-    assert labels != list(range(30))
-
-
 def test_a_batch_is_a_function_of_seed_and_number(numbered):
     labels = batch_labels(numbered.batches(7, seed=1), 12)
     assert batch_labels(numbered.batches(7, seed=1, start=5), 7) == labels[5:]
     assert batch_labels(numbered.batches(7, seed=2), 12) != labels
+
+
+SHARDED = {
+    "plain": lambda: data.open_source("digits"),
+    "mirrored": lambda: data.open_source("digits").with_options(mirror=True, balance=True),
+    "jittered": lambda: data.open_source("digits").with_jitter(2, flip=True),
+    "with labels": lambda: data.open_source("digits").with_labels(100),
+    "domains": lambda: data.open_source("outlines", keys=("x", "y")),
+    "groups": lambda: data.open_source("turned_digits", keys=("image", "label", "pose")).group_by_label(2),
+}
+
+
+@pytest.mark.parametrize("kind", SHARDED)
+def test_workers_read_the_rows_of_one_batch(kind):
+    source = SHARDED[kind]()
+    whole = source.batches(12, seed=3, start=4)
+    parts = [source.batches(12, seed=3, start=4, shard=(worker, 3)) for worker in range(3)]
+    for batch, *shards in tf.data.Dataset.zip(whole, *parts).take(3):
+        for key, value in batch.items():
+            assert [len(shard[key]) for shard in shards] == [4] * 3
+            np.testing.assert_array_equal(value, np.concatenate([shard[key] for shard in shards]), key)
+
+
+def test_batches_that_cannot_be_divided_among_workers_are_refused(digits):
+    with pytest.raises(UserError, match="a batch of 32 images cannot be divided among 3 workers; choose a multiple of 3"):
+        digits.batches(32, shard=(0, 3))
 
 
 def test_a_batch_larger_than_the_data_is_refused(numbered):
@@ -108,7 +134,7 @@ def test_a_subset_is_balanced_and_a_function_of_the_seed(digits):
     np.testing.assert_array_equal(arrays["image"], digits.subset(100).arrays("train")["image"])
     assert not np.array_equal(arrays["image"], digits.subset(100, seed=1).arrays("train")["image"])
     np.testing.assert_array_equal(subset.arrays("test")["image"], digits.arrays("test")["image"])
-    unlabeled = dataclasses.replace(digits, class_names=None, examples=lambda split: digits.examples(split))
+    unlabeled = dataclasses.replace(digits, class_names=None, load=digits.load)
     assert unlabeled.subset(7).arrays("train")["image"].shape == (7, *digits.image_shape)
     for count in (0, 1438):
         with pytest.raises(UserError, match=f"--examples {count} is out of range: digits has 1437 training images; choose 1 to 1437"):
@@ -119,7 +145,7 @@ def test_derived_sources_share_what_is_loaded_only_if_their_examples_are_the_sam
     digits.arrays("train")
     assert digits.with_jitter(2, True)._loaded is digits.with_labels(10)._loaded is digits._loaded
     assert digits.subset(10)._loaded is not digits._loaded
-    assert dataclasses.replace(digits, examples=digits.subset(10).examples).arrays("train")["image"].shape[0] == 10
+    assert dataclasses.replace(digits, load=digits.subset(10).load).arrays("train")["image"].shape[0] == 10
 
 
 def test_a_source_without_jitter_is_itself(digits):
@@ -159,3 +185,48 @@ def test_groups_hold_different_images_of_one_label():
 def test_splits_with_fewer_than_two_labels_are_refused(digits, count):
     with pytest.raises(UserError, match=f"{count} of the 10 identities of digits cannot be held out; each split needs at least two"):
         digits.split_by_label(count)
+
+
+def test_half_of_the_images_are_mirrored(digits):
+    mirrored, plain = (source.batches(64, seed=3) for source in (digits.with_options(True, False), digits))
+    (first, again), (reference, _) = (list(batches.take(2)) for batches in (mirrored, plain))
+    equal = [np.array_equal(a, b) for a, b in zip(first["image"], reference["image"], strict=True)]
+    flipped = [np.array_equal(a, np.flip(b, 1)) for a, b in zip(first["image"], reference["image"], strict=True)]
+    assert all(map(max, zip(equal, flipped, strict=True))) and 16 < sum(flipped) < 48
+    resumed = next(iter(digits.with_options(True, False).batches(64, seed=3, start=1)))
+    np.testing.assert_array_equal(resumed["image"], again["image"])
+    held_out = next(iter(digits.with_options(True, False).batches(64, split="test")))
+    np.testing.assert_array_equal(held_out["image"], next(iter(digits.batches(64, split="test")))["image"])
+
+
+def test_classes_are_balanced():
+    labels = np.array([0] * 90 + [1] * 9 + [2])
+    images = np.broadcast_to(np.arange(100, dtype=np.uint8)[:, None, None, None], (100, 8, 8, 1))
+    balanced = arrays_source({"image": images, "label": labels}, tuple("abc")).with_options(False, True)
+    batches = list(balanced.batches(50, seed=1).take(20))
+    drawn = np.concatenate([batch["label"] for batch in batches])
+    counts = np.bincount(drawn, minlength=3)
+    assert all(abs(count - 1000 / 3) < 60 for count in counts), counts
+    rows = np.rint((np.concatenate([batch["image"] for batch in batches])[:, 0, 0, 0] + 1) * 127.5).astype(int)
+    np.testing.assert_array_equal(labels[rows], drawn)
+    assert len(set(rows)) > 90, "all images of a class are drawn"
+    np.testing.assert_array_equal(next(iter(balanced.batches(50, seed=1, start=7)))["label"], batches[7]["label"])
+
+
+def test_options_that_a_source_cannot_have_are_refused(digits):
+    with pytest.raises(UserError, match="--balance draws classes equally often, and n has no classes"):
+        arrays_source({"image": np.zeros((4, 8, 8, 1), np.uint8), "label": np.arange(4)}, None).with_options(False, True)
+    with pytest.raises(UserError, match="--mirror would turn the poses of turned_digits around"):
+        data.open_source("turned_digits", keys=("image", "label", "pose")).with_options(True, False)
+
+
+@pytest.mark.parametrize("crop, left, middle", [("center", 100, 100), ("pad", 255, 100), ("none", 100, 100)])
+def test_ways_to_another_aspect_ratio(crop, left, middle, tmp_path):
+    image = np.full((20, 10, 3), 100, np.uint8)
+    image[:2] = 0  # the upper edge
+    keras.utils.save_img(tmp_path / "a.png", image, scale=False)
+    pixels = [data.open_source(f"folder:{tmp_path}", image_shape=(10, 10, 3), reading=data.Reading(crop=crop)).arrays()["image"][0]]
+    pixels.append(resize(tf.constant(image), (10, 10, 3), crop).numpy())
+    for one in pixels:
+        assert one.shape == (10, 10, 3) and abs(int(one[5, 0, 0]) - left) < 4 and abs(int(one[5, 5, 0]) - middle) < 4
+        assert (one[0, 5, 0] < 60) == (crop != "center"), "only a crop loses the upper edge"

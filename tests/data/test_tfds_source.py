@@ -221,3 +221,50 @@ def test_a_bug_during_a_download_is_a_traceback(tmp_path, monkeypatch):
     fail_downloads(monkeypatch, AttributeError("a bug"))
     with pytest.raises(AttributeError, match="a bug"):
         data.open_source("mnist", tmp_path)
+
+
+def build_labeled(folder, labels_of_split, **features):
+    """Prepares the dataset `labeled`, whose examples have these labels; the gray value of an image is its number."""
+
+    class Labeled(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+        """Images with labels."""
+
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            image = {"image": tfds.features.Image(shape=(8, 8, 1))}
+            return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict({**image, **features}))
+
+        def _split_generators(self, dl_manager):
+            return {split: self._generate_examples(labels) for split, labels in labels_of_split.items()}
+
+        def _generate_examples(self, labels):
+            for i, label in enumerate(labels):
+                yield i, {"image": np.full((8, 8, 1), i, np.uint8), **dict.fromkeys(features, label)}
+
+    Labeled(data_dir=folder).download_and_prepare()
+
+
+def test_examples_without_a_label_are_left_out_and_counted(tmp_path, capsys):
+    build_labeled(tmp_path, {"train": [0, -1, 1, -1, 0], "test": [1, 0]}, label=tfds.features.ClassLabel(num_classes=2))
+    for _ in range(2):  # read, then remembered
+        source = data.open_source("labeled", tmp_path)
+        assert source.sizes == {"train": 3, "test": 2}
+        assert "2 examples of labeled (train) have no label and are left out" in capsys.readouterr().err
+    arrays = source.arrays()
+    assert sorted(zip(arrays["image"][:, 0, 0, 0].tolist(), arrays["label"].tolist(), strict=True)) == [(0, 0), (2, 1), (4, 0)]
+
+
+def test_one_of_several_labels_is_chosen(tmp_path, capsys):
+    kinds = {"fine": tfds.features.ClassLabel(names=["a", "b"]), "coarse": tfds.features.ClassLabel(names=["c", "d", "e"])}
+    build_labeled(tmp_path / "two", {"train": [0, 1]}, **kinds)
+    with pytest.raises(UserError, match="labeled has several labels: coarse, fine; choose one with --label-key coarse"):
+        data.open_source("labeled", tmp_path / "two", keys=("image", "label"))
+    assert data.open_source("labeled", tmp_path / "two").class_names is None  # not needed
+    source = data.open_source("labeled", tmp_path / "two", reading=data.Reading(label_key="coarse"))
+    assert source.class_names == ("c", "d", "e")
+    with pytest.raises(UserError, match="--label-key image: the labels of labeled are coarse, fine"):
+        data.open_source("labeled", tmp_path / "two", reading=data.Reading(label_key="image"))
+    build_labeled(tmp_path / "named", {"train": [0, 1]}, label=kinds["fine"], coarse=kinds["coarse"])
+    assert data.open_source("labeled", tmp_path / "named").class_names == ("a", "b")
+    assert "its feature label; it also has coarse" in capsys.readouterr().err

@@ -5,7 +5,6 @@ import types
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from made_up_models import (
     SHAPE,
     assert_drawn,
@@ -82,7 +81,7 @@ def test_missing_images_lower_gan_train_but_not_gan_test(evaluation, digits, tra
 
 def test_without_a_test_split_a_part_is_held_out(digits, extractor, trainings):
     examples = {key: value[:500] for key, value in digits.arrays("train").items()}
-    source = dataclasses.replace(digits, sizes={"train": 500}, examples=lambda split: tf.data.Dataset.from_tensor_slices(examples))
+    source = dataclasses.replace(digits, sizes={"train": 500}, load=lambda split: examples)
     result = analyses.gan_train_test(Evaluation(source, extractor, 100), copying_model(source), 500)
     assert (result.images, result.test_images) == (400, 100) and "which the model was trained on" in result.table()[2][0][2]
 

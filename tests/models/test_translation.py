@@ -137,8 +137,8 @@ def test_the_u_net_goes_down_to_one_pixel():
 def test_both_images_of_a_pair_have_the_same_crop():
     source = random_source(tiny_model("pix2pix"))
     arrays = source.arrays("train")
-    twins = tf.data.Dataset.from_tensor_slices({**arrays, "y": arrays["x"]})
-    source = dataclasses.replace(source.subset(24), examples=lambda split: twins).with_jitter(4, True)
+    twins = {**arrays, "y": arrays["x"]}
+    source = dataclasses.replace(source.subset(24), load=lambda split: twins).with_jitter(4, True)
     batches = list(source.batches(24).take(2))
     for batch in batches:
         np.testing.assert_array_equal(batch["x"], batch["y"])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.cli.arguments import RunFolder, check_seeds, check_truncation, register_model, require_noise_model, write_picture
 from zoo.cli.options import MAX_COUNT
-from zoo.errors import UserError, printable
+from zoo.errors import UserError, printable, suggest
 from zoo.types import Omittable
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from zoo.core import Game
 
+LISTED_CLASSES = 12
 MAX_GRID_VALUES = 2**27  # pixels times channels of a grid; 2 GB in memory
 BATCH = 100  # samples that are generated at once
 
@@ -33,8 +34,8 @@ class Generate:
     """PNG file for a grid of all images, or a folder (a name without .png) for one PNG per image"""
     count: int = 64
     """number of images"""
-    label: Omittable[tuple[int, ...]] = None
-    """classes to cycle through, for class-conditional models; if omitted, all"""
+    label: Omittable[tuple[str, ...]] = None
+    """classes to cycle through, by name or number, for class-conditional models; if omitted, all"""
     seed: int = 0
     """seed of the first image; each following image has the next seed"""
     truncation: Omittable[float] = None
@@ -70,7 +71,7 @@ class Generate:
         return self.out.suffix.lower() == ".png"
 
     def _check_out(self) -> None:
-        from zoo.data.folder import SUFFIXES
+        from zoo.data.image_files import SUFFIXES
 
         if self.out.suffix.lower() in SUFFIXES - {".png"}:
             raise UserError(f"--out {self.out}: images are written as PNG; give a name that ends in .png, or that of a folder")
@@ -99,11 +100,7 @@ class Generate:
             if self.label:
                 raise UserError("--label: this run's model is not class-conditional; omit it")
             return {}
-        classes = model.config.num_classes
-        labels = self.label or tuple(range(classes))
-        for label in labels:
-            if not 0 <= label < classes:
-                raise UserError(f"--label {label} is out of range; this run has classes 0 to {classes - 1}")
+        labels = [_find_class(label, model) for label in self.label] if self.label else range(model.config.num_classes)
         return {"label": np.resize(np.array(labels, np.int64), self.count)}
 
     def _sample(self, model: Game, seeds: np.ndarray, conditions: dict[str, np.ndarray]) -> Iterator[np.ndarray]:
@@ -125,3 +122,21 @@ class Generate:
                 name = "".join(f"-{condition}{values[i]}" for condition, values in conditions.items())
                 write_picture(self.out / f"seed{seeds[i]}{name}.png", model.modality.render(sample[None], 1))
         print(f"{self.count} images in {printable(self.out)}")
+
+
+def _find_class(label: str, model: Game) -> int:
+    """The number of a class, given by name or by number; a name comes first, as for classes that are called 1 to 12.
+
+    Raises:
+        UserError: There is no such class.
+    """
+    names, count = model.class_names or (), model.config.num_classes
+    if label in names:
+        return names.index(label)
+    if label.isascii() and label.isdecimal() and int(label) < count:
+        return int(label)
+    listed = ", ".join(f"{i} = {name}" for i, name in list(enumerate(names))[:LISTED_CLASSES])
+    more = f", ... ({count} classes)" if count > LISTED_CLASSES else ""
+    available = f"{listed}{more}" if names else f"0 to {count - 1}"
+    similar = "." if label.isdecimal() else suggest(label, names)
+    raise UserError(f"--label {label}: no such class{similar} Available: {available}")

@@ -70,8 +70,10 @@ class Measurement:
         check_truncation(model, self.truncation)
         record = run.record
         name, folder = self.data or record.data.name, self.data_dir or record.options.get("data_dir")
-        shape = model.modality.sample_shape(model.config)
-        source = data.open_source(name, folder, shape, type(model).batch_keys, read_only=not self.data_dir)
+        shape, reading = model.modality.sample_shape(model.config), data.Reading.from_options(record.options)
+        if name.startswith("folder:") != record.data.name.startswith("folder:"):  # the others fit one kind of data only
+            reading = data.Reading(crop=reading.crop)
+        source = data.open_source(name, folder, shape, type(model).batch_keys, not self.data_dir, record.data.class_names, reading)
         extractor, split = self.load_extractor(source, model, record.options), self.real_split()
         if record.data.examples and not self.data:
             source = source.subset(record.data.examples, model.config.seed)

@@ -35,6 +35,18 @@ class TrainOptions:
     """folder of TFDS datasets; if omitted, TFDS_DATA_DIR or ~/tensorflow_datasets"""
     examples: Omittable[int] = None
     """train on a class-balanced subset of this many examples, drawn by --seed; if omitted, on all"""
+    crop: Literal["center", "pad", "none"] = "center"
+    """how images get another aspect ratio: center: crop their middle; pad: add white borders; none: distort them"""
+    frames: bool = False
+    """take every frame of GIF, WebP, TIFF and APNG files of a folder as an image; otherwise the first one"""
+    label_file: Omittable[str] = None
+    """file with the labels of a folder's images: CSV lines NAME,CLASS, or JSON {"labels": [[NAME, NUMBER], ...]}"""
+    label_key: Omittable[str] = None
+    """feature of a TFDS dataset that holds the labels; if omitted, `label`, or the only one"""
+    mirror: bool = False
+    """flip half of the training images horizontally, at random"""
+    balance: bool = False
+    """draw all classes equally often in training"""
     run_dir: Omittable[str] = None
     """folder of the run; if omitted, the next free runs/MODEL-DATA-NNNN"""
     resume: Omittable[str] = None
@@ -69,7 +81,7 @@ class TrainOptions:
         Raises:
             UserError: For an invalid value.
         """
-        for name in ("precision", "xla", "strategy"):
+        for name in ("precision", "xla", "strategy", "crop"):
             choices = get_args(get_type_hints(TrainOptions)[name])
             if getattr(self, name) not in choices:
                 raise UserError(f"--{name} {getattr(self, name)}: choose from {', '.join(choices)}")

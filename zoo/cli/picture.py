@@ -1,8 +1,10 @@
-"""Base class of `translate` and `upscale`: one image in, one PNG out."""
+"""Commands that apply a run's model to one image, or to all images of a folder."""
 
 from __future__ import annotations
 
 import dataclasses
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,43 +20,98 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class PictureCommand:
-    """A command that applies a run's model to an image."""
+    """A command that applies a run's model to images."""
 
     run: RunFolder
     """folder of the run"""
     picture: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE")]
-    """the image file"""
+    """the image file, or a folder of images"""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
-    """the PNG file to write"""
+    """the PNG file to write; for a folder of images, the folder to write to"""
     checkpoint: str = "last"
     """checkpoint to load: `last`, `best`, or a step"""
     model: Omittable[str] = None
     """path/to/file.py:NAME, if the run's model is your own"""
 
+    def __call__(self) -> None:
+        model = self.open()
+        if not self.picture.is_dir():
+            pixels, description = self.apply(model, self.picture, None)
+            write_picture(self.out, pixels)
+            print(printable(f"{description} in {self.out}"))
+            return
+        files = self._list_files()
+        for file, out, highest in self._progress(files):
+            pixels, _ = self.apply(model, file, highest)
+            write_picture(out, pixels)
+        print(printable(f"{len(files)} images of {self.picture} in {self.out}"))
+
+    def apply(self, model: Any, file: Path, highest: float | None) -> tuple[np.ndarray, str]:
+        """What the model makes of an image file, uint8 [h, w, channels], and a description.
+
+        Args:
+            model: The run's model.
+            file: The image file.
+            highest: The value that is white in images of more than 8 bits; None: decided by the file alone.
+        """
+        raise NotImplementedError
+
     def open(self) -> Any:
         """The run's model."""
         from zoo.runs import load_model
 
-        if self.out.suffix.lower() != ".png":
+        if self.picture.is_dir():
+            if self.out.suffix.lower() == ".png" or self.out.is_file():
+                raise UserError(f"{self.out}: {self.picture} is a folder; give the name of a folder to write its images to")
+            if self.picture.resolve() in (self.out.resolve(), *self.out.resolve().parents):
+                raise UserError(f"{self.out} is in {self.picture}, whose images would be mixed with their results; give another folder")
+        elif self.out.suffix.lower() != ".png":
             raise UserError(f"{self.out}: images are written as PNG; give a name that ends in .png")
         register_model(self.model)
         return load_model(self.run, self.checkpoint)
 
-    def read(self, channels: int) -> np.ndarray:
-        """The image, uint8 [h, w, channels]."""
+    def _list_files(self) -> list[tuple[Path, Path, float | None]]:
+        """The image files of the folder, the files to write (of the same name, as PNG), and the value that is white in deep images.
+
+        Raises:
+            UserError: There are none, some cannot be read, or files would overwrite each other.
+        """
+        from zoo.data.files import FileTree
+        from zoo.data.image_files import full_range, refuse_invalid
+        from zoo.data.index import read_index
+
+        tree = FileTree.open(self.picture)
+        index = read_index(tree, "")
+        refuse_invalid([f"{tree.path / name} ({reason})" for name, reason in index.damaged.items()], len(tree.names))
+        if not index.names:
+            raise UserError(f"no images in {self.picture}")
+        if index.others:
+            print(f"warning: {sum(index.others.values())} other files in {self.picture} are left out", file=sys.stderr)
+        outs: dict[Path, str] = {}
+        for name in index.names:
+            out = (self.out / name).with_suffix(".png")
+            if out in outs:
+                raise UserError(f"{outs[out]} and {name} of {self.picture} would both be written to {out}; rename one")
+            outs[out] = name
+        deep = max((header.highest for header in index.headers.values()), default=0)
+        return [(self.picture / name, out, full_range(deep) if deep else None) for out, name in outs.items()]
+
+    def _progress(self, files: list[Any]) -> Iterable[Any]:
+        from tqdm import tqdm
+
+        return tqdm(files, str(self.picture), leave=False, disable=None)
+
+    @staticmethod
+    def read(file: Path, channels: int, highest: float | None) -> np.ndarray:
+        """An image, uint8 [h, w, channels]."""
         from zoo.core.images import MIN_SIDE
-        from zoo.data.folder import DECODE_ERRORS, read_image
+        from zoo.data.image_files import DECODE_ERRORS, open_upright, to_pixels
 
         try:
-            pixels = read_image(self.picture, channels)
+            pixels = to_pixels(open_upright(file, highest, transparent=channels == 4), channels)
         except DECODE_ERRORS as error:
-            raise UserError(f"{self.picture} cannot be read as an image: {getattr(error, 'strerror', None) or error}") from None
+            raise UserError(f"{file} cannot be read as an image: {getattr(error, 'strerror', None) or error}") from None
         height, width = pixels.shape[:2]
         if min(height, width) < MIN_SIDE:
-            raise UserError(f"{self.picture} has {width}x{height} pixels; at least {MIN_SIDE}x{MIN_SIDE} are needed")
+            raise UserError(f"{file} has {width}x{height} pixels; at least {MIN_SIDE}x{MIN_SIDE} are needed")
         return pixels
-
-    def write(self, pixels: np.ndarray, description: str) -> None:
-        """Writes the PNG and prints its description."""
-        write_picture(self.out, pixels)
-        print(printable(f"{description} in {self.out}"))

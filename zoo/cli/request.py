@@ -30,7 +30,22 @@ SOURCES = (
     "Sections and tables are those of this paper, and (code) is its authors' code: the origin of a setting. The defaults are those of this "
     "preset, which may be smaller than the paper's."
 )
-RECORDED = ("data_dir", "precision", "strategy", "xla", "eval_samples", "best", "init_from", "feature_extractor")  # used by a resumed run
+RECORDED = (
+    "data_dir",
+    "crop",
+    "frames",
+    "label_file",
+    "label_key",
+    "mirror",
+    "balance",
+    "precision",
+    "strategy",
+    "xla",
+    "eval_samples",
+    "best",
+    "init_from",
+    "feature_extractor",
+)  # used by a resumed run
 NOT_RECORDED = ("model", "resume", "list", "dry_run", "verify")  # options that are not part of the command that a run records
 COMMAND_LINE_ONLY = ("list", "dry_run")
 TRAINING: Any = tyro.conf.OmitArgPrefixes[tyro.conf.FlagCreatePairsOff[TrainOptions]]  # as arguments

@@ -64,6 +64,7 @@ class TrainingSession:
         self.record = self._build_record()
         if self.run:
             self.run.check_settings(self.record)
+            self.run.record.data.name = self.record.data.name  # a folder may have been moved
             self.run.record.options["model"] = self.record.options["model"] or self.run.model_spec
         self.prepared_source = self.entry.model.prepare_data(self.config, self.source)
         _check_step_size(self.config, self.prepared_source)
@@ -78,10 +79,15 @@ class TrainingSession:
         options, requested = self.options, self.request.config
         shape = getattr(requested, "image_shape", None)
         read_only = self.run is not None and "data_dir" not in self.request.typed
-        self.full_source = data.open_source(options.data, options.data_dir, shape, self.entry.model.batch_keys, read_only)
+        class_names = self.run.record.data.class_names if self.run else None
+        reading = data.Reading.from_options(dataclasses.asdict(options))
+        keys = self.entry.model.batch_keys
+        self.full_source = data.open_source(options.data, options.data_dir, shape, keys, read_only, class_names, reading)
         if options.verify:
             data.check_files(self.full_source.name, self.full_source.find_damage)
         self.source, self.config = self.full_source, requested.resolve(**self.full_source.config_defaults)
+        if options.mirror or options.balance:
+            self.source = self.source.with_options(options.mirror, options.balance)
         if options.examples is not None:
             self.source = self.source.subset(options.examples, self.config.seed)
         for name, count in self.source.config_defaults.items():
@@ -119,7 +125,7 @@ class TrainingSession:
             config=dataclasses.asdict(self.config),
             data=DataRecord(
                 name=source.name,
-                version=source.version,
+                version=self._recorded_version(),
                 class_names=list(source.class_names) if source.class_names else None,
                 pose_names=list(source.pose_names) if source.pose_names else None,
                 examples=options.examples,
@@ -133,6 +139,10 @@ class TrainingSession:
                 "precision": runtime.precision_choice(self.policy),
                 "strategy": "mirrored" if self.replicas > 1 else "none",
                 "xla": "on" if self.jit_compile else "off",
+                **dataclasses.asdict(data.Reading.from_options(dataclasses.asdict(options))),
+                "label_file": _absolute(options.label_file),
+                "mirror": options.mirror,
+                "balance": options.balance,
                 "eval_samples": options.eval_samples,
                 "best": self.best,
                 "init_from": _absolute(options.init_from),
@@ -141,12 +151,18 @@ class TrainingSession:
             command=self.request.command(),
         )
 
+    def _recorded_version(self) -> str:
+        """The version of the data; that of the run if an earlier version of this package named the same data so."""
+        recorded = self.run.record.data.version if self.run else ""
+        return recorded if recorded in self.source.older_versions else self.source.version
+
     def _build_model(self) -> None:
         keras.utils.set_random_seed(self.config.seed)
         limit: contextlib.AbstractContextManager[None] = limit_weights(self.run) if self.run else contextlib.nullcontext()
         with self.strategy.scope():
             with explain_settings(self.run) if self.run else contextlib.nullcontext(), limit:
                 self.model: Game = self.entry.build(self.config)
+            self.model.class_names = self.source.class_names
             self.model.compile(jit_compile=self.jit_compile)
             self.restored = self._restore() if self.run else None
             if self.options.init_from and not self.restored:

@@ -1,8 +1,9 @@
-"""`zoo translate`: an image-to-image model applied to one image."""
+"""`zoo translate`: an image-to-image model applied to images."""
 
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.cli.arguments import check_seeds
@@ -20,7 +21,7 @@ MAX_COLUMNS = 12  # columns of the grid of poses
 
 @dataclasses.dataclass(frozen=True)
 class Translate(PictureCommand):
-    """translate one image: to the other domain, to other poses, or reconstruct it"""
+    """translate an image, or a folder of them: to the other domain, to other poses, or reconstruct it"""
 
     signature: Omittable[str] = None
     """signature to use if the model has several, such as to_y and to_x; if omitted, the first"""
@@ -28,12 +29,18 @@ class Translate(PictureCommand):
     """target poses by name (or by number if they have no names), for models that take a pose; if omitted, all"""
     seed: Omittable[int] = None
     """random seed for the noise, for models that take a seed; if omitted, 0"""
+    size: Omittable[tuple[int, int]] = None
+    """height and width that images are center-cropped and resized to, for models that take any size; if omitted, they keep theirs"""
 
-    def __call__(self) -> None:
+    def open(self) -> Any:
+        check_seeds(self.seed or 0)
+        if self.size and min(self.size) < 1:
+            raise UserError(f"--size {' '.join(map(str, self.size))}: must be more than 0")
+        return super().open()
+
+    def apply(self, model: Any, file: Path, highest: float | None) -> tuple[np.ndarray, str]:
         import tensorflow as tf
 
-        check_seeds(self.seed or 0)
-        model = self.open()
         name, signature = self._choose_signature(model)
         image, *others = signature.inputs
         extra = {spec.name for spec in others}
@@ -42,10 +49,10 @@ class Translate(PictureCommand):
                 raise UserError(f"--{option}: {name} of this run's model does not take a {option}; omit it")
         values = {"pose": self._poses(model) if "pose" in extra else [0], "seed": [self.seed or 0]}
         rows = len(values["pose"])
-        pixels, size = self._read_resized(image.shape)
+        pixels, size = self._read_resized(file, highest, image.shape)
         images = tf.repeat(tf.cast(pixels, tf.float32)[None] / 255, rows, axis=0)
         translated = model.serve(name, image=images, **{option: values[option] for option in extra})["image"].numpy()
-        self.write(model.modality.render(translated, min(rows, MAX_COLUMNS)), f"{self.picture} ({size}) by {name}")
+        return model.modality.render(translated, min(rows, MAX_COLUMNS)), f"{file} ({size}) by {name}"
 
     def _choose_signature(self, model: Any) -> tuple[str, Signature]:
         """Name and function of an image-to-image signature, that is, one with a variant for PNG files."""
@@ -58,16 +65,19 @@ class Translate(PictureCommand):
             raise UserError(f"--signature {self.signature}: this run's model translates by {' and '.join(translating)}")
         return name, signatures[name]
 
-    def _read_resized(self, shape: Any) -> tuple[np.ndarray, str]:
+    def _read_resized(self, file: Path, highest: float | None, shape: Any) -> tuple[np.ndarray, str]:
         """The image in the size that a signature takes, and a description of both sizes."""
         import numpy as np
 
         from zoo import data
 
-        pixels = self.read(shape[-1])
+        pixels = self.read(file, shape[-1], highest)
         size = f"{pixels.shape[1]}x{pixels.shape[0]}"
-        if shape[1] is not None and pixels.shape != tuple(shape[1:]):
-            pixels = np.asarray(data.center_crop_and_resize(pixels, tuple(shape[1:])))
+        wanted = tuple(shape[1:]) if shape[1] is not None else (*self.size, shape[-1]) if self.size else pixels.shape
+        if self.size and self.size != wanted[:2]:
+            raise UserError(f"--size: this run's model takes images of {wanted[0]}x{wanted[1]} pixels only; omit it")
+        if pixels.shape != wanted:
+            pixels = np.asarray(data.center_crop_and_resize(pixels, wanted))
             size += f", center-cropped and resized to {pixels.shape[1]}x{pixels.shape[0]}"
         return pixels, size
 

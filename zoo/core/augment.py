@@ -13,7 +13,9 @@ CUTOUT = 1 / 2  # fraction of a side that is cut out
 
 
 def color(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Brightness + U(-0.5, 0.5), saturation x U(0, 2), contrast x U(0.5, 1.5)."""
+    """Brightness + U(-0.5, 0.5), saturation x U(0, 2), contrast x U(0.5, 1.5); opacity is unchanged."""
+    if images.shape[3] == 4:
+        return tf.concat([color(images[..., :3], seed), images[..., 3:]], -1)
     draw = tf.random.stateless_uniform([3, tf.shape(images)[0], 1, 1, 1], seed)
     images += draw[0] - 0.5
     colors = 1 if images.shape[3] % 3 else 3  # channels of one image; a pair is concatenated along the channels, and both change alike

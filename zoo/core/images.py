@@ -35,6 +35,7 @@ class ImageConfig(Config):
 
     fallbacks: ClassVar[dict[str, Any]] = {**Config.fallbacks, "image_shape": (32, 32, 1)}
     size_multiple: ClassVar[int] = 1  # height and width must be multiples of this
+    channel_counts: ClassVar[tuple[int, ...]] = (1, 3, 4)  # grayscale, RGB, RGBA
 
     @property
     def size_constraint(self) -> str:
@@ -49,8 +50,10 @@ class ImageConfig(Config):
     def _validate_shape(self, shape: tuple[int, ...]) -> None:
         *sides, channels = shape
         size = "x".join(map(str, sides))
-        if channels not in (1, 3):
-            raise UserError(f"images of {channels} channels are unsupported; --image-shape HEIGHT WIDTH CHANNELS takes 1 or 3 channels")
+        if channels not in self.channel_counts:
+            *others, last = map(str, self.channel_counts)
+            choices = f"{', '.join(others)} or {last}"
+            raise UserError(f"images of {channels} channels are unsupported; --image-shape HEIGHT WIDTH CHANNELS takes {choices} channels")
         if min(sides) < MIN_SIDE or max(sides) > MAX_SIDE:
             raise UserError(
                 f"images of {size} pixels are unsupported; sides of {MIN_SIDE} to {MAX_SIDE} pixels are supported: "
@@ -94,7 +97,7 @@ class Images:
         return {"png": Signature(png, sample.inputs, (KEY,), sample.padding)}
 
     def render(self, samples: Any, columns: int) -> np.ndarray:
-        """Samples in [0, 1] as one picture, uint8 [height, width, 1 or 3]."""
+        """Samples in [0, 1] as one picture, uint8 [height, width, 1, 3 or 4]."""
         return tile_grid(np.asarray(samples), columns)
 
     def diversity(self, samples: Any, labels: Any = None) -> float:
@@ -160,7 +163,7 @@ def from_unit(images: tf.Tensor, name: str = "image") -> tf.Tensor:
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:
-    """Writes a uint8 picture [height, width, 1 or 3]."""
+    """Writes a uint8 picture [height, width, 1, 3 or 4]."""
     Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture).save(path, "PNG")
 
 
@@ -173,6 +176,7 @@ def tile_grid(images: np.ndarray, columns: int) -> np.ndarray:
     count, height, width, channels = images.shape
     rows = -(-count // columns)
     picture = np.full((rows * (height + GRID_GAP) - GRID_GAP, columns * (width + GRID_GAP) - GRID_GAP, channels), 128, np.uint8)
+    picture[..., 3:] = 255
     for i, image in enumerate(images):
         top, left = i // columns * (height + GRID_GAP), i % columns * (width + GRID_GAP)
         picture[top : top + height, left : left + width] = image

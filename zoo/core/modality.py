@@ -65,7 +65,7 @@ class Modality(Protocol):
             columns: Number of columns of the grid.
 
         Returns:
-            uint8 [height, width, 1 or 3].
+            uint8 [height, width, 1, 3 or 4].
         """
 
     def diversity(self, samples: Any, labels: Any = None) -> float:

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from zoo.data.damage import FindDamage
 from zoo.data.source import Source
-from zoo.data.transforms import Arrays, Example
+from zoo.data.stored import join
+from zoo.data.transforms import Arrays
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +37,11 @@ class Domains:
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels."""
         return self.x.image_shape
+
+    @property
+    def identity(self) -> str:
+        """What the data are, see `Source.identity`."""
+        return self.x.identity
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -73,13 +79,25 @@ class Domains:
         return self.x.find_damage
 
     @property
+    def facts(self) -> dict[str, str]:
+        """See `Source`."""
+        return self.x.facts
+
+    @property
+    def older_versions(self) -> tuple[str, ...]:
+        """See `Source`."""
+        return self.x.older_versions
+
+    @property
     def config_defaults(self) -> dict[str, Any]:
         """Fields of a model's configuration whose defaults come from the data."""
         return self.x.config_defaults
 
-    def batches(self, batch_size: int, seed: int = 0, start: int = 0, split: str = "train") -> tf.data.Dataset:
+    def batches(
+        self, batch_size: int, seed: int = 0, start: int = 0, split: str = "train", shard: tuple[int, int] = (0, 1)
+    ) -> tf.data.Dataset:
         """Endless batches, see `Source.batches`."""
-        x, y = (part.batches(batch_size, seed + i, start, split) for i, part in enumerate((self.x, self.y)))
+        x, y = (part.batches(batch_size, seed + i, start, split, shard) for i, part in enumerate((self.x, self.y)))
         return tf.data.Dataset.zip(x, y).map(lambda x, y: {"x": x["image"], "y": y["image"]})
 
     def load_examples(self, split: str = "train", count: int = 10_000, seed: int = 0) -> Arrays:
@@ -105,28 +123,23 @@ class Domains:
             sizes=sizes,
             class_names=self.class_names or ("x", "y"),
             keys=(),
-            examples=self._concatenate,
+            load=self._concatenate,
             transform=None,
         )
 
-    def _concatenate(self, split: str) -> tf.data.Dataset:
-        x, y = self.x.examples(split), self.y.examples(split)
-        if not self.class_names:
-            x, y = x.map(lambda row: _label(row, 0)), y.map(lambda row: _label(row, 1))
-        return x.concatenate(y)
+    def _concatenate(self, split: str) -> Arrays:
+        parts = [self.x.arrays(split), self.y.arrays(split)]
+        labels = [part["label"] if self.class_names else np.full(len(part["image"]), i) for i, part in enumerate(parts)]
+        return {"image": join([part["image"] for part in parts]), "label": np.concatenate(labels)}
 
     def subset(self, count: int, seed: int = 0) -> Domains:
         """Both domains with only `count` of their training images, see `Source.subset`."""
         return dataclasses.replace(self, x=self.x.subset(count, seed), y=self.y.subset(count, seed))
 
+    def with_options(self, mirror: bool, balance: bool) -> Domains:
+        """Both domains with random flips, or balanced classes, see `Source.with_options`."""
+        return dataclasses.replace(self, x=self.x.with_options(mirror, balance), y=self.y.with_options(mirror, balance))
+
     def with_jitter(self, margin: int, flip: bool) -> Domains:
         """Both domains with random crops and flips, see `Source.with_jitter`."""
         return dataclasses.replace(self, x=self.x.with_jitter(margin, flip), y=self.y.with_jitter(margin, flip))
-
-    def in_memory(self, split: str) -> bool:
-        """Whether a split of both domains is loaded into memory."""
-        return self.x.in_memory(split) and self.y.in_memory(split)
-
-
-def _label(row: Example, domain: int) -> Example:
-    return {"image": row["image"], "label": tf.constant(domain, tf.int64)}

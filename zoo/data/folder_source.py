@@ -1,48 +1,98 @@
-"""`folder:PATH` as a source, in the layout that provides the requested keys."""
+"""`folder:PATH` as a source, in the layout that provides the requested keys; PATH is a folder or a zip archive."""
 
 from __future__ import annotations
 
 import ast
+import collections
 import dataclasses
 import functools
+import hashlib
 import os
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from zoo.data import folder as folders
-from zoo.data import image_files
+from zoo.data import image_files, label_files, layouts
+from zoo.data.decoding import Decoder
+from zoo.data.domain_layouts import domains, pairs
 from zoo.data.domains import Domains
+from zoo.data.files import FileTree
+from zoo.data.identities import identities
+from zoo.data.image_files import DEFAULT_SIDE
+from zoo.data.index import Index, read_index
+from zoo.data.layouts import Layout
 from zoo.data.paths import default_data_dir, find_cache_dir
-from zoo.data.pictures import Pictures
+from zoo.data.pictures import Pictures, pack_shapes
+from zoo.data.reading import DEFAULT_READING, Reading
+from zoo.data.source import FOLDER_PREFIX as PREFIX
 from zoo.data.source import Source
-from zoo.data.transforms import Arrays, Example
-from zoo.errors import printable
+from zoo.data.stored import Examples
+from zoo.errors import UserError, printable
 
-PREFIX = "folder:"
+LISTED_KINDS = 6  # sizes or modes in one line
 
 
-def open_folder(name: str, image_shape: Sequence[int] | None, keys: Sequence[str]) -> Source | Domains:
+def open_folder(
+    name: str,
+    image_shape: Sequence[int] | None,
+    keys: Sequence[str],
+    class_names: Sequence[str] | None = None,
+    reading: Reading = DEFAULT_READING,
+) -> Source | Domains:
     """Opens `folder:PATH`; the keys determine the layout.
 
+    Args:
+        name: `folder:PATH`.
+        image_shape: See `open_source`.
+        keys: See `open_source`.
+        reading: See `open_source`.
+        class_names: The order in which a run has numbered the classes; None: natural order.
+
     Raises:
-        UserError: The folder does not have that layout, or files are not valid images; see `zoo.data.folder`.
+        UserError: The folder does not have that layout, or files are not valid images; see `zoo.data.layouts`.
     """
+    if name == PREFIX:
+        raise UserError("--data folder: has no path; give a folder of pictures, or a zip archive of one: --data folder:PATH")
     path = os.path.abspath(os.path.expanduser(name.removeprefix(PREFIX)))
-    if not os.path.isdir(path):
+    if not os.path.exists(path):
         path = _unescape(path)  # the name of a source, as records and messages have it
-    opener = _Opener(path, image_shape, find_cache_dir(default_data_dir()))
+    _check_reading(name, reading, keys)
+    cache_dir = find_cache_dir(default_data_dir())
+    tree = FileTree.open(Path(path))
+    index = read_index(tree, cache_dir)
+    image_files.refuse_invalid(
+        [f"{tree.path / file} ({reason})" for file, reason in index.damaged.items()], len(index.damaged) + len(index.headers)
+    )
+    if reading.frames:
+        index = index.with_frames(tree)
+    opener = _Opener(tree, index, image_shape, cache_dir, reading)
     if "picture" in keys:
         return opener.open_pictures()
     if "pair" in keys:
         return opener.open_pairs()
     if "x" in keys:
         return opener.open_domains()
-    return opener.open_poses() if "pose" in keys else opener.open_classes()
+    if "pose" in keys:
+        return opener.open_single(identities(tree, index).in_order(class_names), ("image", "label", "pose"))
+    if reading.label_file:
+        layout: Layout | None = label_files.labeled_images(tree, index, Path(reading.label_file).expanduser())
+    else:
+        layout = label_files.images_of_dataset_json(tree, index)
+    layout = (layout or layouts.single_images(tree, index, "label" in keys)).in_order(class_names)
+    return opener.open_single(layout, ("image", "label") if layout.class_names else ("image",))
+
+
+def _check_reading(name: str, reading: Reading, keys: Sequence[str]) -> None:
+    """Raises UserError for choices that a folder, or the layout that provides these keys, does not have."""
+    if reading.label_key:
+        raise UserError(f"--label-key is for datasets of TFDS; {printable(name)} has the labels of its folders, or of --label-file FILE")
+    if reading.label_file and {"x", "pose", "picture"} & set(keys):
+        raise UserError("--label-file is for models of single images in classes; omit it")
+    if reading.crop != "center" and "picture" in keys:
+        raise UserError("--crop is for images that are resized; this model is trained on crops of pictures of any size; omit it")
 
 
 def _unescape(path: str) -> str:
@@ -50,81 +100,221 @@ def _unescape(path: str) -> str:
     return re.sub(r"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|[nrt])", lambda match: ast.literal_eval(f"'{match[0]}'"), path)
 
 
+def _list_counts(counts: collections.Counter[str]) -> str:
+    """The most frequent of some kinds, each with how often it occurs."""
+    listed = [f"{kind}: {count:,}" for kind, count in counts.most_common(LISTED_KINDS)]
+    return ", ".join(listed + ([f"and {len(counts) - LISTED_KINDS:,} others"] if len(counts) > LISTED_KINDS else []))
+
+
 @dataclasses.dataclass(frozen=True)
 class _Opener:
-    """Makes sources of a folder's pictures."""
+    """Makes sources of the pictures of a folder."""
 
-    path: str
+    tree: FileTree
+    index: Index
     image_shape: Sequence[int] | None
     cache_dir: str
+    reading: Reading
+
+    @property
+    def decoder(self) -> Decoder:
+        return Decoder(self.tree, self.index, self.cache_dir, self.reading.crop)
 
     @property
     def name(self) -> str:
-        return printable(f"{PREFIX}{self.path}")
+        return printable(f"{PREFIX}{self.tree.path}")
 
-    def open_pictures(self) -> Pictures:
-        files, grayscale, digest = folders.list_pictures(self.path)
-        channels = 1 if grayscale else 3
-        sizes = {split: len(part) for split, part in files.items()}
-        return Pictures(
+    def version(self, layout: Layout, unit: str = "pictures") -> str:
+        """Of the data: changes with the content, names and labels of the files, and how they are cropped, wherever the folder is."""
+        crop = "" if self.reading.crop == "center" else f", {self.reading.crop}"
+        digest = self.index.digest(layout.names, label_files.describe_labels(layout) if self._label_files() else "")
+        return f"{sum(map(len, layout.files.values()))} {unit}, {digest}{crop}"
+
+    def older_versions(self, layout: Layout, unit: str = "pictures") -> tuple[str, ...]:
+        """The versions that 0.1 recorded, of names and sizes; it skipped what it could not read, so that numbers of files may differ."""
+        names = [name for part in layout.files.values() for name in sorted(part, key=lambda name: name.split("/"))]
+        text = b"".join(b"%s %d\n" % (os.fsencode(name), self.tree.stamp(self.index.locate(name)[0]).size) for name in names)
+        return (f"{len(names)} {unit}, {hashlib.sha256(text).hexdigest()[:8]}",)
+
+    def open_single(self, layout: Layout, keys: tuple[str, ...]) -> Source:
+        """Single images, with their labels and poses."""
+        shape = self.resolve_shape(layout, self.image_shape)
+        numbers = {"label": layout.labels, "pose": layout.poses}
+        load = self.decoder.loader(layout, ("image",), shape, lambda split: {key: numbers[key][split] for key in keys if key in numbers})
+        return Source(
             name=self.name,
-            version=f"{sum(sizes.values())} pictures, {digest}",
-            image_shape=(None, None, channels),
-            sizes=sizes,
-            class_names=None,
-            examples=lambda split: _read_pictures(files[split], channels),
+            version=self.version(layout),
+            image_shape=shape,
+            sizes={split: len(names) for split, names in layout.files.items()},
+            class_names=layout.class_names and tuple(map(printable, layout.class_names)),
+            load=load,
+            keys=keys,
+            pose_names=layout.pose_names and tuple(map(printable, layout.pose_names)),
             cache_dir=self.cache_dir,
-            find_damage=functools.partial(image_files.find_damaged, [file for part in files.values() for file in part]),
+            older_versions=self.older_versions(layout),
+            facts=self.facts(layout, shape),
+            find_damage=functools.partial(self.decoder.find_damaged, layout.names),
         )
 
     def open_pairs(self) -> Source:
-        pairs, digest = folders.read_pairs(self.path, self.image_shape)
-        parts = {split: {"x": x, "y": y, "pair": np.arange(len(x))} for split, (x, y) in pairs.items()}
-        return self._from_arrays(parts, f"{sum(len(x) for x, _ in pairs.values())} pairs, {digest}", keys=("x", "y", "pair"))
-
-    def open_domains(self) -> Domains:
-        images, digest = folders.read_domains(self.path, self.image_shape)
-        version = f"{sum(map(len, images.values()))} pictures, {digest}"
-        x, y = (
-            {split: {"image": images[split + domain]} for split in ("train", "test") if split + domain in images} for domain in ("A", "B")
-        )
-        return Domains(self.name, version, self._from_arrays(x, version), self._from_arrays(y, version))
-
-    def open_poses(self) -> Source:
-        images, labels, poses, identities, pose_names, digest = folders.read_poses(self.path, self.image_shape)
-        return self._from_arrays(
-            {"train": {"image": images, "label": labels, "pose": poses}},
-            f"{len(images)} pictures, {digest}",
-            keys=("image", "label", "pose"),
-            class_names=tuple(map(printable, identities)),
-            pose_names=tuple(map(printable, pose_names)),
-        )
-
-    def open_classes(self) -> Source:
-        images, labels, class_names, digest = folders.read_classes(self.path, self.image_shape)
-        arrays = {"image": images} if labels is None else {"image": images, "label": labels}
-        names = tuple(map(printable, class_names)) if class_names else None
-        return self._from_arrays({"train": arrays}, f"{len(images)} pictures, {digest}", class_names=names)
-
-    def _from_arrays(self, parts: dict[str, Arrays], version: str, class_names: tuple[str, ...] | None = None, **fields: Any) -> Source:
-        """A source of arrays: split -> key -> values."""
+        """Images side by side in one file, x on the left and y on the right; or in two files of the same name."""
+        layout = pairs(self.tree, self.index)
+        parts = 1 if layout.partners else 2
+        if parts == 2:
+            self._check_halves(layout)
+        shape = self.resolve_shape(layout, self.image_shape, parts)
         return Source(
             name=self.name,
-            version=version,
-            image_shape=next(iter(parts["train"].values())).shape[1:],
-            sizes={split: len(next(iter(part.values()))) for split, part in parts.items()},
-            class_names=class_names,
-            examples=lambda split: tf.data.Dataset.from_tensor_slices(parts[split]),
+            version=self.version(layout, "pairs"),
+            image_shape=shape,
+            sizes={split: len(names) for split, names in layout.files.items()},
+            class_names=None,
+            load=self.decoder.loader(layout, ("x", "y"), shape, lambda split: {"pair": np.arange(len(layout.files[split]))}),
+            keys=("x", "y", "pair"),
             cache_dir=self.cache_dir,
-            **fields,
+            older_versions=self.older_versions(layout, "pairs"),
+            facts=self.facts(layout, shape, parts),
+            find_damage=functools.partial(self.decoder.find_damaged, layout.names),
         )
 
+    def _check_halves(self, layout: Layout) -> None:
+        """Refuses pairs in one file whose halves have different sizes, and counts those that may be no pairs."""
+        headers = self.decoder.headers(layout.names)
+        odd = [
+            f"{self.tree.path / name} ({header.width}x{header.height}: halves of different sizes)"
+            for name, header in zip(layout.names, headers, strict=True)
+            if header.width % 2
+        ]
+        image_files.refuse_invalid(odd, len(headers))
+        upright = [(name, header) for name, header in zip(layout.names, headers, strict=True) if header.width <= header.height]
+        if upright:
+            name, header = upright[0]
+            text = (
+                f"not wider than high, split anyway ({Path(name).name}: {header.width // 2}x{header.height}): are they pairs, side by side?"
+            )
+            layout.left_out[text] = len(upright)
 
-def _read_pictures(files: Sequence[Path], channels: int) -> tf.data.Dataset:
-    """Decodes files into examples with the key `picture`."""
+    def open_domains(self) -> Domains:
+        """Two domains, each of which has a train split and maybe a test split."""
+        layout = domains(self.tree, self.index)
+        if self.image_shape is None:
+            self._check_colors(layout)
+        shape, version = self.resolve_shape(layout, self.image_shape), self.version(layout)
+        load = self.decoder.loader(layout, ("image",), shape, lambda split: {})
 
-    def read(file: tf.Tensor) -> Example:
-        pixels = tf.numpy_function(lambda file: folders.read_image(os.fsdecode(file), channels), [file], tf.uint8, stateful=False)
-        return {"picture": tf.ensure_shape(pixels, (None, None, channels))}
+        def domain(name: str) -> Source:
+            return Source(
+                name=self.name,
+                version=version,
+                image_shape=shape,
+                sizes={part[:-1]: len(names) for part, names in layout.files.items() if part[-1] == name},
+                class_names=None,
+                load=lambda split: load(split + name),
+                cache_dir=self.cache_dir,
+                older_versions=self.older_versions(layout),
+                facts=self.facts(layout, shape),
+                find_damage=functools.partial(self.decoder.find_damaged, layout.names),
+            )
 
-    return tf.data.Dataset.from_tensor_slices([os.fsencode(file) for file in files]).map(read, num_parallel_calls=tf.data.AUTOTUNE)
+        return Domains(self.name, version, domain("A"), domain("B"))
+
+    def _check_colors(self, layout: Layout) -> None:
+        grayscale = {"A": True, "B": True}
+        for part, names in layout.files.items():
+            grayscale[part[-1]] &= all(header.is_grayscale for header in self.decoder.headers(names))
+        if grayscale["A"] != grayscale["B"]:
+            raise UserError(
+                f"the pictures of domain {'A' if grayscale['A'] else 'B'} in {self.tree.path} are grayscale and the others are not; "
+                "--image-shape HEIGHT WIDTH 3 (or 1) converts them"
+            )
+
+    def open_pictures(self) -> Pictures:
+        """Pictures of any size."""
+        layout = layouts.pictures(self.tree, self.index)
+        names = layout.names
+        channels = 1 if all(header.is_grayscale for header in self.decoder.headers(names)) else 3
+        self.warn(layout, collections.Counter(), channels)
+        highest = self.decoder.highest(names)
+
+        def load(split: str) -> dict[str, np.ndarray]:
+            files = layout.files[split]
+            shapes = np.array([(header.height, header.width, channels) for header in self.decoder.headers(files)], np.int64)
+
+            def decode(name: str) -> dict[str, np.ndarray]:
+                return {"pixels": self.decoder.decode(name, channels, highest).ravel()}
+
+            examples = Examples(
+                key=f"{self.index.digest(files, digits=24)}-{split}-any-{channels}-{highest or 255:g}",
+                shapes={"pixels": ((int(shapes.prod(1).sum()),), np.uint8)},
+                rows=len(files),
+                chunks=lambda: self.decoder.in_parallel(files, decode, np.concatenate),
+                description=f"decoding {len(files):,} pictures in {self.tree.path}",
+            )
+            return {**examples.load(self.cache_dir), **pack_shapes(shapes)}
+
+        return Pictures(
+            name=self.name,
+            version=self.version(layout),
+            image_shape=(None, None, channels),
+            sizes={split: len(files) for split, files in layout.files.items()},
+            class_names=None,
+            load=load,
+            cache_dir=self.cache_dir,
+            older_versions=self.older_versions(layout),
+            facts=self.facts(layout, None),
+            find_damage=functools.partial(self.decoder.find_damaged, names),
+        )
+
+    # -- decoding ------------------------------------------------------------------------------------------------------
+
+    def resolve_shape(self, layout: Layout, image_shape: Sequence[int] | None, parts: int = 1) -> tuple[int, int, int]:
+        """Height, width and channels of the images; prints the warning that counts what is converted and left out."""
+        headers = self.decoder.headers(layout.names)
+        sizes = {(header.width // parts, header.height) for header in headers}
+        channels = 1 if all(header.is_grayscale for header in headers) else 3
+        counts: collections.Counter[str] = collections.Counter()
+        if image_shape is not None:
+            height, width, channels = image_shape
+        elif len(sizes) == 1:
+            width, height = sizes.pop()
+        else:
+            height = width = DEFAULT_SIDE
+            how = {"center": "center-cropped to", "pad": "padded to", "none": "distorted into"}[self.reading.crop]
+            text = f"of {len(sizes)} different sizes, {how} a square and resized to {DEFAULT_SIDE}x{DEFAULT_SIDE}"
+            counts[f"{text} (--image-shape chooses another size)"] = len(headers)
+        self.warn(layout, counts, channels)
+        return height, width, channels
+
+    def warn(self, layout: Layout, counts: collections.Counter[str], channels: int) -> None:
+        """Prints one line that counts what is left out or converted, if anything is."""
+        counts = image_files.count_conversions(self.decoder.headers(layout.names), self.decoder.highest(layout.names), channels) + counts
+        others = collections.Counter({f"other files ({suffix})": count for suffix, count in self.index.others.items()})
+        others.subtract(f"other files ({Path(name).suffix.lower()})" for name in self._label_files())
+        others.update(self.tree.skipped)
+        counts = +(layout.left_out + others + counts)
+        if counts:
+            listed = "; ".join(f"{count} {text}" for text, count in counts.items())
+            print(f"warning: pictures in {printable(f'{self.tree.path}: {listed}')}", file=sys.stderr)
+
+    def _label_files(self) -> list[str]:
+        """Files of the folder that hold labels."""
+        used = [label_files.LABELS_FILE] if label_files.LABELS_FILE in self.tree.names else []
+        if self.reading.label_file:
+            file = Path(os.path.abspath(os.path.expanduser(self.reading.label_file)))
+            used += [name for name in self.tree.names if self.tree.path / name == file and name not in used]
+        return used
+
+    def facts(self, layout: Layout, shape: tuple[int, int, int] | None, parts: int = 1) -> dict[str, str]:
+        """Sizes and modes of the files, and how they become images of one shape, for `zoo data`."""
+        headers = self.decoder.headers(layout.names)
+        facts = {
+            "sizes": _list_counts(collections.Counter(f"{header.width}x{header.height}" for header in headers)),
+            "modes": _list_counts(collections.Counter(header.mode for header in headers)),
+        }
+        if parts > 1:
+            facts["pairs"] = "side by side in one file, x on the left"
+        if shape:
+            height, width, _ = shape
+            changed = sum((header.width / parts, header.height) != (width, height) for header in headers)
+            facts["resizing"] = f"{changed:,} {self.reading.describe_resizing(width, height)}" if changed else "none"
+        return facts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import stat
 import tempfile
@@ -25,13 +26,13 @@ def private_temporary_folder(name: str) -> str:
     Raises:
         UserError: The path is a symbolic link, no folder, or owned by another user, or the folder cannot be created.
     """
-    user = os.getuid()
+    user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()  # Windows has no numbers, and a temporary folder per user
     path = Path(tempfile.gettempdir()) / f"{name}-{user}"
     try:
         path.mkdir(mode=0o700)
     except FileExistsError:
         status = path.lstat()  # lstat: a link is not followed
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid != user:
+        if not stat.S_ISDIR(status.st_mode) or hasattr(os, "getuid") and status.st_uid != user:
             raise UserError(f"{path} is not a folder owned by the current user; remove it, or set TMPDIR to a folder of your own") from None
         path.chmod(0o700)
     except OSError as error:

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
+import hashlib
+import io
 import os
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from PIL import Image
 
-from zoo.data.builders import BUILT_IN, OPEN_ERRORS, explain_open_errors, find_builder, prepare
-from zoo.data.damage import describe_read_error, explain_read_errors
+from zoo.data.builders import OPEN_ERRORS, explain_open_errors, find_builder, prepare
+from zoo.data.damage import describe_read_error
 from zoo.data.domains import Domains
-from zoo.data.image_files import DEFAULT_SIDE
 from zoo.data.paths import CACHE, default_data_dir, find_cache_dir
-from zoo.data.pictures import Pictures
+from zoo.data.pictures import Pictures, pack_shapes
+from zoo.data.reading import DEFAULT_READING, Reading
 from zoo.data.source import Source
-from zoo.data.transforms import Example, center_crop_and_resize
-from zoo.errors import UserError, printable
+from zoo.data.stored import Examples
+from zoo.data.tfds_layout import Layout, label_features
+from zoo.data.transforms import Arrays
+from zoo.errors import UserError
 
+CHUNK, LABELS_CHUNK = 256, 4096  # examples, and labels, that are read together
 # TFDS datasets of two domains: whether equal rows of both test splits belong together.
 DOMAINS = {"outlines": True, "cycle_gan": False}
 
@@ -40,7 +46,11 @@ class Opener:
         image_shape: Sequence[int] | None,
         keys: Sequence[str],
         read_only: bool = False,
+        reading: Reading = DEFAULT_READING,
     ) -> None:
+        if reading.label_file or reading.frames:
+            raise UserError(f"--label-file and --frames are for folders of images; {name} is a dataset of TFDS")
+        self.reading = reading
         self.name, self.image_shape, self.keys, self.read_only = name, image_shape, keys, read_only and data_dir is not None
         self.data_dir = data_dir
         self.builder: Any = find_builder(name, data_dir)
@@ -56,23 +66,34 @@ class Opener:
         """
         self.builder = prepare(self.name, self.builder, self.data_dir)
 
-    def source(self, omit: str | None = None) -> Source | Domains:
-        """The data without the split `omit`, in the layout that provides the keys if the dataset has it."""
+    def source(self, is_prepared: bool = False) -> Source | Domains:
+        """The data in the layout that provides the keys if the dataset has it.
+
+        Args:
+            is_prepared: Whether the examples can be read: splits whose labels are secret are omitted, and so are examples without a label.
+        """
         with explain_open_errors(self.name):
-            layout = Layout.of(self.name, self.builder, self.image_shape, self.keys)
-        sizes = {split: info.num_examples for split, info in self.builder.info.splits.items() if split != omit}
+            layout = Layout.of(self.name, self.builder, self.image_shape, self.keys, self.reading)
+        sizes = {split: info.num_examples for split, info in self.builder.info.splits.items()}
         root = str(self.builder.data_dir).removesuffix(f"/{self.builder.info.full_name}")
         fields: dict[str, Any] = {
-            "version": str(self.builder.version),
+            "version": self._version,
             "image_shape": layout.image_shape,
+            "facts": self._facts(layout),
             "class_names": layout.class_names,
             "cache_dir": find_cache_dir(*(() if self.read_only else (root,)), default_data_dir()),
             "read_only_cache_dir": os.path.join(root, CACHE) if self.read_only else "",
             "find_damage": functools.partial(find_damaged_shards, self.builder),
         }
-        examples = functools.partial(layout.examples, self.builder)
+        load = functools.partial(self._load, layout, fields["cache_dir"])
         if {"trainA", "trainB"} <= set(sizes) or self.name.split("/")[0] in DOMAINS:
-            return _two_domains(self.name, examples, sizes, fields)
+            return _two_domains(self.name, load, sizes, fields)
+        if is_prepared and "label" in layout.numbers:
+            others = [feature for feature in label_features(self.builder.info.features) if feature != layout.numbers["label"]]
+            if others and not self.reading.label_key:
+                text = f"the labels of {self.name} are its feature label; it also has {', '.join(others)} (--label-key chooses)"
+                print(text, file=sys.stderr)
+            sizes = self._count_labeled(layout, fields["cache_dir"], sizes)
         stored_splits = {split: split for split in sizes}
         if "validation" in sizes and "test" not in sizes:
             sizes["test"] = sizes.pop("validation")
@@ -81,11 +102,73 @@ class Opener:
         return source_class(
             name=self.name,
             sizes=sizes,
-            examples=lambda split: examples(stored_splits[split]),
+            load=lambda split: load(stored_splits[split]),
             keys=layout.keys,
             pose_names=layout.pose_names,
             **fields,
         )
+
+    @property
+    def _version(self) -> str:
+        """Of the data, and of how they are read if that is not the default."""
+        labels = f", labels {self.reading.label_key}" if self.reading.label_key else ""
+        return f"{self.builder.version}{labels}" + ("" if self.reading.crop == "center" else f", {self.reading.crop}")
+
+    def _facts(self, layout: Layout) -> dict[str, str]:
+        height, width, channels = self.builder.info.features[next(iter(layout.images.values()))].shape
+        facts = {"sizes": f"{width}x{height}" if width and height else "of different sizes", "channels": str(channels or "any")}
+        if not layout.any_size and layout.image_shape[:2] != (height, width):
+            facts["resizing"] = self.reading.describe_resizing(layout.image_shape[1], layout.image_shape[0])
+        return facts
+
+    def _load(self, layout: Layout, cache_dir: str, split: str) -> Arrays:
+        """The arrays of a split, as it is stored."""
+        key = self._key(layout, split)
+        if layout.any_size:
+            return _load_pictures(layout, self.builder, split, key, cache_dir)
+        count = self.builder.info.splits[split].num_examples
+        if "label" in layout.numbers:
+            count = int(np.sum(self._labels(layout, cache_dir, split) >= 0))
+
+        def chunks() -> Iterator[dict[str, np.ndarray]]:
+            for rows in layout.examples(self.builder, split).batch(CHUNK).as_numpy_iterator():
+                is_labeled = rows["label"] >= 0 if "label" in rows else slice(None)
+                yield {key: values[is_labeled] for key, values in rows.items()}
+
+        shapes: dict[str, Any] = dict.fromkeys(layout.images, ((count, *layout.image_shape), np.uint8))
+        shapes |= dict.fromkeys([*layout.numbers, *(["pair"] if layout.paired else [])], ((count,), np.int64))
+        return Examples(key, shapes, count, chunks, f"reading {count:,} examples of {self.name} ({split})").load(cache_dir)
+
+    def _labels(self, layout: Layout, cache_dir: str, split: str) -> np.ndarray:
+        """The labels of a stored split, below 0 for examples that have none; read once, without decoding images."""
+        info, feature = self.builder.info.splits[split], layout.numbers["label"]
+        decoders = {name: tfds.decode.SkipDecoding() for name in layout.images.values()}
+
+        def chunks() -> Iterator[dict[str, np.ndarray]]:
+            with explain_open_errors(self.name):
+                rows = self.builder.as_dataset(split=split, decoders=decoders, read_config=tfds.ReadConfig(try_autocache=False))
+            for labels in rows.map(lambda row: tf.cast(row[feature], tf.int64)).batch(LABELS_CHUNK).as_numpy_iterator():
+                yield {"label": labels}
+
+        key, count = f"{self._key(layout, split)}-labels", info.num_examples
+        examples = Examples(key, {"label": ((count,), np.int64)}, count, chunks, f"reading the labels of {self.name} ({split})")
+        return examples.load(cache_dir, keep=True)["label"]
+
+    def _count_labeled(self, layout: Layout, cache_dir: str, sizes: dict[str, int]) -> dict[str, int]:
+        """The sizes of splits without examples that have no label, which one warning counts; without splits whose labels are all secret."""
+        labeled = {split: int(np.sum(self._labels(layout, cache_dir, split) >= 0)) for split in sizes}
+        for split, count in labeled.items():
+            if count < sizes[split]:
+                number = f"{sizes[split] - count:,}" if count else "all"
+                print(f"warning: {number} examples of {self.name} ({split}) have no label and are left out", file=sys.stderr)
+        return {split: count for split, count in labeled.items() if count}
+
+    def _key(self, layout: Layout, split: str) -> str:
+        """Of the decoded examples of a split; changes with the data and with how they are read."""
+        info = self.builder.info.splits[split]
+        text = repr((info.shard_lengths, info.num_bytes, layout.images, layout.numbers, layout.image_shape, layout.crop))
+        name = self.builder.info.full_name.replace("/", "-")
+        return f"{name}-{split}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
     def prepared_source(self) -> Source | Domains:
         """The data after `prepare`. A test split with secret labels, such as that of imagenet2012, is replaced by the validation split.
@@ -93,97 +176,12 @@ class Opener:
         Raises:
             UserError: There is no train split.
         """
-        source = self.source()
-        if isinstance(source, Source) and _has_secret_labels(source):
-            source = self.source(omit="test")
+        source = self.source(is_prepared=True)
         if "train" not in source.sizes:
-            raise UserError(f"{self.name} has no split 'train', only {', '.join(source.sizes)}; choose another dataset")
+            raise UserError(
+                f"{self.name} has no split 'train', only {', '.join(source.sizes) or 'splits without labels'}; choose another dataset"
+            )
         return source
-
-
-@dataclasses.dataclass(frozen=True)
-class Layout:
-    """The mapping from features of a TFDS dataset to keys of an example.
-
-    Attributes:
-        images: Key -> image feature.
-        numbers: Key -> integer feature.
-        image_shape: Height, width and channels; height and width are None for pictures of any size.
-        class_names: Names of the labels; None: no labels.
-        pose_names: Names of the poses; None: no poses.
-    """
-
-    images: dict[str, str]
-    numbers: dict[str, str]
-    image_shape: tuple[Any, Any, int]
-    class_names: tuple[str, ...] | None
-    pose_names: tuple[str, ...] | None
-
-    @classmethod
-    def of(cls, name: str, builder: tfds.core.DatasetBuilder, image_shape: Sequence[int] | None, keys: Sequence[str]) -> Layout:
-        """The layout that provides the requested keys if the dataset has it.
-
-        Raises:
-            UserError: The dataset has no images, or none of 8 bits per channel.
-        """
-        features = dict(builder.info.features)
-        images = _image_features(name, features)
-        paired = {"x", "y"} <= set(images)
-        first = next((key for key in ("x", "image", "hr") if key in images), images[0])
-        if features[first].np_dtype != np.uint8:
-            dtype = features[first].np_dtype.__name__
-            raise UserError(f"the images of {name} are {dtype}, not 8 bits per channel; choose another dataset")
-        *size, channels = features[first].shape
-        channels = 1 if channels == 1 else 3  # an alpha channel is dropped
-        if paired:
-            taken = {"x": "x", "y": "y"}
-        elif "picture" in keys:
-            return cls({"picture": first}, {}, (None, None, channels), None, None)
-        else:
-            taken = {"image": first}
-        height, width = (DEFAULT_SIDE, DEFAULT_SIDE) if None in features[first].shape else size
-        label = next((k for k in ("label", *features) if k != "pose" and isinstance(features.get(k), tfds.features.ClassLabel)), None)
-        numbers = {"label": label} if label else {}
-        if "pose" in features and not paired:
-            numbers["pose"] = "pose"
-        return cls(
-            taken,
-            numbers,
-            (height, width, channels) if image_shape is None else (image_shape[0], image_shape[1], image_shape[2]),
-            tuple(map(printable, features[label].names)) if label else None,
-            tuple(map(printable, features["pose"].names)) if "pose" in numbers else None,
-        )
-
-    @property
-    def any_size(self) -> bool:
-        """Whether the images keep their sizes."""
-        return "picture" in self.images
-
-    @property
-    def paired(self) -> bool:
-        """Whether an example has two images that belong together."""
-        return "x" in self.images
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """Keys of an example."""
-        return (*self.images, *self.numbers, *(("pair",) if self.paired else ()))
-
-    def examples(self, builder: tfds.core.DatasetBuilder, split: str) -> tf.data.Dataset:
-        """The examples of a split of prepared data."""
-        with explain_open_errors(builder.name):
-            rows = builder.as_dataset(split=split, read_config=tfds.ReadConfig(try_autocache=False))
-        if not self.paired:
-            return rows.map(self._convert, num_parallel_calls=tf.data.AUTOTUNE)
-        return rows.map(self._convert).enumerate().map(lambda number, row: {**row, "pair": number})
-
-    def _convert(self, row: Example) -> Example:
-        example = {}
-        for key, feature in self.images.items():
-            image = row[feature][..., :3]
-            keep = self.any_size or tuple(image.shape) == self.image_shape
-            example[key] = image if keep else center_crop_and_resize(image, self.image_shape)
-        return {**example, **{key: tf.cast(row[feature], tf.int64) for key, feature in self.numbers.items()}}
 
 
 def find_damaged_shards(builder: tfds.core.DatasetBuilder) -> Iterator[str]:
@@ -198,37 +196,39 @@ def find_damaged_shards(builder: tfds.core.DatasetBuilder) -> Iterator[str]:
                 yield f"{path} ({describe_read_error(error)})"
 
 
-def _has_secret_labels(source: Source) -> bool:
-    if "test" not in source.sizes or "label" not in source.keys:
-        return False
-    with explain_read_errors(source.name, source.find_damage):
-        return any(row["label"] < 0 for row in source.examples("test").take(1))
+def _load_pictures(layout: Layout, builder: tfds.core.DatasetBuilder, split: str, key: str, cache_dir: str) -> Arrays:
+    """Pictures of any size, packed: their shapes are read from the encoded files first."""
+    feature, channels = layout.images["picture"], layout.image_shape[-1]
+    config = tfds.ReadConfig(try_autocache=False)
+    with explain_open_errors(builder.name):
+        encoded = builder.as_dataset(split=split, decoders={feature: tfds.decode.SkipDecoding()}, read_config=config)
+    sizes = [Image.open(io.BytesIO(row[feature])).size for row in encoded.as_numpy_iterator()]
+    shapes = np.array([(height, width, channels) for width, height in sizes], np.int64)
+
+    def chunks() -> Iterator[dict[str, np.ndarray]]:
+        for row in layout.examples(builder, split).as_numpy_iterator():
+            yield {"pixels": row["picture"].ravel()}
+
+    pixels = {"pixels": ((int(shapes.prod(1).sum()),), np.uint8)}
+    return {**Examples(key, pixels, len(sizes), chunks, f"decoding {len(sizes):,} pictures").load(cache_dir), **pack_shapes(shapes)}
 
 
-def _image_features(name: str, features: dict[str, Any]) -> list[str]:
-    images = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
-    if not images:
-        raise UserError(
-            f"{name} has no images, only {', '.join(features)}; choose an image dataset, such as {', '.join(BUILT_IN)}, mnist or cifar10"
-        )
-    return images
-
-
-def _two_domains(name: str, examples: Any, sizes: dict[str, int], fields: dict[str, Any]) -> Domains:
+def _two_domains(name: str, load: Callable[[str], Arrays], sizes: dict[str, int], fields: dict[str, Any]) -> Domains:
     """The splits `trainA`, `trainB`, ... of a dataset as two sources."""
     paired = DOMAINS.get(name.split("/")[0], False)
     if not paired:
         fields = {**fields, "class_names": None}  # the label of cycle_gan is the domain
     keys = ("image", "label") if fields["class_names"] else ("image",)
 
-    def read(split: str, domain: str) -> tf.data.Dataset:
-        return examples(split + domain).map(lambda row: {key: row[key] for key in keys})
+    def read(split: str, domain: str) -> Arrays:
+        arrays = load(split + domain)
+        return {key: arrays[key] for key in keys}
 
     x, y = (
         Source(
             name=name,
             sizes={split: sizes[split + domain] for split in ("train", "test") if split + domain in sizes},
-            examples=functools.partial(read, domain=domain),
+            load=functools.partial(read, domain=domain),
             **fields,
         )
         for domain in ("A", "B")

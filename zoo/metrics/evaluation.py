@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from zoo.errors import UserError
 from zoo.metrics.extractors import FeatureExtractor
+from zoo.metrics.extractors.base import on_white
 from zoo.metrics.image_set import ImageSet
 from zoo.metrics.interfaces import Arrays, Model, Progress, Source, no_progress
 from zoo.metrics.registry import METRICS, Metric, Score, class_accuracy, find_metric, generates_images, unmet_need
@@ -110,7 +111,7 @@ class Evaluation:
         return {name: np.resize(self.real.labels, count) for name in model.conditions}  # type: ignore[arg-type]
 
     def generate_images(self, model: Model, count: int, conditions: Arrays | None = None) -> np.ndarray:
-        """Generates uint8 images [count, h, w, c]; image i has seed i of a sequence that depends on `seed`.
+        """Generates uint8 images [count, h, w, 1 or 3], RGBA on white; image i has seed i of a sequence that depends on `seed`.
 
         Args:
             model: A model that generates from noise.
@@ -132,7 +133,7 @@ class Evaluation:
         invalid = np.count_nonzero(~np.concatenate(finite))
         if invalid:
             raise UserError(f"{invalid} of {count} samples have values that are NaN or infinite: the generator has diverged")
-        return np.concatenate(images)
+        return on_white(np.concatenate(images))
 
     def _build_sampler(self, model: Model) -> Any:
         """Function of seeds and conditions that returns uint8 images and which of them are finite; traced once per model."""
@@ -242,7 +243,7 @@ class Evaluation:
         return Protocol(
             extractor=self.extractor.name if self.extractor else None,
             extractor_sha256=self.extractor.sha256 if self.extractor else None,
-            data=f"{self.source.name} {self.source.version}",
+            data=self.source.identity,
             split=self._describe_split(),
             real_images=len(next(iter(self.held_out.values()))),
             fake_images=self.count if from_noise else 0,
@@ -256,8 +257,6 @@ class Evaluation:
 
     def _describe_split(self) -> str:
         """Description of the split and of the choice of its images."""
-        if not self.source.in_memory(self.split):
-            return f"{self.split}, the first"  # otherwise they are drawn by the seed
         return f"train, of {self.source.sizes['train']} images" if self.split == "train" else self.split  # `--examples` limits them
 
     # -- what is available --------------------------------------------------------------------------------------------

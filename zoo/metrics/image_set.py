@@ -9,6 +9,7 @@ import numpy as np
 from zoo.errors import UserError
 from zoo.metrics import distances
 from zoo.metrics.extractors import FeatureExtractor
+from zoo.metrics.extractors.base import on_white
 from zoo.metrics.interfaces import Arrays, Wrapper
 
 
@@ -16,14 +17,14 @@ class ImageSet:
     """Real images or samples, and the output of a feature extractor for them.
 
     Attributes:
-        images: uint8 [n, h, w, c].
+        images: uint8 [n, h, w, 1 or 3]; RGBA is composited onto white.
         labels: [n], or None if there are no classes.
         extractor: Feature extractor; None if no metric needs features.
         progress: Wrapper of the loop over the batches.
     """
 
     def __init__(self, images: np.ndarray, labels: np.ndarray | None, extractor: FeatureExtractor | None, progress: Wrapper = iter):
-        self.images, self.labels, self.extractor, self.progress = images, labels, extractor, progress
+        self.images, self.labels, self.extractor, self.progress = on_white(images), labels, extractor, progress
 
     def __len__(self) -> int:
         return len(self.images)

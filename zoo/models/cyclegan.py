@@ -40,6 +40,7 @@ class Config(ImageConfig):
     flip: bool = True  # whether training images are flipped horizontally at random (code)
 
     size_multiple = 4
+    channel_counts = (1, 3)
 
     def validate(self):
         super().validate()

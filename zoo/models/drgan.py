@@ -56,6 +56,7 @@ class Config(ImageConfig):
     jitter: int = 0  # random jitter: training images are resized to (size + jitter) pixels and cropped at random
     circular_poses: bool = False  # whether the last pose is next to the first, as on a turntable (for pose distances in the scores)
     baseline: bool = False  # whether to also train an encoder on real images alone, for the score `rank1_baseline`
+    channel_counts = (1, 3)
 
     def resolve(self, **data_defaults):
         config = super().resolve(**data_defaults)

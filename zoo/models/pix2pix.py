@@ -12,6 +12,7 @@ normalized by its own statistics at any batch size; the paper uses those of the 
 """
 
 import dataclasses
+from typing import Literal
 
 import keras
 import tensorflow as tf
@@ -30,10 +31,12 @@ class Config(ImageConfig):
     patch_layers: int = 3  # stride-2 convolutions of the discriminator: with 3 it classifies patches of 70x70 pixels (§6.1.2)
     negative_slope: float = 0.2  # slope of the leaky ReLU (§6.1.1)
     l1_weight: float = 100.0  # weight of the L1 loss (§6.2)
+    direction: Literal["x_to_y", "y_to_x"] = "x_to_y"  # which half of a pair is translated to the other; x is the left one
     jitter: int = 30  # random jitter: pairs are resized to (size + jitter) pixels and cropped at random (§6.2)
     flip: bool = True  # whether training pairs are flipped horizontally at random (§6.2)
 
     size_multiple = 4
+    channel_counts = (1, 3)
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -117,6 +120,7 @@ class Pix2Pix(Game):
 
     @staticmethod
     def prepare_data(config, source):
+        source = source.swapped() if config.direction == "y_to_x" else source
         return source.with_jitter(config.jitter, config.flip)
 
     def generate(self, batch):

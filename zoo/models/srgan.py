@@ -57,6 +57,7 @@ class Config(ImageConfig):
     random_rotation: bool = False  # whether training crops are flipped, and rotated by multiples of 90 degrees (not in the paper)
 
     size_multiple = SCALE
+    channel_counts = (1, 3)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,15 +183,14 @@ def crop_pair(config, example, seed, training):
 
 
 def refuse_small_pictures(config, source):
-    """Refuse splits with pictures smaller than a crop, among the first 1 GiB; later ones are extended by their mirror image.
+    """Refuse splits with pictures smaller than a crop.
 
     Raises:
         UserError: If there are smaller pictures.
     """
     height, width, channels = config.image_shape
     for split in source.sizes:
-        shapes = [picture.shape for picture in source.load_examples(split, source.sizes[split])["picture"]]
-        small = [shape for shape in shapes if shape[0] < height or shape[1] < width]
+        small = [shape for shape in source.picture_shapes(split).tolist() if shape[0] < height or shape[1] < width]
         if not small:
             continue
         example = min(small, key=lambda shape: min(shape[:2]))

@@ -171,7 +171,8 @@ def _write_training(run: Run) -> str:
 def _write_data(run: Run) -> str:
     data = run.record.data
     names = data.class_names or []
-    listed = ", ".join(map(markdown.escape, names[:MAX_CLASSES])) + (", ..." if len(names) > MAX_CLASSES else "")
+    listed = ", ".join(f"{i} = {markdown.escape(name)}" for i, name in enumerate(names[:MAX_CLASSES]))
+    listed += ", ..." if len(names) > MAX_CLASSES else ""
     classes = f"{len(names):,} classes: {listed}." if names else "No classes."
     if data.pose_names:
         classes += f" {len(data.pose_names):,} poses, numbered from 0: {', '.join(map(markdown.escape, data.pose_names))}."

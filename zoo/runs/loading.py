@@ -53,6 +53,7 @@ def load_model(run: Run | str | os.PathLike[str], checkpoint: str | int = "last"
     with dtype_policy("float32"), explain_settings(run), limit_weights(run):
         model = entry.create(**run.record.config_values())
     run.restore(model, checkpoint)
+    model.class_names = tuple(run.record.data.class_names) if run.record.data.class_names else None
     return model
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from zoo.errors import UserError
 from zoo.files import check_path
 
+PATTERN_CHARACTERS = frozenset("*?[]\\")  # TensorFlow looks for checkpoints by patterns
 RUNS_LISTED = 5  # runs listed in the message about a folder that is not a run
 
 
@@ -34,6 +35,10 @@ def make_folder(folder: Path) -> None:
 
 def check_can_be_made(folder: Path) -> None:
     """Raises UserError if a folder cannot be created, or not be written; leaves nothing behind."""
+    if special := sorted(PATTERN_CHARACTERS & set(str(folder.absolute()))):
+        raise UserError(
+            f"{folder}: TensorFlow cannot read checkpoints below a folder with {' '.join(special)} in its name; choose another --run-dir"
+        )
     existing = next((path for path in (folder, *folder.absolute().parents) if path.exists()), folder)
     try:
         os.rmdir(tempfile.mkdtemp(prefix=".writing-", dir=existing))

@@ -8,7 +8,18 @@ from typing import Any
 from zoo.runs.record import RunRecord
 
 LENGTH_FIELDS = ("steps", "eval_every")  # fields of a configuration that may change when a run is resumed
-FIXED_OPTIONS = ("eval_samples", "feature_extractor", "best")  # options that may not change
+FIXED_OPTIONS = (
+    "eval_samples",
+    "feature_extractor",
+    "best",
+    "crop",
+    "frames",
+    "label_key",
+    "mirror",
+    "balance",
+)  # options that may not change
+DEFAULTS = {"crop": "center", "frames": False, "mirror": False, "balance": False}  # of options that older records do not have
+FOLDER = "folder:"
 VALUE_WIDTH = 40  # characters of a setting in a message
 
 
@@ -17,11 +28,13 @@ def describe_differences(made: RunRecord, wanted: RunRecord) -> list[str]:
     before = _fixed_settings(made)
     # Fields that a later version of the model has added are not compared: the run does not have them.
     added = set(wanted.config) - set(made.config)
-    return [
-        f"{name} {_shorten(before.get(name))} -> {_shorten(value)}"
+    names = {"data name": (made.data.name, wanted.data.name)}  # instead of the kind of data
+    differences = {
+        name: names.get(name, (before.get(name), value))
         for name, value in _fixed_settings(wanted).items()
         if name not in added and before.get(name) != value
-    ]
+    }
+    return [f"{name} {_shorten(old)} -> {_shorten(new)}" for name, (old, new) in differences.items()]
 
 
 def _fixed_settings(record: RunRecord) -> dict[str, Any]:
@@ -31,8 +44,9 @@ def _fixed_settings(record: RunRecord) -> dict[str, Any]:
     return {
         **{name: fields[name] for name in ("model", "precision", "replicas", "xla")},
         **{f"data {name}": value for name, value in fields["data"].items()},
+        "data name": FOLDER if record.data.name.startswith(FOLDER) else record.data.name,  # its version is that of its content
         **{name: value for name, value in fields["config"].items() if name not in LENGTH_FIELDS},
-        **{name: value for name, value in options.items() if name in FIXED_OPTIONS},
+        **{name: options.get(name, DEFAULTS.get(name)) for name in FIXED_OPTIONS},
         **({"init_from": options["init_from"]} if options.get("init_from") else {}),
     }
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from zoo import data, registry
 from zoo.core import Game, ImageConfig
+from zoo.data.pictures import pack_shapes
 from zoo.precision import dtype_policy
 from zoo.serving.saved_model import export_model
 from zoo.training.loop import phases
@@ -79,13 +80,15 @@ def _random_examples(
     poses = config.num_poses if "pose" in keys else 1
     numbers = {"label": draw.randint(0, classes or 1, count), "pose": np.arange(count) % poses, "pair": np.arange(count)}
     arrays |= {key: numbers[key] for key in keys if key in numbers}
+    if kind is data.Pictures:
+        arrays = {"pixels": arrays["picture"].ravel(), **pack_shapes(np.tile(np.int64(shape), (count, 1)))}
     return kind(
         name="random",
         version="0",
         image_shape=config.image_shape,
         sizes={"train": count, "test": count},
         class_names=classes and tuple(map(str, range(classes))),
-        examples=lambda split: tf.data.Dataset.from_tensor_slices(arrays),
+        load=lambda split: arrays,
         keys=tuple(keys),
     )
 

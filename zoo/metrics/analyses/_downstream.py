@@ -25,9 +25,9 @@ from zoo.metrics.analyses._common import (
 )
 from zoo.metrics.evaluation import Evaluation
 from zoo.metrics.extractors import small_classifier
-from zoo.metrics.extractors.base import resize_images
+from zoo.metrics.extractors.base import on_white, resize_images
 from zoo.metrics.extractors.small_classifier import MIN_UPDATES, UPDATE_IMAGES
-from zoo.metrics.interfaces import BalancedSource, Model
+from zoo.metrics.interfaces import BalancedSource, Model, Source
 
 POOL = 60_000  # training images from which the small training sets are drawn
 SIZES = (100, 500, 2000)  # default numbers of real images of `augmentation`
@@ -280,13 +280,18 @@ def _draw_rows(
 def _train_and_test_images(evaluation: Evaluation, count: int) -> tuple[Examples, Examples, str]:
     """At most `count` real training images, real test images, and a description of the latter."""
     source, seed = evaluation.source, evaluation.seed
-    examples = source.load_examples("train", count, seed)
+    examples = _load_on_white(source, "train", count, seed)
     if "test" in source.sizes:
-        return examples, source.load_examples("test", evaluation.count, seed), "the test split"
+        return examples, _load_on_white(source, "test", evaluation.count, seed), "the test split"
     cut = len(examples["label"]) // 5
     train = {key: value[cut:] for key, value in examples.items()}
     test = {key: value[:cut] for key, value in examples.items()}
     return train, test, "a fifth of the train split, which the model was trained on"
+
+
+def _load_on_white(source: Source, split: str, count: int, seed: int) -> Examples:
+    examples = source.load_examples(split, count, seed)
+    return {**examples, "image": on_white(examples["image"])}
 
 
 def _train_without_and_with(real: Examples, fake: Examples, classes: int, seed: int, updates: int) -> tuple[keras.Model, keras.Model]:

@@ -50,7 +50,7 @@ class FeatureExtractor:
         """Computes the features of images in batches.
 
         Args:
-            images: [n, h, w, 1 or 3], float32 in [0, 1] or uint8.
+            images: [n, h, w, 1, 3 or 4], float32 in [0, 1] or uint8; transparent ones are composited onto white.
             progress: Wrapper of the loop over the batches (a progress bar).
 
         Returns:
@@ -59,8 +59,8 @@ class FeatureExtractor:
         Raises:
             UserError: There are no images, or they have another shape.
         """
-        if images.ndim != 4 or images.shape[-1] not in (1, 3):
-            raise UserError(f"{self.name} takes images [n, height, width, 1 or 3]; these have shape {list(images.shape)}")
+        if images.ndim != 4 or images.shape[-1] not in (1, 3, 4):
+            raise UserError(f"{self.name} takes images [n, height, width, 1, 3 or 4]; these have shape {list(images.shape)}")
         if not len(images):
             raise UserError(f"{self.name} needs at least one image")
         parts = [self._run_batch(images[i : i + BATCH]) for i in progress(range(0, len(images), BATCH))]
@@ -68,13 +68,14 @@ class FeatureExtractor:
 
     def _run_batch(self, images: np.ndarray) -> Arrays:
         batch = tf.image.convert_image_dtype(images, tf.float32)
-        if self.shape is not None:
-            batch = resize_batch(batch, self.shape)
+        batch = resize_batch(batch, self.shape or (*batch.shape[1:3], min(batch.shape[-1], 3)))
         return {key: value.numpy() for key, value in self.run(batch).items()}
 
 
 def resize_batch(images: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
-    """Resizes float images [n, h, w, c] to `shape` (bilinear, anti-aliased) and converts them to its number of channels."""
+    """Resizes float images [n, h, w, c] to `shape` (bilinear, anti-aliased) and converts them to its number of channels, 1 or 3."""
+    if images.shape[-1] == 4:
+        images = images[..., :3] * images[..., 3:] + 1 - images[..., 3:]  # onto white
     if images.shape[-1] != shape[-1]:
         images = tf.image.grayscale_to_rgb(images) if shape[-1] == 3 else tf.image.rgb_to_grayscale(images)
     if tuple(images.shape[1:3]) != tuple(shape[:2]):
@@ -88,6 +89,11 @@ def resize_images(images: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         return images
     batches = [resize_batch(tf.image.convert_image_dtype(images[i : i + BATCH], tf.float32), shape) for i in range(0, len(images), BATCH)]
     return np.concatenate([tf.image.convert_image_dtype(batch, tf.uint8, saturate=True).numpy() for batch in batches])
+
+
+def on_white(images: np.ndarray) -> np.ndarray:
+    """Images [n, h, w, c], uint8; those in RGBA are composited onto white."""
+    return resize_images(images, (*images.shape[1:3], 3)) if images.shape[-1] == 4 else images
 
 
 def hash_weights(network: keras.Model) -> str:

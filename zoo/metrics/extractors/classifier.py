@@ -30,8 +30,8 @@ from zoo.metrics.interfaces import Source
 from zoo.records import build_from, read_object
 
 RECIPE = 1  # version of the network and its training; another number trains new networks
-MIN_CLASS_IMAGES = 20  # images per class (median) below which there are too few labels to learn from
-MAX_IMAGES = 60_000  # training images of the network
+MIN_CLASS_IMAGES = 20  # images of the smallest class below which there are too few labels to learn from
+MAX_IMAGES, MAX_BYTES = 60_000, 200_000_000  # training images of the network, and their pixels
 TEST_IMAGES = 10_000
 REQUESTED = "requested"  # reason of a network that was trained on rotations although there are labels
 REQUESTED_REASONS = (REQUESTED, "asked for")  # the second one is in records written before version 0.2
@@ -62,7 +62,7 @@ def load_classifier(
 ) -> FeatureExtractor:
     """Loads the classifier of a data source from the cache, or trains it.
 
-    If the source has no labels, or fewer than 20 images per class, the network predicts rotations by multiples of 90 degrees (Gidaris et
+    If the source has no labels, or fewer than 20 images of a class, the network predicts rotations by multiples of 90 degrees (Gidaris et
     al. 2018, arXiv:1803.07728). It is then called `rotations-...`, and computes features but no class probabilities of the dataset.
 
     Args:
@@ -99,15 +99,16 @@ def _load_cached(source: Source, seed: int, folders: Sequence[Path], rotations: 
 
 
 def _train_and_save(source: Source, seed: int, folder: Path, log: Callable[[str], object], rotations: str | None) -> FeatureExtractor:
-    examples = source.load_examples("train", MAX_IMAGES, seed)
-    reason = rotations or _why_no_classifier(source, examples)
+    size = int(np.prod(source.image_shape))
+    examples = source.load_examples("train", min(MAX_IMAGES, MAX_BYTES // size), seed)
+    reason = rotations or _why_no_classifier(source)
     path = _cache_path(source, seed, bool(reason), folder)
     why = f" ({reason}: it predicts rotations by multiples of 90 degrees)" if reason else ""
     log(f"scores     training the feature extractor behind the metrics on {source.name}{why}; once, then cached in {path.parent}")
     shape, classes = _input_shape(source, bool(reason)), ROTATIONS if reason else source.num_classes
     assert classes is not None
     network, accuracy = _train(source, examples, shape, classes, seed, bool(reason))
-    record = {"data": source.name, "version": source.version, "shape": shape, "classes": classes, "seed": seed, "rotations": reason}
+    record = {"data": _data_name(source), "version": source.version, "shape": shape, "classes": classes, "seed": seed, "rotations": reason}
     _save(path, network, {**record, "accuracy": accuracy, "sha256": hash_weights(network)})
     return load_file(path, source)
 
@@ -123,7 +124,11 @@ def load_file(path: str | os.PathLike[str], source: Source) -> FeatureExtractor:
         record = _read_record(path)
         shape, rotations, accuracy = record.shape, record.rotations, record.accuracy
         classes = ROTATIONS if rotations else record.classes
-        matches = record.data == source.name and shape[-1] == source.image_shape[-1] and (rotations or classes == source.num_classes)
+        matches = (
+            record.data in (_data_name(source), source.name)  # the path of a folder, in records written before version 0.2
+            and shape[-1] == min(source.image_shape[-1], 3)
+            and (rotations or classes == source.num_classes)
+        )
         if not matches:
             trained = f"{record.data} ({'x'.join(map(str, shape))}, {record.classes} classes)"
             raise UserError(f"{path} was trained for {trained}, not for {source.name}; {HINT} trains one for it")
@@ -136,7 +141,7 @@ def load_file(path: str | os.PathLike[str], source: Source) -> FeatureExtractor:
     return FeatureExtractor(
         name=f"{_title(record.data, record.seed, rotations)}-{sha256[:4]}",
         sha256=sha256,
-        description=f"a small network trained {_describe_task(source, rotations)}: {accuracy:.2%} accuracy on held-out images",
+        description=f"a small network trained {_describe_task(source, rotations)}: {accuracy:.2%} balanced accuracy on held-out images",
         shape=shape,
         resizing=resizing_to(shape),
         run=tf.function(lambda images: network(images, training=False), [tf.TensorSpec([None, *shape], tf.float32)]),
@@ -178,15 +183,18 @@ def _rotations_reason(path: Path) -> str | None:
         return None
 
 
-def _why_no_classifier(source: Source, examples: Mapping[str, Any]) -> str | None:
+def _why_no_classifier(source: Source) -> str | None:
     """The reason why a source's labels are not enough for a classifier, or None."""
     if source.class_names is None:
         return f"{source.name} has no labels"
     classes = len(source.class_names)
     if classes < 2:
         return f"{source.name} has one class"
-    images_per_class = np.median(np.bincount(examples["label"][examples["label"] >= 0], minlength=classes))
-    return f"{source.name} has {images_per_class:.0f} images per class" if images_per_class < MIN_CLASS_IMAGES else None
+    counts = np.bincount(source.arrays("train")["label"], minlength=classes)
+    smallest = int(counts.argmin())
+    if counts[smallest] >= MIN_CLASS_IMAGES:
+        return None
+    return f"{source.name} has {counts[smallest]} images of the class {source.class_names[smallest]}"
 
 
 def _input_shape(source: Source, rotations: bool) -> tuple[int, int, int]:
@@ -197,9 +205,16 @@ def _input_shape(source: Source, rotations: bool) -> tuple[int, int, int]:
 
 def _cache_path(source: Source, seed: int, rotations: bool, folder: Path) -> Path:
     shape = _input_shape(source, rotations)
-    key = [RECIPE, source.name, source.version, shape, source.num_classes, seed]
+    key = [RECIPE, _data_name(source), source.version, shape, source.num_classes, seed]
+    if _data_name(source) != source.name:  # the classes of a folder may be numbered in another order
+        key.append(source.class_names)
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:8]
-    return folder / f"{_title(source.name, seed, rotations)}-{'x'.join(map(str, shape))}-{digest}.keras"
+    return folder / f"{_title(_data_name(source), seed, rotations)}-{'x'.join(map(str, shape))}-{digest}.keras"
+
+
+def _data_name(source: Source) -> str:
+    """The name of the data; that of a folder does not depend on where it is: its version is that of its content."""
+    return source.identity.removesuffix(f" {source.version}")
 
 
 def _title(name: str, seed: int, rotations: str | bool | None) -> str:
@@ -219,16 +234,26 @@ def _describe_task(source: Source, rotations: str | None) -> str:
 def _train(
     source: Source, examples: dict[str, Any], shape: tuple[int, int, int], classes: int, seed: int, rotations: bool
 ) -> tuple[keras.Model, float]:
-    """The network, and its accuracy on the test split, or on a tenth of the train split if there is no test split."""
+    """The network, and its balanced accuracy on the test split, or on a tenth of each class if there is no test split."""
     if "test" in source.sizes:
         held_out = source.load_examples("test", TEST_IMAGES, seed)
     else:
-        count = max(1, len(examples["image"]) // 10)
-        held_out = {key: value[:count] for key, value in examples.items()}
-        examples = {key: value[count:] for key, value in examples.items()}
+        labels = np.zeros(len(examples["image"]), np.int64) if rotations else examples["label"]
+        is_held_out = _tenth_of_each(labels)
+        held_out = {key: value[is_held_out] for key, value in examples.items()}
+        examples = {key: value[~is_held_out] for key, value in examples.items()}
     train, test = (_training_pairs(part, shape, seed, rotations) for part in (examples, held_out))
     network = small_classifier.train_classifier(*train, classes, seed)
-    return network, small_classifier.measure_accuracy(network, *test)
+    return network, small_classifier.measure_balanced_accuracy(network, *test)
+
+
+def _tenth_of_each(labels: np.ndarray) -> np.ndarray:
+    """Bool [n]: the first tenth of each class, at least one image."""
+    mask = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        mask[rows[: max(1, len(rows) // 10)]] = True
+    return mask
 
 
 def _training_pairs(examples: Mapping[str, Any], shape: tuple[int, int, int], seed: int, rotations: bool) -> tuple[np.ndarray, np.ndarray]:

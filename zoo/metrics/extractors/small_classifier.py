@@ -18,6 +18,7 @@ EDGE = ((0, 0), (1, 1), (1, 1), (0, 0))  # one pixel on every side
 def input_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
     """The shape to which images of `shape` are resized for the classifier: at most 64 pixels on the short side."""
     height, width, channels = shape
+    channels = min(channels, 3)  # RGBA is composited onto white
     factor = min(1, MAX_SIDE / min(height, width))
     return max(8, round(height * factor)), max(8, round(width * factor)), channels
 
@@ -81,8 +82,19 @@ def train_classifier(
 
 def measure_accuracy(network: keras.Model, images: np.ndarray, labels: np.ndarray) -> float:
     """Fraction of images that a network assigns to their label."""
+    return float(np.mean(_predict(network, images) == labels))
+
+
+def measure_balanced_accuracy(network: keras.Model, images: np.ndarray, labels: np.ndarray) -> float:
+    """Mean over the classes of the fraction of their images that a network assigns to them, so that a rare class counts as a common one."""
+    is_right = _predict(network, images) == labels
+    return float(np.mean([np.mean(is_right[labels == label]) for label in np.unique(labels)]))
+
+
+def _predict(network: keras.Model, images: np.ndarray) -> np.ndarray:
+    """The label that a network assigns to each image."""
     predictions = [
         np.argmax(network(tf.image.convert_image_dtype(images[i : i + BATCH], tf.float32), training=False)["probabilities"], -1)
         for i in range(0, len(images), BATCH)
     ]
-    return float(np.mean(np.concatenate(predictions) == labels))
+    return np.concatenate(predictions)

@@ -1,0 +1,178 @@
+"""The files of a folder, or of a zip archive that is read without unpacking it."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import io
+import os
+import re
+import threading
+import zipfile
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from zoo.errors import UserError, printable
+
+# Made by operating systems, servers and editors; hidden files and folders are skipped as well.
+JUNK = {"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "Thumbs.db", "desktop.ini"}
+ARCHIVES = (".zip",)
+MAX_MEMBER_BYTES = 2**28  # of one file of an archive, unpacked
+ENCRYPTED = 0x1  # flag of a file of an archive
+
+
+class Stamp(NamedTuple):
+    """What changes when a file is written: size, time and inode; in an archive its size and checksum."""
+
+    size: int
+    time: int
+    inode: int
+
+
+@dataclasses.dataclass
+class FileTree:
+    """Files by their names relative to a folder or an archive, with `/` between folders.
+
+    Attributes:
+        path: The folder or archive.
+        names: Of all files, in natural order, without junk.
+        folders: Names of all folders below it, in natural order, without junk.
+        skipped: Numbers of what cannot be opened, for the warning: broken symbolic links, and devices or pipes.
+    """
+
+    path: Path
+    names: list[str]
+    folders: list[str]
+    skipped: dict[str, int] = dataclasses.field(default_factory=dict)
+    _archive: zipfile.ZipFile | None = None
+    _members: dict[str, zipfile.ZipInfo] = dataclasses.field(default_factory=dict)
+    _lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+
+    @classmethod
+    def open(cls, path: Path) -> FileTree:
+        """Lists a folder or a zip archive.
+
+        Raises:
+            UserError: It does not exist, cannot be read, or is no archive.
+        """
+        if path.is_dir():
+            return _list_folder(path)
+        if path.is_file() and path.suffix.lower() in ARCHIVES:
+            return _list_archive(path)
+        problem = "is a file, not a folder" if path.exists() else "does not exist"
+        raise UserError(f"the folder {path} {problem}; give a folder of pictures, or a zip archive of one: --data folder:PATH")
+
+    def file(self, name: str) -> Path:
+        """Path of a file, for messages; inside of an archive it does not exist."""
+        return self.path / name
+
+    def open_file(self, name: str) -> BinaryIO:
+        """Opens a file for reading.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        if self._archive is None:
+            return open(self.path / name, "rb")
+        member = self._members[name]
+        if member.file_size > MAX_MEMBER_BYTES:
+            raise OSError(f"{member.file_size:,} bytes in the archive; at most {MAX_MEMBER_BYTES:,}")
+        try:
+            with self._lock:
+                return io.BytesIO(self._archive.read(member))
+        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
+            raise OSError(f"damaged in the archive: {error}") from None
+
+    def stamp(self, name: str) -> Stamp:
+        """The file's stamp. Raises OSError."""
+        if self._archive is not None:
+            member = self._members[name]
+            return Stamp(member.file_size, member.CRC, 0)
+        status = os.stat(self.path / name)
+        return Stamp(status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+def natural_order(name: str) -> list[tuple[int, int, str]]:
+    """Sort key that compares numbers by value: 2 before 10."""
+    return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
+
+
+def _order(names: list[str]) -> list[str]:
+    return sorted(names, key=lambda name: [natural_order(part) for part in name.split("/")])
+
+
+def is_junk(name: str) -> bool:
+    """Whether a file or folder of this name (of the last part alone) is hidden or made by a system."""
+    return name.startswith(".") or name in JUNK
+
+
+def _list_folder(path: Path) -> FileTree:
+    names, folders, counts = [], [], collections.Counter[str]()
+    for top, below, files in os.walk(path, onerror=_refuse, followlinks=True):
+        if _is_loop(top, str(path)):
+            below[:] = []
+            continue
+        below[:] = [name for name in below if not is_junk(name)]
+        relative = "" if top == str(path) else os.path.relpath(top, path).replace(os.sep, "/") + "/"
+        folders += [relative + name for name in below]
+        for name in files:
+            if is_junk(name):
+                continue
+            file = os.path.join(top, name)
+            if not os.path.isfile(file):
+                counts["broken symbolic links" if os.path.islink(file) else "that are no files, such as pipes"] += 1
+                continue
+            names.append(relative + name)
+    return FileTree(path, _order(names), _order(folders), dict(counts))
+
+
+def _is_loop(folder: str, root: str) -> bool:
+    """Whether a folder is a link to one that it lies in."""
+    target = os.path.realpath(folder)
+    while folder != root:
+        folder = os.path.dirname(folder)
+        if os.path.realpath(folder) == target:
+            return True
+    return False
+
+
+def _refuse(error: OSError) -> None:
+    raise UserError(f"{printable(error.filename)} cannot be read: {(error.strerror or str(error)).lower()}") from None
+
+
+def _list_archive(path: Path) -> FileTree:
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise UserError(f"{printable(path)} cannot be read as a zip archive: {error}") from None
+    for info in archive.infolist():
+        info.filename = info.filename.replace("\\", "/")  # as some programs for Windows write
+    members = {
+        info.filename: info
+        for info in archive.infolist()
+        if not info.is_dir() and not any(is_junk(part) for part in info.filename.split("/"))
+    }
+    if any(info.flag_bits & ENCRYPTED for info in members.values()):
+        raise UserError(f"{printable(path)} is encrypted; unpack it first")
+    prefix = _common_folder(list(members))
+    members = {name.removeprefix(prefix): info for name, info in members.items()}
+    empty = {info.filename.rstrip("/") for info in archive.infolist() if info.is_dir() and info.filename.startswith(prefix)}
+    folders = {name.removeprefix(prefix) for name in empty} | {parent for name in members for parent in _parents(name)}
+    folders = {name for name in folders if name and not any(is_junk(part) for part in name.split("/"))}
+    return FileTree(path, _order(list(members)), _order(list(folders)), {}, archive, members)
+
+
+def _common_folder(names: list[str]) -> str:
+    """The folders that all files of an archive lie in: `images/` if it was made of the folder `images`."""
+    prefix = ""
+    while names and all("/" in name.removeprefix(prefix) for name in names):
+        first = {name.removeprefix(prefix).split("/")[0] for name in names}
+        if len(first) > 1:
+            break
+        prefix += f"{first.pop()}/"
+    return prefix
+
+
+def _parents(name: str) -> list[str]:
+    parts = name.split("/")[:-1]
+    return ["/".join(parts[: i + 1]) for i in range(len(parts))]
