@@ -120,8 +120,10 @@ def test_runs_are_compared_with_the_bicubic_filter_and_the_truth(run, working_di
 
 
 def test_a_folder_is_upscaled(run, tmp_path, capsys):
+    folder = tmp_path / "small"
+    folder.mkdir()
     for name, size in (("a.png", (12, 9)), ("b.png", (8, 8))):
-        Image.fromarray(noise(*size[::-1], 3)).save(tmp_path / name)
-    assert tool.main(["upscale", str(run), str(tmp_path), str(tmp_path / "large")]) == 0
+        Image.fromarray(noise(*size[::-1], 3)).save(folder / name)
+    assert tool.main(["upscale", str(run), str(folder), str(tmp_path / "large")]) == 0
     assert "2 images of" in capsys.readouterr().out
     assert [Image.open(tmp_path / "large" / name).size for name in ("a.png", "b.png")] == [(48, 36), (32, 32)]
