@@ -49,6 +49,7 @@ class Data:
 
     def __call__(self) -> None:
         from zoo import data
+        from zoo.data.source import FOLDER_PREFIX
 
         if self.clear:
             print(f"removed {data.clear_cache(self.data_dir):,} bytes")
@@ -65,8 +66,8 @@ class Data:
             keys, shape = entry.model.batch_keys, shape or getattr(entry.config, "image_shape", None)
         reading = data.Reading(self.crop, self.frames, self.label_file, self.label_key)
         name = self.source or data.default_source_name(keys)
-        folder = Path(name.removeprefix("folder:")).expanduser().resolve()
-        if name.startswith("folder:") and folder in self.out.resolve().parents:
+        folder = Path(name.removeprefix(FOLDER_PREFIX)).expanduser().resolve()
+        if name.startswith(FOLDER_PREFIX) and folder in self.out.resolve().parents:
             raise UserError(f"--out {self.out}: lies in the folder of the images, of which it would be one; choose another place")
         source = data.open_source(name, self.data_dir, shape, keys, reading=reading)
         print(printable(describe(source), "\n"))

@@ -58,6 +58,7 @@ class Measurement:
             UserError: For options that do not fit the model or the data.
         """
         from zoo import data, metrics
+        from zoo.data.source import FOLDER_PREFIX
         from zoo.runs import Run, load_model
 
         metrics.check_sample_count(self.count, self.seed)  # before an extractor is trained
@@ -71,7 +72,7 @@ class Measurement:
         record = run.record
         name, folder = self.data or record.data.name, self.data_dir or record.options.get("data_dir")
         shape, reading = model.modality.sample_shape(model.config), data.Reading.from_options(record.options)
-        if name.startswith("folder:") != record.data.name.startswith("folder:"):  # the others fit one kind of data only
+        if name.startswith(FOLDER_PREFIX) != record.data.name.startswith(FOLDER_PREFIX):  # the others fit one kind of data only
             reading = data.Reading(crop=reading.crop)
         source = data.open_source(name, folder, shape, type(model).batch_keys, not self.data_dir, record.data.class_names, reading)
         extractor, split = self.load_extractor(source, model, record.options), self.real_split()

@@ -110,8 +110,8 @@ def read_orientations(files: tf.Tensor) -> tf.Tensor:
 
     directory = tiff + tf.cast(tf.minimum(read_number(tiff[:, None] + 4, 4)[:, 0], EXIF_BYTES), tf.int32)
     entries = directory[:, None] + 2 + 12 * tf.range(EXIF_TAGS)
-    exists_entry = tf.range(EXIF_TAGS, dtype=tf.int64) < read_number(directory[:, None], 2)
-    is_orientation = exists[:, None] & exists_entry & (read_number(entries, 2) == ORIENTATION_TAG)
+    is_entry = tf.range(EXIF_TAGS, dtype=tf.int64) < read_number(directory[:, None], 2)
+    is_orientation = exists[:, None] & is_entry & (read_number(entries, 2) == ORIENTATION_TAG)
     orientations = tf.reduce_max(tf.where(is_orientation, read_number(entries + 8, 2), 1), 1)
     return tf.where(orientations > 8, tf.ones_like(orientations), orientations)
 

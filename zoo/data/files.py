@@ -62,10 +62,6 @@ class FileTree:
         problem = "is a file, not a folder" if path.exists() else "does not exist"
         raise UserError(f"the folder {path} {problem}; give a folder of pictures, or a zip archive of one: --data folder:PATH")
 
-    def file(self, name: str) -> Path:
-        """Path of a file, for messages; inside of an archive it does not exist."""
-        return self.path / name
-
     def open_file(self, name: str) -> BinaryIO:
         """Opens a file for reading.
 
