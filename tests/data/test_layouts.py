@@ -384,13 +384,13 @@ def test_sizes_and_modes_are_known(tmp_path):
     save(tmp_path / "a.png", size=(8, 16))
     save(tmp_path / "b.png", mode="RGB")
     save(tmp_path / "c.png", mode="RGB")
-    facts = open_folder(tmp_path, image_shape=(8, 8, 3)).facts
+    facts = open_folder(tmp_path, image_shape=(8, 8, 3)).facts()
     assert facts == {
         "sizes": "8x8: 2, 8x16: 1",
         "modes": "RGB: 2, L: 1",
         "resizing": "1 center-cropped and resized to 8x8 (width x height)",
     }
-    assert data.open_source("digits").facts["sizes"] == "32x32"
+    assert data.open_source("digits").facts()["sizes"] == "32x32"
 
 
 # -- names like those of splits and domains ----------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ def describe(source: Any) -> str:
     height, width, channels = source.image_shape
     size = f"{height}x{width}x{channels}" if height else f"any size, {channels} channel{'s' if channels > 1 else ''}"
     lines = [f"data      {source.name} {source.version}", f"keys      {', '.join(source.keys)}; images of {size}"]
-    lines += [f"{name:10}{text}" for name, text in source.facts.items()]
+    lines += [f"{name:10}{text}" for name, text in source.facts().items()]
     lines += [f"split     {split}: {count:,} examples" for split, count in source.sizes.items()]
     if source.class_names:
         counts = {split: _count_labels(source, split) for split in source.sizes}

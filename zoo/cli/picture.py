@@ -82,7 +82,7 @@ class PictureCommand:
 
         tree = FileTree.open(self.picture)
         index = read_index(tree, "")
-        refuse_invalid([f"{tree.path / name} ({reason})" for name, reason in index.damaged.items()], len(tree.names))
+        refuse_invalid([f"{tree.path / name} ({reason})" for name, reason in index.damaged.items()], len(tree.stamps))
         if not index.names:
             raise UserError(f"no images in {self.picture}")
         if index.others:

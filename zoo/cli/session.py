@@ -153,8 +153,8 @@ class TrainingSession:
 
     def _recorded_version(self) -> str:
         """The version of the data; that of the run if an earlier version of this package named the same data so."""
-        recorded = self.run.record.data.version if self.run else ""
-        return recorded if recorded in self.source.older_versions else self.source.version
+        recorded = self.run.record.data.version if self.run else self.source.version
+        return recorded if recorded != self.source.version and recorded in self.source.older_versions() else self.source.version
 
     def _build_model(self) -> None:
         keras.utils.set_random_seed(self.config.seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -44,17 +45,21 @@ class Decoder:
         """What the files say about their pictures."""
         return [self.index.headers[name] for name in names]
 
-    def highest(self, names: Sequence[str]) -> float | None:
-        """The value that becomes 255 in pictures of more than 8 bits: one for the whole folder; None if there are none."""
-        deep = [header.highest for header in self.headers(names) if header.is_deep]
-        return image_files.full_range(max(deep)) if deep else None
+    def kinds(self, names: Sequence[str]) -> collections.Counter[Header]:
+        """The different headers, without digests, and how many files have each."""
+        counts = collections.Counter([header[1:] for header in self.headers(names)])
+        return collections.Counter({Header("", *fields): count for fields, count in counts.items()})
 
     def loader(
-        self, layout: Layout, keys: tuple[str, ...], shape: tuple[int, int, int], numbers: Callable[[str], dict[str, np.ndarray]]
+        self,
+        layout: Layout,
+        keys: tuple[str, ...],
+        shape: tuple[int, int, int],
+        highest: float | None,
+        numbers: Callable[[str], dict[str, np.ndarray]],
     ) -> Callable[[str], dict[str, np.ndarray]]:
-        """The function that loads a split: its images, decoded once, and its numbers."""
+        """The function that loads a split: its images, decoded once, and its numbers; see `highest_value` for `highest`."""
         height, width, channels = shape
-        highest = self.highest(layout.names)
         partners = {
             name: partner for split in layout.partners for name, partner in zip(layout.files[split], layout.partners[split], strict=True)
         }
@@ -126,7 +131,7 @@ class Decoder:
         try:
             with self.tree.open_file(file_name) as file:
                 picture = image_files.open_upright(file, highest, frame, transparent=channels == 4)
-            if self.tree.stamp(file_name) != self.index.stamps.get(file_name):
+            if self.tree.has_changed(file_name):
                 raise ValueError("changed since the command started")
             return picture
         except DECODE_ERRORS as error:

@@ -78,15 +78,13 @@ class Domains:
         """Reads every file of both domains, which are those of one dataset; see `Source`."""
         return self.x.find_damage
 
-    @property
     def facts(self) -> dict[str, str]:
         """See `Source`."""
-        return self.x.facts
+        return self.x.facts()
 
-    @property
     def older_versions(self) -> tuple[str, ...]:
         """See `Source`."""
-        return self.x.older_versions
+        return self.x.older_versions()
 
     @property
     def config_defaults(self) -> dict[str, Any]:

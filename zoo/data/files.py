@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import io
 import os
 import re
+import stat
 import threading
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -18,6 +21,7 @@ from zoo.errors import UserError, printable
 JUNK = {"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "Thumbs.db", "desktop.ini"}
 ARCHIVES = (".zip",)
 MAX_MEMBER_BYTES = 2**28  # of one file of an archive, unpacked
+NUMBERS = re.compile(r"(\d+)")
 ENCRYPTED = 0x1  # flag of a file of an archive
 
 
@@ -35,18 +39,23 @@ class FileTree:
 
     Attributes:
         path: The folder or archive.
-        names: Of all files, in natural order, without junk.
+        stamps: Name -> stamp of all files when they were listed, without junk.
         folders: Names of all folders below it, in natural order, without junk.
         skipped: Numbers of what cannot be opened, for the warning: broken symbolic links, and devices or pipes.
     """
 
     path: Path
-    names: list[str]
+    stamps: dict[str, Stamp]
     folders: list[str]
     skipped: dict[str, int] = dataclasses.field(default_factory=dict)
     _archive: zipfile.ZipFile | None = None
     _members: dict[str, zipfile.ZipInfo] = dataclasses.field(default_factory=dict)
     _lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+
+    @functools.cached_property
+    def names(self) -> list[str]:
+        """Of all files, in natural order."""
+        return _order(self.stamps)
 
     @classmethod
     def open(cls, path: Path) -> FileTree:
@@ -79,22 +88,29 @@ class FileTree:
         except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
             raise OSError(f"damaged in the archive: {error}") from None
 
-    def stamp(self, name: str) -> Stamp:
-        """The file's stamp. Raises OSError."""
-        if self._archive is not None:
-            member = self._members[name]
-            return Stamp(member.file_size, member.CRC, 0)
-        status = os.stat(self.path / name)
-        return Stamp(status.st_size, status.st_mtime_ns, status.st_ino)
+    def has_changed(self, name: str) -> bool:
+        """Whether a file has been written since it was listed. Raises OSError if it is gone."""
+        return self._archive is None and _make_stamp(os.stat(self.path / name)) != self.stamps[name]
+
+
+def _make_stamp(status: os.stat_result) -> Stamp:
+    return Stamp(status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 def natural_order(name: str) -> list[tuple[int, int, str]]:
     """Sort key that compares numbers by value: 2 before 10."""
-    return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
+    return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in NUMBERS.split(name) if part]
 
 
-def _order(names: list[str]) -> list[str]:
-    return sorted(names, key=lambda name: [natural_order(part) for part in name.split("/")])
+def _order(names: Iterable[str]) -> list[str]:
+    """Names in natural order, folder by folder."""
+    folder_order = functools.cache(lambda folder: [natural_order(part) for part in folder.split("/")] if folder else [])
+
+    def order(name: str) -> list[list[tuple[int, int, str]]]:
+        folder, _, file = name.rpartition("/")
+        return [*folder_order(folder), natural_order(file)]
+
+    return sorted(names, key=order)
 
 
 def is_junk(name: str) -> bool:
@@ -103,23 +119,33 @@ def is_junk(name: str) -> bool:
 
 
 def _list_folder(path: Path) -> FileTree:
-    names, folders, counts = [], [], collections.Counter[str]()
-    for top, below, files in os.walk(path, onerror=_refuse, followlinks=True):
-        if _is_loop(top, str(path)):
-            below[:] = []
+    stamps: dict[str, Stamp] = {}
+    folders: list[str] = []
+    counts = collections.Counter[str]()
+    below = [""]  # folders to list, relative to the root, with / at the end
+    while below:
+        prefix = below.pop()
+        top = os.path.join(path, prefix)
+        if _is_loop(top.rstrip("/"), str(path)):
             continue
-        below[:] = [name for name in below if not is_junk(name)]
-        relative = "" if top == str(path) else os.path.relpath(top, path).replace(os.sep, "/") + "/"
-        folders += [relative + name for name in below]
-        for name in files:
-            if is_junk(name):
+        try:
+            entries = [entry for entry in os.scandir(top) if not is_junk(entry.name)]
+        except OSError as error:
+            raise UserError(f"{printable(top)} cannot be read: {(error.strerror or str(error)).lower()}") from None
+        for entry in entries:
+            try:
+                status = entry.stat()
+            except OSError:
+                counts["broken symbolic links" if entry.is_symlink() else "that cannot be opened"] += 1
                 continue
-            file = os.path.join(top, name)
-            if not os.path.isfile(file):
-                counts["broken symbolic links" if os.path.islink(file) else "that are no files, such as pipes"] += 1
-                continue
-            names.append(relative + name)
-    return FileTree(path, _order(names), _order(folders), dict(counts))
+            if stat.S_ISREG(status.st_mode):
+                stamps[prefix + entry.name] = _make_stamp(status)
+            elif stat.S_ISDIR(status.st_mode):
+                folders.append(prefix + entry.name)
+                below.append(f"{prefix}{entry.name}/")
+            else:
+                counts["that are no files, such as pipes"] += 1
+    return FileTree(path, stamps, _order(folders), dict(counts))
 
 
 def _is_loop(folder: str, root: str) -> bool:
@@ -130,10 +156,6 @@ def _is_loop(folder: str, root: str) -> bool:
         if os.path.realpath(folder) == target:
             return True
     return False
-
-
-def _refuse(error: OSError) -> None:
-    raise UserError(f"{printable(error.filename)} cannot be read: {(error.strerror or str(error)).lower()}") from None
 
 
 def _list_archive(path: Path) -> FileTree:
@@ -155,7 +177,8 @@ def _list_archive(path: Path) -> FileTree:
     empty = {info.filename.rstrip("/") for info in archive.infolist() if info.is_dir() and info.filename.startswith(prefix)}
     folders = {name.removeprefix(prefix) for name in empty} | {parent for name in members for parent in _parents(name)}
     folders = {name for name in folders if name and not any(is_junk(part) for part in name.split("/"))}
-    return FileTree(path, _order(list(members)), _order(list(folders)), {}, archive, members)
+    stamps = {name: Stamp(members[name].file_size, members[name].CRC, 0) for name in members}
+    return FileTree(path, stamps, _order(folders), {}, archive, members)
 
 
 def _common_folder(names: list[str]) -> str:

@@ -6,12 +6,14 @@ import ast
 import collections
 import dataclasses
 import functools
+import gc
 import hashlib
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -33,8 +35,26 @@ from zoo.data.stored import Examples
 from zoo.errors import UserError, printable
 
 LISTED_KINDS = 6  # sizes or modes in one line
+Result = TypeVar("Result")
 
 
+def without_garbage_collection(function: Callable[..., Result]) -> Callable[..., Result]:
+    """Pauses the collection: a table of many files is never garbage, and is searched for some each time that it has grown."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **options: Any) -> Result:
+        enabled = gc.isenabled()
+        gc.disable()
+        try:
+            return function(*args, **options)
+        finally:
+            if enabled:
+                gc.enable()
+
+    return wrapper
+
+
+@without_garbage_collection
 def open_folder(
     name: str,
     image_shape: Sequence[int] | None,
@@ -133,26 +153,29 @@ class _Opener:
     def older_versions(self, layout: Layout, unit: str = "pictures") -> tuple[str, ...]:
         """The versions that 0.1 recorded, of names and sizes; it skipped what it could not read, so that numbers of files may differ."""
         names = [name for part in layout.files.values() for name in sorted(part, key=lambda name: name.split("/"))]
-        text = b"".join(b"%s %d\n" % (os.fsencode(name), self.tree.stamp(self.index.locate(name)[0]).size) for name in names)
+        text = b"".join(b"%s %d\n" % (os.fsencode(name), self.tree.stamps[self.index.locate(name)[0]].size) for name in names)
         return (f"{len(names)} {unit}, {hashlib.sha256(text).hexdigest()[:8]}",)
 
     def open_single(self, layout: Layout, keys: tuple[str, ...]) -> Source:
         """Single images, with their labels and poses."""
-        shape = self.resolve_shape(layout, self.image_shape)
+        shape, highest = self.resolve_shape(layout, self.image_shape)
         numbers = {"label": layout.labels, "pose": layout.poses}
-        load = self.decoder.loader(layout, ("image",), shape, lambda split: {key: numbers[key][split] for key in keys if key in numbers})
+
+        def load_numbers(split: str) -> dict[str, np.ndarray]:
+            return {key: numbers[key][split] for key in keys if key in numbers}
+
         return Source(
             name=self.name,
             version=self.version(layout),
             image_shape=shape,
             sizes={split: len(names) for split, names in layout.files.items()},
             class_names=layout.class_names and tuple(map(printable, layout.class_names)),
-            load=load,
+            load=self.decoder.loader(layout, ("image",), shape, highest, load_numbers),
             keys=keys,
             pose_names=layout.pose_names and tuple(map(printable, layout.pose_names)),
             cache_dir=self.cache_dir,
-            older_versions=self.older_versions(layout),
-            facts=self.facts(layout, shape),
+            older_versions=functools.partial(self.older_versions, layout),
+            facts=functools.partial(self.facts, layout, shape),
             find_damage=functools.partial(self.decoder.find_damaged, layout.names),
         )
 
@@ -162,18 +185,18 @@ class _Opener:
         parts = 1 if layout.partners else 2
         if parts == 2:
             self._check_halves(layout)
-        shape = self.resolve_shape(layout, self.image_shape, parts)
+        shape, highest = self.resolve_shape(layout, self.image_shape, parts)
         return Source(
             name=self.name,
             version=self.version(layout, "pairs"),
             image_shape=shape,
             sizes={split: len(names) for split, names in layout.files.items()},
             class_names=None,
-            load=self.decoder.loader(layout, ("x", "y"), shape, lambda split: {"pair": np.arange(len(layout.files[split]))}),
+            load=self.decoder.loader(layout, ("x", "y"), shape, highest, lambda split: {"pair": np.arange(len(layout.files[split]))}),
             keys=("x", "y", "pair"),
             cache_dir=self.cache_dir,
-            older_versions=self.older_versions(layout, "pairs"),
-            facts=self.facts(layout, shape, parts),
+            older_versions=functools.partial(self.older_versions, layout, "pairs"),
+            facts=functools.partial(self.facts, layout, shape, parts),
             find_damage=functools.partial(self.decoder.find_damaged, layout.names),
         )
 
@@ -199,8 +222,9 @@ class _Opener:
         layout = domains(self.tree, self.index)
         if self.image_shape is None:
             self._check_colors(layout)
-        shape, version = self.resolve_shape(layout, self.image_shape), self.version(layout)
-        load = self.decoder.loader(layout, ("image",), shape, lambda split: {})
+        shape, highest = self.resolve_shape(layout, self.image_shape)
+        version = self.version(layout)
+        load = self.decoder.loader(layout, ("image",), shape, highest, lambda split: {})
 
         def domain(name: str) -> Source:
             return Source(
@@ -211,8 +235,8 @@ class _Opener:
                 class_names=None,
                 load=lambda split: load(split + name),
                 cache_dir=self.cache_dir,
-                older_versions=self.older_versions(layout),
-                facts=self.facts(layout, shape),
+                older_versions=functools.partial(self.older_versions, layout),
+                facts=functools.partial(self.facts, layout, shape),
                 find_damage=functools.partial(self.decoder.find_damaged, layout.names),
             )
 
@@ -221,7 +245,7 @@ class _Opener:
     def _check_colors(self, layout: Layout) -> None:
         grayscale = {"A": True, "B": True}
         for part, names in layout.files.items():
-            grayscale[part[-1]] &= all(header.is_grayscale for header in self.decoder.headers(names))
+            grayscale[part[-1]] &= all(header.is_grayscale for header in self.decoder.kinds(names))
         if grayscale["A"] != grayscale["B"]:
             raise UserError(
                 f"the pictures of domain {'A' if grayscale['A'] else 'B'} in {self.tree.path} are grayscale and the others are not; "
@@ -232,9 +256,10 @@ class _Opener:
         """Pictures of any size."""
         layout = layouts.pictures(self.tree, self.index)
         names = layout.names
-        channels = 1 if all(header.is_grayscale for header in self.decoder.headers(names)) else 3
-        self.warn(layout, collections.Counter(), channels)
-        highest = self.decoder.highest(names)
+        kinds = self.decoder.kinds(names)
+        channels = 1 if all(header.is_grayscale for header in kinds) else 3
+        self.warn(layout, image_files.count_conversions(kinds, channels))
+        highest = image_files.highest_value(kinds)
 
         def load(split: str) -> dict[str, np.ndarray]:
             files = layout.files[split]
@@ -260,19 +285,19 @@ class _Opener:
             class_names=None,
             load=load,
             cache_dir=self.cache_dir,
-            older_versions=self.older_versions(layout),
-            facts=self.facts(layout, None),
+            older_versions=functools.partial(self.older_versions, layout),
+            facts=functools.partial(self.facts, layout, None),
             find_damage=functools.partial(self.decoder.find_damaged, names),
         )
 
     # -- decoding ------------------------------------------------------------------------------------------------------
 
-    def resolve_shape(self, layout: Layout, image_shape: Sequence[int] | None, parts: int = 1) -> tuple[int, int, int]:
-        """Height, width and channels of the images; prints the warning that counts what is converted and left out."""
-        headers = self.decoder.headers(layout.names)
-        sizes = {(header.width // parts, header.height) for header in headers}
-        channels = 1 if all(header.is_grayscale for header in headers) else 3
-        counts: collections.Counter[str] = collections.Counter()
+    def resolve_shape(self, layout: Layout, image_shape: Sequence[int] | None, parts: int = 1) -> tuple[tuple[int, int, int], float | None]:
+        """Height, width and channels of the images, and the value that becomes 255 in deep ones; prints the warning about the folder."""
+        kinds = self.decoder.kinds(layout.names)
+        sizes = {(header.width // parts, header.height) for header in kinds}
+        channels = 1 if all(header.is_grayscale for header in kinds) else 3
+        resized: dict[str, int] = {}
         if image_shape is not None:
             height, width, channels = image_shape
         elif len(sizes) == 1:
@@ -281,13 +306,12 @@ class _Opener:
             height = width = DEFAULT_SIDE
             how = {"center": "center-cropped to", "pad": "padded to", "none": "distorted into"}[self.reading.crop]
             text = f"of {len(sizes)} different sizes, {how} a square and resized to {DEFAULT_SIDE}x{DEFAULT_SIDE}"
-            counts[f"{text} (--image-shape chooses another size)"] = len(headers)
-        self.warn(layout, counts, channels)
-        return height, width, channels
+            resized[f"{text} (--image-shape chooses another size)"] = kinds.total()
+        self.warn(layout, image_files.count_conversions(kinds, channels) + collections.Counter(resized))
+        return (height, width, channels), image_files.highest_value(kinds)
 
-    def warn(self, layout: Layout, counts: collections.Counter[str], channels: int) -> None:
+    def warn(self, layout: Layout, counts: collections.Counter[str]) -> None:
         """Prints one line that counts what is left out or converted, if anything is."""
-        counts = image_files.count_conversions(self.decoder.headers(layout.names), self.decoder.highest(layout.names), channels) + counts
         others = collections.Counter({f"other files ({suffix})": count for suffix, count in self.index.others.items()})
         others.subtract(f"other files ({Path(name).suffix.lower()})" for name in self._label_files())
         others.update(self.tree.skipped)
@@ -298,23 +322,24 @@ class _Opener:
 
     def _label_files(self) -> list[str]:
         """Files of the folder that hold labels."""
-        used = [label_files.LABELS_FILE] if label_files.LABELS_FILE in self.tree.names else []
+        used = [label_files.LABELS_FILE] if label_files.LABELS_FILE in self.tree.stamps else []
         if self.reading.label_file:
             file = Path(os.path.abspath(os.path.expanduser(self.reading.label_file)))
-            used += [name for name in self.tree.names if self.tree.path / name == file and name not in used]
+            used += [name for name in self.tree.stamps if self.tree.path / name == file and name not in used]
         return used
 
     def facts(self, layout: Layout, shape: tuple[int, int, int] | None, parts: int = 1) -> dict[str, str]:
         """Sizes and modes of the files, and how they become images of one shape, for `zoo data`."""
-        headers = self.decoder.headers(layout.names)
-        facts = {
-            "sizes": _list_counts(collections.Counter(f"{header.width}x{header.height}" for header in headers)),
-            "modes": _list_counts(collections.Counter(header.mode for header in headers)),
-        }
+        sizes, modes = collections.Counter[tuple[int, int]](), collections.Counter[str]()
+        for header, count in self.decoder.kinds(layout.names).items():
+            sizes[header.width, header.height] += count
+            modes[header.mode] += count
+        listed = collections.Counter({f"{width}x{height}": count for (width, height), count in sizes.items()})
+        facts = {"sizes": _list_counts(listed), "modes": _list_counts(modes)}
         if parts > 1:
             facts["pairs"] = "side by side in one file, x on the left"
         if shape:
             height, width, _ = shape
-            changed = sum((header.width / parts, header.height) != (width, height) for header in headers)
+            changed = sum(count for size, count in sizes.items() if size != (width * parts, height))
             facts["resizing"] = f"{changed:,} {self.reading.describe_resizing(width, height)}" if changed else "none"
         return facts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -180,29 +180,35 @@ def distort(picture: Image.Image, size: Size) -> Image.Image:
 RESIZING = {"center": center_crop_and_resize, "pad": pad_and_resize, "none": distort}
 
 
-def count_conversions(headers: Sequence[Header], limit: float | None, channels: int) -> collections.Counter[str]:
+def highest_value(headers: Iterable[Header]) -> float | None:
+    """The value that becomes 255 in pictures of more than 8 bits: one for the whole folder; None if there are none."""
+    deep = [header.highest for header in headers if header.is_deep]
+    return full_range(max(deep)) if deep else None
+
+
+def count_conversions(headers: Mapping[Header, int], channels: int) -> collections.Counter[str]:
     """What is converted when pictures are decoded, for the warning about a folder.
 
     Args:
-        headers: Of the pictures.
-        limit: The value that becomes 255 in deep pictures.
+        headers: Of the pictures, and how many have each.
         channels: Of the decoded images.
     """
     counts: collections.Counter[str] = collections.Counter()
-    for header in headers:
+    limit = highest_value(headers)
+    for header, count in headers.items():
         mode = header.mode
         if header.is_deep:
-            counts[f"with 16 or more bits per channel, scaled from 0 to {limit:,.10g}"] += 1
+            counts[f"with 16 or more bits per channel, scaled from 0 to {limit:,.10g}"] += count
         elif mode.endswith(";16"):
-            counts["with 16 bits per channel, converted to 8-bit"] += 1
+            counts["with 16 bits per channel, converted to 8-bit"] += count
         elif mode in TRANSPARENT_MODES:
             if channels != 4:
-                counts["with transparency, composited onto white"] += 1
+                counts["with transparency, composited onto white"] += count
         elif mode not in ("L", "RGB"):
             plain = "L" if mode == "1" else MODES[max(channels, 3)]
-            counts[f"{'with a palette' if mode == 'P' else f'in mode {mode}'}, converted to {plain}"] += 1
+            counts[f"{'with a palette' if mode == 'P' else f'in mode {mode}'}, converted to {plain}"] += count
         if header.frames > 1:
-            counts["with several frames, of which the first is used"] += 1
+            counts["with several frames, of which the first is used"] += count
     return counts
 
 

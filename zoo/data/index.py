@@ -6,6 +6,7 @@ import collections
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -21,7 +22,7 @@ from zoo.data.stored import INDICES
 from zoo.files import write_text
 
 BATCH = 512  # files that one task reads
-SCHEMA = f"2, Pillow {PIL.__version__}"
+SCHEMA = f"3, Pillow {PIL.__version__}"
 FRAME = "\0"  # between the name of a file and the number of a frame
 
 
@@ -33,13 +34,11 @@ class Index:
         headers: Name -> what the file's header says.
         damaged: Files that are named like images and cannot be read as such, each with the reason.
         others: Number of files that are no images, by suffix.
-        stamps: Name -> the state of the file when it was read.
     """
 
     headers: dict[str, Header]
     damaged: dict[str, str]
     others: collections.Counter[str]
-    stamps: dict[str, Stamp]
 
     @property
     def names(self) -> list[str]:
@@ -77,8 +76,10 @@ class Index:
 
     def digest(self, names: Iterable[str], labels: str = "", digits: int = 8) -> str:
         """Hexadecimal digits that change with the names and the content of files, and with what else decides their labels."""
-        text = b"".join(os.fsencode(name) + b"\0" + bytes.fromhex(self.headers[name].digest) for name in names)
-        return hashlib.sha256(text + os.fsencode(labels)).hexdigest()[:digits]
+        names = list(names)
+        digests = [bytes.fromhex(self.headers[name].digest) for name in names]
+        texts = itertools.chain.from_iterable(zip(map(os.fsencode, names), itertools.repeat(b"\0"), digests, strict=False))
+        return hashlib.sha256(b"".join(texts) + os.fsencode(labels)).hexdigest()[:digits]
 
 
 def read_index(tree: FileTree, cache_dir: str) -> Index:
@@ -90,34 +91,25 @@ def read_index(tree: FileTree, cache_dir: str) -> Index:
     """
     path = Path(cache_dir) / INDICES / f"{hashlib.sha256(os.fsencode(tree.path)).hexdigest()[:16]}.json" if cache_dir else None
     stored = _load(path) if path else {}
-    stamps = {name: stamp for name in tree.names if (stamp := _stamp(tree, name))}
-    entries = {name: stored[name][1] for name, stamp in stamps.items() if name in stored and stored[name][0] == list(stamp)}
-    changed = [name for name in tree.names if name not in entries]
+    names = list(stored) if stored.keys() == tree.stamps.keys() else tree.names  # they are stored in natural order
+    entries = {name: entry for name, (stamp, entry) in stored.items() if tree.stamps.get(name) == stamp}
+    changed = [name for name in names if name not in entries]
     entries |= dict(zip(changed, _inspect_all(tree, changed), strict=True))
-    readable = {name: stamp for name, stamp in stamps.items() if not isinstance(entries[name], OSError)}
+    readable = [name for name in names if not isinstance(entries[name], OSError)]
     if path and (changed or len(stored) != len(readable)):
-        _save(path, {name: (stamp, entries[name]) for name, stamp in readable.items()})
-    index = Index({}, {}, collections.Counter(), stamps)
-    for name in tree.names:  # in natural order
+        _save(path, {name: (tree.stamps[name], entries[name]) for name in readable})
+    index = Index({}, {}, collections.Counter())
+    for name in names:
         entry = entries[name]
-        if isinstance(entry, OSError):
-            index.damaged[name] = reason(entry)
-        elif isinstance(entry, str):
-            suffix = Path(name).suffix.lower()
-            if suffix in SUFFIXES:
-                index.damaged[name] = entry
-            else:
-                index.others[suffix or "without suffix"] += 1
-        else:
+        if isinstance(entry, list):
             index.headers[name] = Header(*entry)
+        elif isinstance(entry, OSError):
+            index.damaged[name] = reason(entry)
+        elif (suffix := Path(name).suffix.lower()) in SUFFIXES:
+            index.damaged[name] = entry
+        else:
+            index.others[suffix or "without suffix"] += 1
     return index
-
-
-def _stamp(tree: FileTree, name: str) -> Stamp | None:
-    try:
-        return tree.stamp(name)
-    except OSError:
-        return None
 
 
 def _inspect_all(tree: FileTree, names: list[str]) -> Iterator[Any]:
@@ -149,18 +141,19 @@ def _new_digest() -> Any:
     return hashlib.blake2b(digest_size=16)
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _load(path: Path) -> dict[str, tuple[tuple[int, ...], Any]]:
     """Name -> stamp and entry of the last start; empty if there is none that can be read."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         stored = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
-        if stored["schema"] == SCHEMA:
-            files: dict[str, Any] = stored["files"]
-            if all(isinstance(stamp, list) and isinstance(entry, (str, list)) for stamp, entry in files.values()):
-                return files
+        if stored["schema"] == SCHEMA and all(isinstance(entry, (str, list)) for entry in stored["entries"]):
+            stamps = zip(*(stored[field] for field in Stamp._fields), strict=True)
+            return dict(zip(stored["names"], zip(stamps, stored["entries"], strict=True), strict=True))
     return {}
 
 
-def _save(path: Path, files: dict[str, Any]) -> None:
+def _save(path: Path, files: dict[str, tuple[Stamp, Any]]) -> None:
     with contextlib.suppress(OSError):  # the next start reads the files again
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps({"schema": SCHEMA, "files": files}))
+        stamps, entries = [stamp for stamp, _ in files.values()], [entry for _, entry in files.values()]
+        columns = {field: [getattr(stamp, field) for stamp in stamps] for field in Stamp._fields}
+        write_text(path, json.dumps({"schema": SCHEMA, "names": list(files), **columns, "entries": entries}))

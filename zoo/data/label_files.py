@@ -30,7 +30,7 @@ def images_of_dataset_json(tree: FileTree, index: Index) -> Layout | None:
     Raises:
         UserError: It cannot be read, or names images that are not there.
     """
-    if LABELS_FILE not in tree.names:
+    if LABELS_FILE not in tree.stamps:
         return None
     path = tree.path / LABELS_FILE
     try:

@@ -208,7 +208,8 @@ def _class_folders(
             left_out[f"in {prefixes[split]}, which has no folders of classes"] += len(loose)
             continue
         for folder, names in folders.items():
-            inner = list(by_folder(_strip(names, folder))[0])
+            start = len(folder) + 1
+            inner = list(by_folder(name[start:] for name in names if "/" in name[start:])[0])
             refuse_similar_to_splits(tree, inner, full[split] + folder)
         if empty := [name for name in top_folders(tree, full[split]) if name not in folders]:
             raise UserError(

@@ -8,7 +8,7 @@ from typing import NoReturn
 import numpy as np
 import tensorflow as tf
 
-from zoo.data import limits
+from zoo.data import host_functions, limits
 from zoo.data.source import Source
 from zoo.data.transforms import Arrays, Example, Transform
 from zoo.errors import UserError
@@ -73,7 +73,7 @@ class Pictures(Source):
 
         def read(row: tf.Tensor) -> Example:
             number = row // self.crops_per_picture
-            pixels = tf.numpy_function(lambda number: get_picture(arrays, number), [number], tf.uint8, stateful=False)
+            pixels = host_functions.call(lambda number: get_picture(arrays, number), [number], tf.uint8)
             return {"picture": tf.ensure_shape(pixels, self.image_shape)}
 
         return tf.data.Dataset.from_tensor_slices(order).map(read, num_parallel_calls=tf.data.AUTOTUNE)

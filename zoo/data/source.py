@@ -42,8 +42,8 @@ class Source:
         balanced: Whether training batches draw the classes equally often, and the images of a class with replacement.
         cache_dir: A writable folder for files derived from the data, such as trained feature extractors.
         read_only_cache_dir: Another folder of such files, which is not written to; empty: none.
-        facts: What is known of the files: their sizes, modes and how they are resized; for `zoo data`.
-        older_versions: What earlier versions of this package recorded as the version of the same data.
+        facts: Returns what is known of the files: their sizes, modes and how they are resized; for `zoo data`.
+        older_versions: Returns what earlier versions of this package recorded as the version of the same data.
         find_damage: Reads every file of the data and yields those that are missing or damaged; None: none is read after opening.
     """
 
@@ -61,8 +61,8 @@ class Source:
     balanced: bool = False
     cache_dir: str = ""
     read_only_cache_dir: str = ""
-    facts: dict[str, str] = dataclasses.field(default_factory=dict)
-    older_versions: tuple[str, ...] = ()
+    facts: Callable[[], dict[str, str]] = dict
+    older_versions: Callable[[], tuple[str, ...]] = tuple
     find_damage: FindDamage | None = None
     _loaded: dict[str, Arrays] = dataclasses.field(default_factory=dict, init=False, repr=False)
 

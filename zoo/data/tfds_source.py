@@ -79,7 +79,7 @@ class Opener:
         fields: dict[str, Any] = {
             "version": self._version,
             "image_shape": layout.image_shape,
-            "facts": self._facts(layout),
+            "facts": functools.partial(self._facts, layout),
             "class_names": layout.class_names,
             "cache_dir": find_cache_dir(*(() if self.read_only else (root,)), default_data_dir()),
             "read_only_cache_dir": os.path.join(root, CACHE) if self.read_only else "",

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from zoo.data import host_functions
+
 Example = dict[str, tf.Tensor]
 Arrays = dict[str, Any]  # arrays by key; pictures of any size come as a list of arrays
 ImageShape = tuple[int, int, int]  # height, width, channels
@@ -99,7 +101,7 @@ def normalize_images(batch: Example) -> Example:
 def gather(arrays: Arrays, rows: tf.Tensor) -> Example:
     """The examples in the given rows, one or many, of arrays that may be larger than the memory."""
     keys, parts = list(arrays), list(arrays.values())
-    values = tf.numpy_function(lambda rows: [part[rows] for part in parts], [rows], [part.dtype for part in parts], stateful=False)
+    values = host_functions.call(lambda rows: [part[rows] for part in parts], [rows], [part.dtype for part in parts])
     return {key: tf.ensure_shape(value, (*rows.shape, *part.shape[1:])) for key, value, part in zip(keys, values, parts, strict=True)}
 
 
