@@ -206,6 +206,21 @@ def test_damaged_archives_are_one_line(tmp_path, text):
 # -- pixels -------------------------------------------------------------------------------------------------------------
 
 
+def test_an_empty_split_is_refused_by_name(tmp_path):
+    fill(tmp_path, "train/a.png", "train/b.png")
+    (tmp_path / "val").mkdir()
+    with pytest.raises(UserError, match="no pictures in .*val, next to train"):
+        open_folder(tmp_path)
+
+
+def test_a_folder_around_the_classes_is_no_class(tmp_path):
+    fill(tmp_path, "animals/cat/1.png", "animals/dog/1.png")
+    with pytest.raises(UserError, match="animals is the only class, and holds the folders cat, dog; .*--data folder:.*animals"):
+        open_folder(tmp_path, LABELS)
+    assert open_folder(tmp_path).sizes == {"train": 2}, "a model without classes takes all"
+    assert open_folder(tmp_path / "animals", LABELS).class_names == ("cat", "dog")
+
+
 def save_deep(path, values, dtype):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.full((8, 8), values, dtype)).save(path)

@@ -165,6 +165,8 @@ def top_folders(tree: FileTree, prefix: str = "") -> list[str]:
 def train_and_test(tree: FileTree, folders: dict[str, list[str]], left_out: collections.Counter[str]) -> dict[str, tuple[str, list[str]]]:
     """The train and the test split: name -> folder and its files. A validation split is the test split where there is no other."""
     parts: dict[str, tuple[str, list[str]]] = {}
+    if empty := [name for name in top_folders(tree) if split_of(name) and name not in folders]:
+        raise UserError(f"no pictures in {tree.path / empty[0]}, next to {join_names(folders)}; remove it, or fill it")
     for name, names in folders.items():
         split = split_of(name) or ""
         if split in parts:
@@ -211,6 +213,12 @@ def _class_folders(
             start = len(folder) + 1
             inner = list(by_folder(name[start:] for name in names if "/" in name[start:])[0])
             refuse_similar_to_splits(tree, inner, full[split] + folder)
+            if needs_labels and len(classes) == 1 < len(inner) and all("/" in name[start:] for name in names):
+                path = tree.path / (full[split] + folder)
+                raise UserError(
+                    f"{path} is the only class, and holds the folders {join_names(inner)}; if these are the classes, "
+                    f"give --data folder:{path}"
+                )
         if empty := [name for name in top_folders(tree, full[split]) if name not in folders]:
             raise UserError(
                 f"no pictures in {tree.path / (full[split] + empty[0])}; each class has a folder of its own; remove it, or fill it"
