@@ -57,6 +57,17 @@ def test_archives_and_models(folder, capsys):
     assert Image.open("two.png").size[0] < 200
 
 
+def test_the_sheet_has_a_row_of_poses_per_identity(working_directory):
+    for identity in range(9):
+        for pose in range(5):
+            save(working_directory / "fruits" / f"fruit{identity}" / f"p{pose}.png", (20 * identity, 40 * pose, 9))
+    assert tool.main(["data", "folder:fruits", "--model", "drgan", "--count", "9"]) == 0
+    sheet = np.asarray(Image.open("examples.png"))
+    cell, step = 64, (sheet.shape[0] // 3, sheet.shape[1] // 3)
+    centers = sheet[cell // 2 :: step[0], cell // 2 :: step[1]].tolist()
+    assert centers == [[[20 * identity, 40 * pose, 9] for pose in (0, 2, 4)] for identity in (0, 4, 8)]
+
+
 def test_built_in_data_and_mistakes(working_directory, capsys):
     assert tool.main(["data", "digits", "--count", "20"]) == 0
     out = capsys.readouterr().out

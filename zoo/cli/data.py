@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 CELL = 64  # pixels to which smaller images are enlarged on the sheet
-LABEL_HEIGHT, GAP = 14, 4  # pixels
+LABEL_HEIGHT, LETTER_WIDTH, GAP = 14, 6, 4  # pixels
+MAX_COUNT = 10_000
 MAX_CLASSES = 40  # listed
 
 
@@ -56,8 +57,8 @@ class Data:
             return
         if self.out.suffix.lower() != ".png":
             raise UserError(f"--out {self.out}: the sheet is written as PNG; give a name that ends in .png")
-        if not 1 <= self.count <= 10_000:
-            raise UserError(f"--count {self.count}: must be from 1 to 10,000")
+        if not 1 <= self.count <= MAX_COUNT:
+            raise UserError(f"--count {self.count}: must be from 1 to {MAX_COUNT:,}")
         keys, shape = ("image",), self.image_shape
         if self.model:
             from zoo.registry import resolve
@@ -109,13 +110,18 @@ def draw_sheet(source: Any, count: int) -> Image.Image:
     """Examples of the train split in a grid, each with the name of its class and pose below; the images of one example side by side."""
     from PIL import Image, ImageDraw
 
-    examples = source.load_examples("train", count)
+    examples = source.load_examples("train", MAX_COUNT if source.pose_names else count)
+    if source.pose_names:
+        rows = _spread_over_poses(examples["label"], examples["pose"], count)
+        examples = {key: value[rows] for key, value in examples.items()}
     keys = [key for key in ("image", "x", "y", "picture") if key in examples]
     cells = [_join([_as_picture(examples[key][i]) for key in keys]) for i in range(min(len(examples[key]) for key in keys))]
     texts = [_label(source, examples, i) for i in range(len(cells))]
     width, height = max(cell.width for cell in cells), max(cell.height for cell in cells)
-    below = LABEL_HEIGHT if any(texts) else 0
+    below = LABEL_HEIGHT * max(text.count("\n") + 1 if text else 0 for text in texts)
     columns = max(1, round((len(cells) * (height + below) / width) ** 0.5))
+    if source.pose_names:
+        columns = int((examples["label"] == examples["label"][0]).sum())
     rows = -(-len(cells) // columns)
     sheet = Image.new("RGB", (columns * (width + GAP) + GAP, rows * (height + below + GAP) + GAP), "white")
     draw = ImageDraw.Draw(sheet)
@@ -123,7 +129,8 @@ def draw_sheet(source: Any, count: int) -> Image.Image:
         left, top = GAP + i % columns * (width + GAP), GAP + i // columns * (height + below + GAP)
         sheet.paste(cell, (left, top))
         if text:
-            draw.text((left, top + height), text[: max(1, width // 6)], "black")
+            lines = [line[: max(1, width // LETTER_WIDTH)] for line in text.split("\n")]
+            draw.multiline_text((left, top + height), "\n".join(lines), "black", spacing=0)
     return sheet
 
 
@@ -157,4 +164,17 @@ def _join(pictures: list[Image.Image]) -> Image.Image:
 def _label(source: Any, examples: dict[str, Any], i: int) -> str:
     parts = [source.class_names[examples["label"][i]]] if "label" in examples else []
     parts += [source.pose_names[examples["pose"][i]]] if "pose" in examples else []
-    return " ".join(parts)
+    return "\n".join(parts)
+
+
+def _spread_over_poses(labels: np.ndarray, poses: np.ndarray, count: int) -> np.ndarray:
+    """Rows of at most `count` images: as many identities as poses of each, where there are, both spread evenly over all."""
+    import numpy as np
+
+    def spread(values: np.ndarray, number: int) -> np.ndarray:
+        return values[np.linspace(0, len(values) - 1, min(len(values), number)).round().astype(int)]
+
+    identities = spread(np.unique(labels), max(1, int(count**0.5)))
+    own = [np.flatnonzero(labels == label)[np.argsort(poses[labels == label], kind="stable")] for label in identities]
+    number = min(max(1, count // len(identities)), min(map(len, own)))
+    return np.concatenate([spread(rows, number) for rows in own])
