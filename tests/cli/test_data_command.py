@@ -57,6 +57,20 @@ def test_archives_and_models(folder, capsys):
     assert Image.open("two.png").size[0] < 200
 
 
+def test_domains_and_names_in_other_scripts(working_directory, capsys):
+    for name in ("trainA/1", "trainA/2", "trainA/3", "trainB/1"):
+        save(working_directory / "both" / f"{name}.png", 9)
+    assert tool.main(["data", "folder:both", "--model", "cyclegan"]) == 0
+    assert "split     train: 3 + 1 examples (x + y)" in capsys.readouterr().out
+    sheets = []
+    for name in ("\u72ac", "0"):  # the sheet has the number of a class whose name it cannot show
+        save(working_directory / f"class{name}" / name / "1.png", 9)
+        assert tool.main(["data", f"folder:class{name}", "--model", "acgan"]) == 0
+        assert f"0 = {name}: 1" in capsys.readouterr().out
+        sheets.append(np.asarray(Image.open("examples.png")))
+    np.testing.assert_array_equal(*sheets)
+
+
 def test_the_sheet_has_a_row_of_poses_per_identity(working_directory):
     for identity in range(9):
         for pose in range(5):

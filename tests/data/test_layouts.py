@@ -118,7 +118,12 @@ def test_no_class_vanishes(tmp_path, capsys):
     source = open_folder(tmp_path, LABELS)
     assert content(source) == [(1, "a"), (2, "b"), (3, "c"), (4, "d")]
     warning = capsys.readouterr().err
-    for part in ("1 other files (.txt)", "1 other files (.heic)", "1 broken symbolic links", "1 in folders within class folders"):
+    for part in (
+        "1 other files (.txt)",
+        "1 pictures in a format that is not read (.heic)",
+        "1 broken symbolic links",
+        "1 in folders within class folders",
+    ):
         assert part in warning, warning
     (tmp_path / "bb").mkdir()
     with pytest.raises(UserError, match=r"no pictures in .*bb; each class has a folder of its own; remove it, or fill it"):
@@ -312,7 +317,12 @@ def test_labels_of_a_file_that_the_user_names(tmp_path, name, text, capsys):
 
 @pytest.mark.parametrize(
     "text, message",
-    [("a.png\n", "'a.png' has no label"), ("gone.png,cat\na.png,dog\nlost.png,cat\n", "names gone.png, which is not there")],
+    [
+        ("a.png\n", "'a.png' has no label"),
+        ("gone.png,cat\na.png,dog\nlost.png,cat\n", r"names gone.png, which is not there \(and 1 more\)$"),
+        ("a,cat\n", "names a, which is not there; names end as those of the files do"),
+        ("file,label,class\na.png,1,cat\n", "several columns of classes, label, class"),
+    ],
 )
 def test_label_files_that_cannot_be_used(tmp_path, text, message):
     fill(tmp_path / "images", "a.png")
@@ -401,7 +411,7 @@ def test_sizes_and_modes_are_known(tmp_path):
     save(tmp_path / "c.png", mode="RGB")
     facts = open_folder(tmp_path, image_shape=(8, 8, 3)).facts()
     assert facts == {
-        "sizes": "8x8: 2, 8x16: 1",
+        "sizes": "8x8: 2, 8x16: 1 (width x height)",
         "modes": "RGB: 2, L: 1",
         "resizing": "1 center-cropped and resized to 8x8 (width x height)",
     }
@@ -469,13 +479,15 @@ def test_domains_in_other_folders(tmp_path, x, y):
 # -- identity ------------------------------------------------------------------------------------------------------------
 
 
-def test_labels_and_crops_are_part_of_the_identity(tmp_path):
-    fill(tmp_path, "a.png", "b.png")
+@pytest.mark.parametrize("folder", [".", "images"])
+def test_labels_and_crops_are_part_of_the_identity(tmp_path, folder):
+    """Wherever the file of the labels is."""
+    fill(tmp_path / folder, "a.png", "b.png")
     for k, (first, second) in enumerate((("0", "1"), ("1", "0"))):
         (tmp_path / f"{k}.csv").write_text(f"a.png,{first}\nb.png,{second}\n")
 
     def identity(**choices):
-        return data.open_source(f"folder:{tmp_path}", keys=("image",), reading=data.Reading(**choices)).identity
+        return data.open_source(f"folder:{tmp_path / folder}", keys=("image",), reading=data.Reading(**choices)).identity
 
     files = [str(tmp_path / f"{k}.csv") for k in range(2)]
     identities = [identity(), identity(crop="pad"), identity(crop="none"), *(identity(label_file=file) for file in files)]

@@ -86,7 +86,9 @@ def describe(source: Any) -> str:
     size = f"{height}x{width}x{channels}" if height else f"any size, {channels} channel{'s' if channels > 1 else ''}"
     lines = [f"data      {source.name} {source.version}", f"keys      {', '.join(source.keys)}; images of {size}"]
     lines += [f"{name:10}{text}" for name, text in source.facts().items()]
-    lines += [f"split     {split}: {count:,} examples" for split, count in source.sizes.items()]
+    parts = [source.x, source.y] if hasattr(source, "x") else [source]
+    order = " (x + y)" if len(parts) > 1 else ""
+    lines += [f"split     {split}: {' + '.join(f'{part.sizes[split]:,}' for part in parts)} examples{order}" for split in source.sizes]
     if source.class_names:
         counts = {split: _count_labels(source, split) for split in source.sizes}
         lines.append(f"classes   {len(source.class_names)} (number = name: {' + '.join(source.sizes)})")
@@ -162,9 +164,10 @@ def _join(pictures: list[Image.Image]) -> Image.Image:
 
 
 def _label(source: Any, examples: dict[str, Any], i: int) -> str:
-    parts = [source.class_names[examples["label"][i]]] if "label" in examples else []
-    parts += [source.pose_names[examples["pose"][i]]] if "pose" in examples else []
-    return "\n".join(parts)
+    """The names of an example's class and pose, or their numbers where the font lacks the letters."""
+    names = {"label": source.class_names, "pose": source.pose_names}
+    numbers = {key: int(examples[key][i]) for key in names if key in examples}
+    return "\n".join(names[key][number] if names[key][number].isascii() else str(number) for key, number in numbers.items())
 
 
 def _spread_over_poses(labels: np.ndarray, poses: np.ndarray, count: int) -> np.ndarray:

@@ -77,7 +77,7 @@ class PictureCommand:
             UserError: There are none, some cannot be read, or files would overwrite each other.
         """
         from zoo.data.files import FileTree
-        from zoo.data.image_files import full_range, refuse_invalid
+        from zoo.data.image_files import describe_other, full_range, refuse_invalid
         from zoo.data.index import read_index
 
         tree = FileTree.open(self.picture)
@@ -85,8 +85,10 @@ class PictureCommand:
         refuse_invalid([f"{tree.path / name} ({reason})" for name, reason in index.damaged.items()], len(tree.stamps))
         if not index.names:
             raise UserError(f"no images in {self.picture}")
-        if index.others:
-            print(f"warning: {sum(index.others.values())} other files in {self.picture} are left out", file=sys.stderr)
+        counts = {describe_other(suffix): count for suffix, count in index.others.items()} | tree.skipped
+        if counts:
+            listed = "; ".join(f"{count} {text}" for text, count in counts.items())
+            print(f"warning: left out of {printable(f'{self.picture}: {listed}')}", file=sys.stderr)
         outs: dict[Path, str] = {}
         for name in index.names:
             out = (self.out / name).with_suffix(".png")

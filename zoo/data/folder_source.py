@@ -147,7 +147,8 @@ class _Opener:
     def version(self, layout: Layout, unit: str = "pictures") -> str:
         """Of the data: changes with the content, names and labels of the files, and how they are cropped, wherever the folder is."""
         crop = "" if self.reading.crop == "center" else f", {self.reading.crop}"
-        digest = self.index.digest(layout.names, label_files.describe_labels(layout) if self._label_files() else "")
+        has_file = self.reading.label_file or label_files.LABELS_FILE in self.tree.stamps
+        digest = self.index.digest(layout.names, label_files.describe_labels(layout) if has_file else "")
         return f"{sum(map(len, layout.files.values()))} {unit}, {digest}{crop}"
 
     def older_versions(self, layout: Layout, unit: str = "pictures") -> tuple[str, ...]:
@@ -312,8 +313,8 @@ class _Opener:
 
     def warn(self, layout: Layout, counts: collections.Counter[str]) -> None:
         """Prints one line that counts what is left out or converted, if anything is."""
-        others = collections.Counter({f"other files ({suffix})": count for suffix, count in self.index.others.items()})
-        others.subtract(f"other files ({Path(name).suffix.lower()})" for name in self._label_files())
+        others = collections.Counter({image_files.describe_other(suffix): count for suffix, count in self.index.others.items()})
+        others.subtract(image_files.describe_other(Path(name).suffix.lower()) for name in self._label_files())
         others.update(self.tree.skipped)
         counts = +(layout.left_out + others + counts)
         if counts:
@@ -335,7 +336,7 @@ class _Opener:
             sizes[header.width, header.height] += count
             modes[header.mode] += count
         listed = collections.Counter({f"{width}x{height}": count for (width, height), count in sizes.items()})
-        facts = {"sizes": _list_counts(listed), "modes": _list_counts(modes)}
+        facts = {"sizes": f"{_list_counts(listed)} (width x height)", "modes": _list_counts(modes)}
         if parts > 1:
             facts["pairs"] = "side by side in one file, x on the left"
         if shape:

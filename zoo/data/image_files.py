@@ -15,6 +15,22 @@ from zoo.errors import UserError
 # Files with these suffixes are meant to be images: what cannot be read of them is an error. Other files are recognized by their content.
 SUFFIXES = {".png", ".apng", ".jpg", ".jpeg", ".jfif", ".jpe", ".bmp", ".dib", ".gif", ".webp", ".avif", ".tif", ".tiff"}
 SUFFIXES |= {".ppm", ".pgm", ".pbm", ".pnm", ".qoi", ".jp2"}
+UNREAD_SUFFIXES = {
+    ".heic",
+    ".heif",
+    ".jxl",
+    ".svg",
+    ".raw",
+    ".dng",
+    ".cr2",
+    ".cr3",
+    ".nef",
+    ".arw",
+    ".exr",
+    ".hdr",
+    ".dcm",
+    ".nii",
+}  # of pictures
 # The formats of Pillow that hold one or more pictures, are recognized by their first bytes, and need no other program.
 FORMATS = ("AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "PCX", "PNG", "PPM", "PSD", "QOI", "SGI", "TIFF", "WEBP")
 ANIMATED = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")  # formats whose further frames are pictures of their own
@@ -210,6 +226,11 @@ def count_conversions(headers: Mapping[Header, int], channels: int) -> collectio
         if header.frames > 1:
             counts["with several frames, of which the first is used"] += count
     return counts
+
+
+def describe_other(suffix: str) -> str:
+    """What a file that is no readable picture is called in the warning about a folder."""
+    return f"pictures in a format that is not read ({suffix}), convert them" if suffix in UNREAD_SUFFIXES else f"other files ({suffix})"
 
 
 def refuse_invalid(invalid: Sequence[str], count: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,9 @@ def _read_csv(file: Path, content: bytes) -> dict[str, str]:
         columns = [i for i, cell in enumerate(header) if cell in LABEL_COLUMNS] or [1 - name_column] * (len(header) == 2)
         if not columns:
             raise UserError(f"--label-file {file} has the columns {join_names(header)}; call the one of the classes label")
+        if len(columns) > 1:
+            both = join_names(header[i] for i in columns)
+            raise UserError(f"--label-file {file} has several columns of classes, {both}; leave one of them out, or rename the others")
         label_column = columns[0]
     elif any(len(row) > 2 for row in rows):
         row = next(row for row in rows if len(row) > 2)
@@ -131,7 +135,9 @@ def _label_images(tree: FileTree, index: Index, path: Path, labels: dict[str, An
             raise UserError(f"{path}: the label of {name} is {label!r:.40}; labels are integers of at least 0")
     available = {index.locate(name)[0] for name in index.names}
     if missing := [name for name in labels if name not in available]:
-        raise UserError(f"{path} names {missing[0]}, which is not there{and_more(len(missing))}")
+        stems = {os.path.splitext(name)[0] for name in available}
+        hint = "; names end as those of the files do, for example in .png" if missing[0] in stems else ""
+        raise UserError(f"{path} names {missing[0]}, which is not there{and_more(len(missing))}{hint}")
     used = np.unique(list(labels.values()))
     if gaps := np.flatnonzero(used != np.arange(len(used))).tolist():
         raise UserError(f"{path}: no image has the label {gaps[0]}; labels count from 0 without gaps")
