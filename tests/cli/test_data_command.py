@@ -75,6 +75,8 @@ def test_the_sheet_has_a_row_of_poses_per_identity(working_directory):
     for identity in range(9):
         for pose in range(5):
             save(working_directory / "fruits" / f"fruit{identity}" / f"p{pose}.png", (20 * identity, 40 * pose, 9))
+    for pose in range(2):  # too few for a row
+        save(working_directory / "fruits" / "rare" / f"p{pose}.png", "white")
     assert tool.main(["data", "folder:fruits", "--model", "drgan", "--count", "9"]) == 0
     sheet = np.asarray(Image.open("examples.png"))
     cell, step = 64, (sheet.shape[0] // 3, sheet.shape[1] // 3)

@@ -171,13 +171,14 @@ def _label(source: Any, examples: dict[str, Any], i: int) -> str:
 
 
 def _spread_over_poses(labels: np.ndarray, poses: np.ndarray, count: int) -> np.ndarray:
-    """Rows of at most `count` images: as many identities as poses of each, where there are, both spread evenly over all."""
+    """Rows of at most `count` images: about as many identities as poses of each, both spread evenly over those that have enough images."""
     import numpy as np
 
     def spread(values: np.ndarray, number: int) -> np.ndarray:
         return values[np.linspace(0, len(values) - 1, min(len(values), number)).round().astype(int)]
 
-    identities = spread(np.unique(labels), max(1, int(count**0.5)))
-    own = [np.flatnonzero(labels == label)[np.argsort(poses[labels == label], kind="stable")] for label in identities]
-    number = min(max(1, count // len(identities)), min(map(len, own)))
-    return np.concatenate([spread(rows, number) for rows in own])
+    images = np.bincount(labels)
+    columns = min(int(count**0.5), int(images.max()))
+    identities = spread(np.flatnonzero(images >= columns), count // columns)
+    own = [np.flatnonzero(labels == label) for label in identities]
+    return np.concatenate([spread(rows[np.argsort(poses[rows], kind="stable")], columns) for rows in own])
