@@ -141,14 +141,16 @@ def test_settings_that_a_translator_does_not_support_are_refused(run):
 
 
 def test_a_folder_is_translated(run, tmp_path, capsys):
-    """Each image of it, in folders within it as well, under its name as PNG, at its own size."""
+    """Each image of it, in folders within it as well, under its name as PNG, at its own size; what is left out or converted is counted."""
     folder, out = tmp_path / "in", tmp_path / "out"
     (folder / "deeper").mkdir(parents=True)
     Image.new("RGB", (20, 12), "red").save(folder / "a.jpg")
     Image.new("RGBA", (16, 16), (255, 0, 0, 128)).save(folder / "deeper" / "b.png")
     (folder / "notes.txt").write_text("no image")
     assert tool.main(["translate", str(run), str(folder), str(out), "--signature", "to_y"]) == 0
-    assert f"2 images of {folder} in {out}" in capsys.readouterr().out
+    captured = capsys.readouterr()
+    assert f"2 images of {folder} in {out}" in captured.out
+    assert f"warning: pictures in {folder}: 1 other files (.txt); 1 with transparency, composited onto white\n" in captured.err
     assert {str(file.relative_to(out)) for file in out.rglob("*.png")} == {"a.png", "deeper/b.png"}
     assert Image.open(out / "a.png").size == (20, 12)
     assert tool.main(["translate", str(run), str(folder / "a.jpg"), str(tmp_path / "a.png"), "--signature", "to_y"]) == 0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -40,7 +40,7 @@ class PictureCommand:
             write_picture(self.out, pixels)
             print(printable(f"{description} in {self.out}"))
             return
-        files = self._list_files()
+        files = self._list_files(model.config.image_shape[-1])
         for file, out, highest in self._progress(files):
             pixels, _ = self.apply(model, file, highest)
             write_picture(out, pixels)
@@ -70,25 +70,25 @@ class PictureCommand:
         register_model(self.model)
         return load_model(self.run, self.checkpoint)
 
-    def _list_files(self) -> list[tuple[Path, Path, float | None]]:
+    def _list_files(self, channels: int) -> list[tuple[Path, Path, float | None]]:
         """The image files of the folder, the files to write (of the same name, as PNG), and the value that is white in deep images.
+
+        Prints what is left out or converted to images of `channels` channels.
 
         Raises:
             UserError: There are none, some cannot be read, or files would overwrite each other.
         """
+        from zoo.data import image_files
         from zoo.data.files import FileTree
-        from zoo.data.image_files import describe_other, full_range, refuse_invalid
         from zoo.data.index import read_index
 
         tree = FileTree.open(self.picture)
         index = read_index(tree, "")
-        refuse_invalid([f"{tree.path / name} ({reason})" for name, reason in index.damaged.items()], len(tree.stamps))
+        image_files.refuse_invalid([f"{tree.path / name} ({reason})" for name, reason in index.damaged.items()], len(tree.stamps))
         if not index.names:
             raise UserError(f"no images in {self.picture}")
-        counts = {describe_other(suffix): count for suffix, count in index.others.items()} | tree.skipped
-        if counts:
-            listed = "; ".join(f"{count} {text}" for text, count in counts.items())
-            print(f"warning: left out of {printable(f'{self.picture}: {listed}')}", file=sys.stderr)
+        converted = image_files.count_conversions(collections.Counter(index.headers.values()), channels)
+        image_files.warn(self.picture, image_files.count_others(index.others) + collections.Counter(tree.skipped) + converted)
         outs: dict[Path, str] = {}
         for name in index.names:
             out = (self.out / name).with_suffix(".png")
@@ -96,7 +96,7 @@ class PictureCommand:
                 raise UserError(f"{outs[out]} and {name} of {self.picture} would both be written to {out}; rename one")
             outs[out] = name
         deep = max((header.highest for header in index.headers.values()), default=0)
-        return [(self.picture / name, out, full_range(deep) if deep else None) for out, name in outs.items()]
+        return [(self.picture / name, out, image_files.full_range(deep) if deep else None) for out, name in outs.items()]
 
     def _progress(self, files: list[Any]) -> Iterable[Any]:
         from tqdm import tqdm

@@ -10,7 +10,6 @@ import gc
 import hashlib
 import os
 import re
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -313,13 +312,10 @@ class _Opener:
 
     def warn(self, layout: Layout, counts: collections.Counter[str]) -> None:
         """Prints one line that counts what is left out or converted, if anything is."""
-        others = collections.Counter({image_files.describe_other(suffix): count for suffix, count in self.index.others.items()})
+        others = image_files.count_others(self.index.others)
         others.subtract(image_files.describe_other(Path(name).suffix.lower()) for name in self._label_files())
         others.update(self.tree.skipped)
-        counts = +(layout.left_out + others + counts)
-        if counts:
-            listed = "; ".join(f"{count} {text}" for text, count in counts.items())
-            print(f"warning: pictures in {printable(f'{self.tree.path}: {listed}')}", file=sys.stderr)
+        image_files.warn(self.tree.path, +(layout.left_out + others + counts))
 
     def _label_files(self) -> list[str]:
         """Files of the folder that hold labels."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import collections
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from zoo.errors import UserError
+from zoo.errors import UserError, printable
 
 # Files with these suffixes are meant to be images: what cannot be read of them is an error. Other files are recognized by their content.
 SUFFIXES = {".png", ".apng", ".jpg", ".jpeg", ".jfif", ".jpe", ".bmp", ".dib", ".gif", ".webp", ".avif", ".tif", ".tiff"}
@@ -228,9 +230,30 @@ def count_conversions(headers: Mapping[Header, int], channels: int) -> collectio
     return counts
 
 
+def count_others(others: Mapping[str, int]) -> collections.Counter[str]:
+    """What is left out because it is no picture that can be read, for the warning about a folder.
+
+    Args:
+        others: Suffixes of such files, and how many have each.
+    """
+    return collections.Counter({describe_other(suffix): count for suffix, count in others.items()})
+
+
 def describe_other(suffix: str) -> str:
     """What a file that is no readable picture is called in the warning about a folder."""
     return f"pictures in a format that is not read ({suffix}), convert them" if suffix in UNREAD_SUFFIXES else f"other files ({suffix})"
+
+
+def warn(folder: Path, counts: Mapping[str, int]) -> None:
+    """Prints one line on what of a folder is left out or converted, if anything is.
+
+    Args:
+        folder: The folder or archive.
+        counts: Descriptions, and how many files or folders each is true of.
+    """
+    if counts:
+        listed = "; ".join(f"{count} {text}" for text, count in counts.items())
+        print(f"warning: pictures in {printable(f'{folder}: {listed}')}", file=sys.stderr)
 
 
 def refuse_invalid(invalid: Sequence[str], count: int) -> None:
