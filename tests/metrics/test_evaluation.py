@@ -196,14 +196,15 @@ def test_memorization_is_relative_to_the_training_images(digits, classifier):
 
 
 class OwnModel(GrayModel):
-    """A model with two own metrics by one function, which needs a classifier for the second one."""
+    """A model with two own metrics by one function, which needs a classifier for the second one, and a slow one."""
 
     def __init__(self, generates_from_noise):
         super().__init__(0.5)
         self.generates_from_noise, self.calls = generates_from_noise, 0
         self.own_metrics = (
-            Metric("darkness", "lower", ("held_out",), self.compute),
-            Metric("confidence", "higher", ("held_out", "classifier"), self.compute),
+            Metric("darkness", "lower", ("held_out",), self.compute, during_training=True),
+            Metric("confidence", "higher", ("held_out", "classifier"), self.compute, during_training=True),
+            Metric("slow", "lower", ("held_out",), lambda evaluation, model: {"slow": Score(1.0)}),
         )
 
     def compute(self, evaluation, model):
@@ -228,7 +229,7 @@ def test_own_metrics_that_are_not_available(digits):
         evaluation.evaluate(model, ["confidence", "darkness"])
     assert list(evaluation.evaluate(model, ["confidence", "darkness"], messages.append)) == ["darkness"] and "confidence" in messages[0]
     assert evaluation.metrics_during_training(model, "darkness") == ["darkness"]
-    with pytest.raises(UserError, match=r"frechet needs a model that generates images from noise; .*Available: darkness\.$"):
+    with pytest.raises(UserError, match=r"frechet needs a model that generates images from noise; .*Available: darkness, slow\.$"):
         evaluation.metrics_during_training(model, "frechet")
     with pytest.raises(UserError, match="frechet needs a model that generates images from noise"):
         evaluation.evaluate(model, ["frechet"])
@@ -242,6 +243,7 @@ def test_metrics_during_training_are_the_cheap_ones(digits, classifier):
     assert evaluation.metrics_during_training(GrayModel(0.5), "swd") == ["frechet", "precision", "recall", "swd"]
     names = ["frechet", "precision", "recall", "darkness", "confidence"]
     assert evaluation.metrics_during_training(OwnModel(True), "darkness") == names
+    assert evaluation.metrics_during_training(OwnModel(True), "slow") == [*names, "slow"]
     with pytest.raises(UserError, match="class_accuracy needs a model with classes"):
         evaluation.metrics_during_training(GrayModel(0.5), "class_accuracy")
 

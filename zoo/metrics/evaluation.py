@@ -266,13 +266,14 @@ class Evaluation:
         return [name for name in names if not self._unmet_need(model, find_metric(name, model.own_metrics))]
 
     def metrics_during_training(self, model: Model, best: str) -> list[str]:
-        """Names of the metrics that are cheap enough for every evaluation, of model-specific metrics, and `best`.
+        """Names of the metrics that are cheap enough for every evaluation, model-specific ones as well, and `best`.
 
         Raises:
             UserError: `best` is unknown or not available.
         """
         cheap = [name for name, metric in METRICS.items() if metric.during_training]
-        own = [metric.name for metric in model.own_metrics if metric.name == best or not self._unmet_need(model, metric)]
+        own_cheap = [metric for metric in model.own_metrics if metric.during_training]
+        own = [metric.name for metric in own_cheap if metric.name == best or not self._unmet_need(model, metric)]
         if not self._own_metric(model, best):
             self._require(model, best)
         return list(dict.fromkeys([*self.available_metrics(model, cheap), *own, best]))

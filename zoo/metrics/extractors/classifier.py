@@ -99,15 +99,13 @@ def _load_cached(source: Source, seed: int, folders: Sequence[Path], rotations: 
 
 
 def _train_and_save(source: Source, seed: int, folder: Path, log: Callable[[str], object], rotations: str | None) -> FeatureExtractor:
-    size = int(np.prod(source.image_shape))
-    examples = source.load_examples("train", min(MAX_IMAGES, MAX_BYTES // size), seed)
     reason = rotations or _why_no_classifier(source)
     path = _cache_path(source, seed, bool(reason), folder)
     why = f" ({reason}: it predicts rotations by multiples of 90 degrees)" if reason else ""
     log(f"scores     training the feature extractor behind the metrics on {source.name}{why}; once, then cached in {path.parent}")
     shape, classes = _input_shape(source, bool(reason)), ROTATIONS if reason else source.num_classes
     assert classes is not None
-    network, accuracy = _train(source, examples, shape, classes, seed, bool(reason))
+    network, accuracy = _train(source, shape, classes, seed, bool(reason))
     record = {"data": _data_name(source), "version": source.version, "shape": shape, "classes": classes, "seed": seed, "rotations": reason}
     _save(path, network, {**record, "accuracy": accuracy, "sha256": hash_weights(network)})
     return load_file(path, source)
@@ -231,10 +229,9 @@ def _describe_task(source: Source, rotations: str | None) -> str:
     return f"to distinguish {' from '.join(names)} in {source.name}" if len(names) == 2 else f"on the labels of {source.name}"
 
 
-def _train(
-    source: Source, examples: dict[str, Any], shape: tuple[int, int, int], classes: int, seed: int, rotations: bool
-) -> tuple[keras.Model, float]:
+def _train(source: Source, shape: tuple[int, int, int], classes: int, seed: int, rotations: bool) -> tuple[keras.Model, float]:
     """The network, and its balanced accuracy on the test split, or on a tenth of each class if there is no test split."""
+    examples = source.load_examples("train", min(MAX_IMAGES, MAX_BYTES // int(np.prod(source.image_shape))), seed)
     if "test" in source.sizes:
         held_out = source.load_examples("test", TEST_IMAGES, seed)
     else:
@@ -243,6 +240,7 @@ def _train(
         held_out = {key: value[is_held_out] for key, value in examples.items()}
         examples = {key: value[~is_held_out] for key, value in examples.items()}
     train, test = (_training_pairs(part, shape, seed, rotations) for part in (examples, held_out))
+    del examples, held_out  # memory for large images, of which only the resized ones are needed
     network = small_classifier.train_classifier(*train, classes, seed)
     return network, small_classifier.measure_balanced_accuracy(network, *test)
 
