@@ -99,3 +99,12 @@ def test_class_cross_entropy_by_hand():
     logits = tf.constant([[0.0, math.log(3.0)], [0.0, 0.0]])
     by_hand = (math.log(4 / 3) + math.log(2)) / 2
     assert float(losses.class_cross_entropy(tf.constant([1, 0], tf.int64), logits)) == pytest.approx(by_hand, abs=1e-6)
+
+
+def test_margin_softmax_by_hand():
+    """The margin is taken off the cosine of the label, and cosines are scaled."""
+    cosines = tf.constant([[0.9, 0.5, -1.0], [0.2, 0.1, 0.3]])
+    logits = np.array([[9.0, 5.0 - 2.0, -10.0], [2.0, 1.0, 3.0 - 2.0]])  # labels 1 and 2, scale 10, margin 0.2
+    by_hand = np.mean(np.log(np.exp(logits).sum(1)) - logits[[0, 1], [1, 2]])
+    loss = losses.margin_softmax(tf.constant([1, 2], tf.int64), cosines, margin=0.2, scale=10.0)
+    assert float(loss) == pytest.approx(by_hand, rel=1e-6)

@@ -199,13 +199,46 @@ def test_losses_of_several_images_are_those_of_each_and_of_the_fused():
     identity, pose = [[1.0, 2, 3], [0, 1, 0], [2, 0, 1]], [[0.0, 1], [2, 0], [1, 1]]
     model = stub_model("drgan_multi_96", {"identity": identity, "pose": pose}, images_per_set=2)
     fake = {"image": tf.zeros([3, 16, 16, 3]), "label": tf.constant([1, 1, 1], tf.int64), "pose": tf.constant([0, 0, 0], tf.int64)}
-    terms = values(model.generator_loss({}, fake))
+    batch = {"image": np.zeros((1, 2, 16, 16, 3), np.float32), "label": np.int64([1]), "pose": np.int64([[0, 1]])}
+    terms = values(model.generator_loss(batch, fake))
     assert terms == {
         "g_identity": cross_entropy(identity[2], 1),
         "g_pose": cross_entropy(pose[2], 0),
         "g_single_identity": cross_entropy(identity[0], 1) + cross_entropy(identity[1], 1),
         "g_single_pose": cross_entropy(pose[0], 0) + cross_entropy(pose[1], 0),
     }
+
+
+def test_real_images_are_identified_by_the_direction_of_their_features():
+    """The additive margin softmax of the cosines of the angles between features and a vector of each identity."""
+    model = tiny_model("drgan")
+    batch, config = first_batch(model), model.config
+    fake = model.generate(batch)
+    encoder = model.generator.get_layer("encoder")
+    (vectors,) = (to_numpy(layer.vectors) for layer in encoder.layers if hasattr(layer, "vectors"))
+    features = to_numpy(encoder({"image": tf.reshape(batch["image"], [-1, *config.image_shape])}, training=True)["features"])
+    cosines = (features / np.linalg.norm(features, axis=1, keepdims=True)) @ (vectors / np.linalg.norm(vectors, axis=0))
+    np.testing.assert_allclose(fake["identity"], cosines, atol=1e-4)
+    label = np.repeat(batch["label"], config.images_per_set)
+    cosines[np.arange(len(label)), label] -= 0.35
+    expected = np.mean([cross_entropy(30 * row, target) for row, target in zip(cosines, label, strict=True)])
+    loss = model.generator_loss(batch, fake)["g_encoder_identity"]
+    np.testing.assert_allclose(loss, config.identity_weight * expected, rtol=1e-3)
+
+
+def test_views_are_compared_with_the_real_image_of_their_pose():
+    """The pose of all views of a set is that of its first image, and the term is the absolute difference to it."""
+    model = tiny_model("drgan", images_per_set=2)
+    batch = first_batch(model, 3)
+    fake = model.generate(batch)
+    poses = to_numpy(batch["pose"])[:, 0]
+    np.testing.assert_array_equal(fake["pose"], [*np.repeat(poses, 2), *poses])  # single images, then fused ones
+    images = to_numpy(batch["image"])[:, 0]
+    targets = np.concatenate([np.repeat(images, 2, axis=0), images])
+    expected = model.config.view_weight * np.abs(to_numpy(fake["image"]) - targets).mean()
+    np.testing.assert_allclose(model.generator_loss(batch, fake)["g_view"], expected, rtol=1e-4)
+    with pytest.raises(UserError, match="--view-weight 100 needs several images of an identity: --images-per-set 2"):
+        tiny_model("drgan", images_per_set=1)
 
 
 def test_realness_is_identities_against_the_fake_class():

@@ -73,8 +73,8 @@ def test_invalid_settings_are_refused():
 
 
 def test_the_preview_shows_one_identity_per_row():
-    for name, images in (("drgan", 1), ("drgan_multi_96", 3)):
-        model = tiny_model(name, **({"images_per_set": images} if images > 1 else {}))
+    for name, images in (("drgan_96", 1), ("drgan", 2), ("drgan_multi_96", 3)):
+        model = tiny_model(name, images_per_set=images)
         batch = next(iter(random_source(model).batches(16, split="test")))
         preview, columns = model.preview(batch)
         assert columns == images + 9 and len(preview) == 2 * columns

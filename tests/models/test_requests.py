@@ -104,7 +104,7 @@ def test_networks_adapt_to_the_size_of_the_images(name, side):
     if not model.generates_from_noise:
         batch = next(iter(random_source(model, 8).batches(1)))
         outputs = tf.nest.flatten(model.generate(batch))
-        assert (1, side, side, 3) in [tuple(part.shape) for part in outputs]
+        assert (side, side, 3) in [tuple(part.shape[1:]) for part in outputs]
         return
     conditions = {"label": tf.constant([3], tf.int64)} if model.conditions else {}
     assert model.sample([5], **conditions).shape == (1, side, side, 3)

@@ -107,6 +107,22 @@ r1 = zero_centered_penalty  # at real images
 r2 = zero_centered_penalty  # at generated images
 
 
+def margin_softmax(labels: tf.Tensor, cosines: tf.Tensor, margin: float = 0.35, scale: float = 30.0) -> tf.Tensor:
+    """Cross entropy of scaled cosines, where that of the label is reduced by a margin (AM-softmax; Wang et al. 2018, §3.1).
+
+    Args:
+        labels: Classes, integers [n].
+        cosines: Cosines of the angles between features and the vector of each class, float32 [n, classes].
+        margin: By how much the cosine of the right class must be larger than the others.
+        scale: Factor from cosines to logits.
+
+    Returns:
+        The mean loss, in nats.
+    """
+    margins = margin * tf.one_hot(labels, cosines.shape[-1])
+    return class_cross_entropy(labels, scale * (cosines - margins))
+
+
 def class_cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Cross entropy of class logits [n, classes] (float32) against integer labels [n], in nats."""
     return mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits))

@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import tensorflow as tf
 
+from zoo.errors import UserError
 from zoo.metrics.extractors import small_classifier
 from zoo.metrics.registry import Metric, Score
 
 if TYPE_CHECKING:
     from zoo.metrics.evaluation import Evaluation
 
+HELD_OUT_FRACTION = 0.3  # default fraction of the identities
+MIN_IDENTITIES = 2  # minimum to train on, and to test on
 BATCH = 250  # images per forward pass
 QUARTERS = (25, 50, 75, 100)  # upper bounds, in percent of the pose range, of the distance between a probe and its gallery image
 
@@ -38,6 +41,20 @@ class Recognizer(Protocol):
     @property
     def encoders(self) -> Mapping[str, Callable[[tf.Tensor], tf.Tensor]]:
         """Name -> function from images in [-1, 1] to features [n, f]: the model's own under "", baselines under other names."""
+
+
+def default_held_out(identities: int) -> int:
+    """The number of identities to test on by default."""
+    return max(MIN_IDENTITIES, round(HELD_OUT_FRACTION * identities))
+
+
+def check_held_out(held_out: int, identities: int) -> None:
+    """Raises UserError unless `held_out` of the identities can be tested on and the others trained on."""
+    largest = identities - MIN_IDENTITIES
+    if largest < MIN_IDENTITIES:
+        raise UserError(f"{identities} identities: at least {2 * MIN_IDENTITIES} are needed, half of them to test on")
+    if not MIN_IDENTITIES <= held_out <= largest:
+        raise UserError(f"--held-out-identities {held_out}: of {identities} identities, {MIN_IDENTITIES} to {largest} can be held out")
 
 
 def identify_probes(vectors: np.ndarray, label: np.ndarray, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,9 @@ a classifier of identity and pose on real images only.
 Differs from the paper: G is updated once per step; the paper updates it four times once D is strong. The n images of a set share the pose
 code and the noise; in the paper each image has its own. The confidence has no ELU, as in the first author's later code; an ELU would keep
 it above 0.27. The decoder's layers of stride 1 are convolutions; the paper's are transposed convolutions. Images are cropped at random in
-training only; scores and serving use the whole image. Served images use z = 0; the paper's z is random.
+training only; scores and serving use the whole image. Served images use z = 0; the paper's z is random. `drgan` also minimizes an additive
+margin softmax of the features of real images (`--identity-weight`; in the first author's later code, D has one), and the absolute
+difference to the real image of the target pose (`--view-weight`).
 """
 
 import dataclasses
@@ -33,11 +35,9 @@ from zoo.core import Game, ImageConfig, Omittable, Signature, layers, losses
 from zoo.core.images import from_unit, image_to_image_signatures, to_unit
 from zoo.core.signatures import require_in_range
 from zoo.errors import UserError
-from zoo.metrics.identification import IDENTIFICATION_METRICS
+from zoo.metrics import identification
 from zoo.registry import register
 
-HELD_OUT_FRACTION = 0.3  # default fraction of the identities
-MIN_IDENTITIES = 2  # minimum to train on, and to test on
 PREVIEW_IDENTITIES, PREVIEW_POSES = 8, 9
 
 
@@ -55,13 +55,15 @@ class Config(ImageConfig):
     widths: tuple[int, ...] = (32, 64, 64, 64, 128, 128, 96, 192, 192, 128, 256, 256, 160, 320)
     jitter: int = 0  # random jitter: training images are resized to (size + jitter) pixels and cropped at random
     circular_poses: bool = False  # whether the last pose is next to the first, as on a turntable (for pose distances in the scores)
+    identity_weight: float = 0  # weight of a loss that identifies real images by their features (not in the paper)
+    view_weight: float = 0  # weight of the absolute difference to the set's real image of the target pose (not in the paper)
     baseline: bool = False  # whether to also train an encoder on real images alone, for the score `rank1_baseline`
     channel_counts = (1, 3)
 
     def resolve(self, **data_defaults):
         config = super().resolve(**data_defaults)
-        default = max(MIN_IDENTITIES, round(HELD_OUT_FRACTION * config.num_classes))
-        config = dataclasses.replace(config, held_out_identities=config.held_out_identities or default)
+        held_out = config.held_out_identities or identification.default_held_out(config.num_classes)
+        config = dataclasses.replace(config, held_out_identities=held_out)
         config.validate()
         return config
 
@@ -69,13 +71,12 @@ class Config(ImageConfig):
         super().validate()
         if len(self.widths) < 5 or len(self.widths) % 3 != 2:
             raise UserError(f"--widths has {len(self.widths)} values; give two, and three per lower resolution, as 16 32 32 32 64")
+        if self.view_weight and self.images_per_set < 2:
+            raise UserError(
+                f"--view-weight {self.view_weight:g} needs several images of an identity: --images-per-set 2; or --view-weight 0"
+            )
         if self.num_classes and self.held_out_identities:
-            largest = self.num_classes - MIN_IDENTITIES
-            if largest < MIN_IDENTITIES:
-                raise UserError(f"{self.num_classes} identities: at least {2 * MIN_IDENTITIES} are needed, half of them to test on")
-            if not MIN_IDENTITIES <= self.held_out_identities <= largest:
-                option, choice = f"--held-out-identities {self.held_out_identities}", f"{MIN_IDENTITIES} to {largest}"
-                raise UserError(f"{option}: of {self.num_classes} identities, {choice} can be held out")
+            identification.check_held_out(self.held_out_identities, self.num_classes)
 
     @property
     def num_identities(self):
@@ -108,12 +109,14 @@ def average_pool(x):
 
 
 def build_encoder(config):
-    """Build the model from images to features [n, f], and the confidence [n] in each if several are fused."""
+    """Build the model from images to features [n, f], confidences [n] if several are fused, and optionally cosines to each identity."""
     image = keras.Input(config.image_shape, name="image")
     x, num_features = encoder_trunk(image, config, extra_channels=int(config.images_per_set > 1)), config.widths[-1]
     outputs = {"features": average_pool(keras.layers.ELU()(x[..., :num_features]))}
     if config.images_per_set > 1:
         outputs["confidence"] = ops.sigmoid(average_pool(x[..., num_features:]))[:, 0]
+    if config.identity_weight:
+        outputs["identity"] = layers.Cosines(config.num_identities)(outputs["features"])
     return keras.Model({"image": image}, outputs, name="encoder")
 
 
@@ -180,7 +183,10 @@ def random_subset(shape, size_seed, order_seed):
 @register(
     drgan=Config(
         variant="tpami",
-        batch_size=32,
+        images_per_set=2,
+        batch_size=16,
+        identity_weight=100,
+        view_weight=100,
         widths=(16, 16, 16, 16, 32, 32, 32, 48, 48, 48, 64, 64, 64, 320),
         baseline=True,
         generator_learning_rate=1e-3,
@@ -200,7 +206,7 @@ class DRGAN(Game):
 
     batch_keys = ("image", "label", "pose")
     generates_from_noise = False
-    own_metrics = IDENTIFICATION_METRICS
+    own_metrics = identification.IDENTIFICATION_METRICS
     discriminator_outputs = ("identity", "pose", "features", "realness")
 
     def __init__(self, config):
@@ -219,38 +225,32 @@ class DRGAN(Game):
         return tf.reshape(images, [-1, *self.config.image_shape])
 
     def encode_sets(self, network, images, training=False):
-        """Encode sets of images in [-1, 1].
-
-        Args:
-            network: The generator or its EMA.
-            images: float32 [n, images, h, w, c].
-            training: Whether batch normalization uses the statistics of the batch.
-
-        Returns:
-            Features [n, images, f] and weights [n, images], which are 1 for a model of single images.
-        """
-        shape = tf.shape(images)[:2]
+        """Outputs [n, images, ...] of the encoder in `network` for sets of images [n, images, h, w, c]; without confidences, they are 1."""
+        shape = tf.unstack(tf.shape(images)[:2])
         outputs = network.get_layer("encoder")({"image": self.flatten_sets(images)}, training=training)
-        features = tf.reshape(outputs["features"], [*tf.unstack(shape), self.config.widths[-1]])
-        return features, tf.reshape(outputs["confidence"], shape) if "confidence" in outputs else tf.ones(shape)
+        outputs = {name: tf.reshape(value, [*shape, *value.shape[1:]]) for name, value in outputs.items()}
+        return {"confidence": tf.ones(shape), **outputs}
 
     def generate(self, batch):
-        """Rotate single images, then fused sets, to random poses; also return the poses and identities."""
+        """Rotate single images, then fused sets, to random poses, or with `--view-weight` to the pose of the set's first image."""
         config, rows = self.config, tf.shape(batch["label"])[0]
-        pose = tf.random.stateless_uniform([rows], self.seeds.next(), 0, config.num_poses, tf.int64)
+        random_pose = tf.random.stateless_uniform([rows], self.seeds.next(), 0, config.num_poses, tf.int64)
+        pose = batch["pose"][:, 0] if config.view_weight else random_pose
         latent = self.sample_latent((rows, config.latent_dim), self.seeds.next())
         images = tf.reshape(batch["image"], [rows, config.images_per_set, *config.image_shape])
-        features, weights = self.encode_sets(self.generator, images, training=True)
+        encoding = self.encode_sets(self.generator, images, training=True)
+        features = encoding["features"]
         inputs = {"features": tf.reshape(features, [-1, config.widths[-1]])}
         inputs |= {"pose": tf.repeat(pose, config.images_per_set), "latent": tf.repeat(latent, config.images_per_set, axis=0)}
         label = tf.repeat(batch["label"], config.images_per_set)
         if config.images_per_set > 1:
-            weights *= random_subset((rows, config.images_per_set), self.seeds.next(), self.seeds.next())
+            weights = encoding["confidence"] * random_subset((rows, config.images_per_set), self.seeds.next(), self.seeds.next())
             fused_inputs = {"features": fuse_features(features, weights), "pose": pose, "latent": latent}
             inputs = {key: tf.concat([value, fused_inputs[key]], 0) for key, value in inputs.items()}
             label = tf.concat([label, batch["label"]], 0)
         image = self.generator.get_layer("decoder")(inputs, training=True)
-        return {"image": image, "pose": inputs["pose"], "label": label}
+        identity = {"identity": tf.reshape(encoding["identity"], [-1, config.num_identities])} if "identity" in encoding else {}
+        return {"image": image, "pose": inputs["pose"], "label": label, **identity}
 
     def call_discriminator(self, images, batch=None):
         return self.discriminator({"image": self.augment(images)}, training=True)
@@ -267,42 +267,40 @@ class DRGAN(Game):
         if self.config.variant == "tpami":
             terms["d_adversarial"] = self.objective.discriminator(on_real["realness"], on_fake["realness"])
         else:
-            fake_class = tf.fill(tf.shape(fake["label"]), self.config.num_identities)
-            terms["d_fake"] = losses.class_cross_entropy(fake_class, on_fake["identity"])
+            terms["d_fake"] = losses.class_cross_entropy(tf.fill(tf.shape(fake["label"]), self.config.num_identities), on_fake["identity"])
         return terms
 
     def generator_loss(self, batch, fake):
         """The loss on the fused images, and if there are several in a set, the sum of the losses on the single ones."""
         outputs, images = self.call_discriminator(fake["image"]), self.config.images_per_set
         num_singles = tf.shape(fake["label"])[0] // (images + 1) * images if images > 1 else 0
-        parts = {"g": (slice(num_singles, None), 1)}
-        if images > 1:
-            parts["g_single"] = (slice(0, num_singles), images)
+        parts = {"g": (slice(num_singles, None), 1)} | ({"g_single": (slice(num_singles), images)} if images > 1 else {})
         terms = {}
         for name, (rows, count) in parts.items():
             terms[f"{name}_identity"] = count * losses.class_cross_entropy(fake["label"][rows], outputs["identity"][rows])
             terms[f"{name}_pose"] = count * losses.class_cross_entropy(fake["pose"][rows], outputs["pose"][rows])
             if self.config.variant == "tpami":
                 terms[f"{name}_adversarial"] = count * self.objective.generator(outputs["realness"][rows])
-        return {**terms, **self._baseline_loss(batch)}
+        return {**terms, **self._supervised_losses(batch, fake)}
 
-    def _baseline_loss(self, batch):
-        if not self.config.baseline:
-            return {}
-        images = self.augment(self.flatten_sets(batch["image"]))
-        outputs = self.generator.get_layer("baseline_encoder")({"image": images}, training=True)
-        label = tf.repeat(batch["label"], self.config.images_per_set)
-        return {
-            "g_baseline_identity": losses.class_cross_entropy(label, outputs["identity"]),
-            "g_baseline_pose": losses.class_cross_entropy(tf.reshape(batch["pose"], [-1]), outputs["pose"]),
-        }
+    def _supervised_losses(self, batch, fake):
+        """The losses of the generator without the discriminator, and those of the baseline."""
+        config, images, terms = self.config, self.flatten_sets(batch["image"]), {}
+        label = tf.repeat(batch["label"], config.images_per_set)
+        if config.view_weight:
+            target = batch["image"][:, 0]
+            targets = tf.concat([tf.repeat(target, config.images_per_set, axis=0), target], 0)
+            terms["g_view"] = config.view_weight * tf.reduce_mean(tf.abs(fake["image"] - targets))
+        if config.identity_weight:
+            terms["g_encoder_identity"] = config.identity_weight * losses.margin_softmax(label, fake["identity"])
+        if config.baseline:
+            outputs = self.generator.get_layer("baseline_encoder")({"image": self.augment(images)}, training=True)
+            terms["g_baseline_identity"] = losses.class_cross_entropy(label, outputs["identity"])
+            terms["g_baseline_pose"] = losses.class_cross_entropy(tf.reshape(batch["pose"], [-1]), outputs["pose"])
+        return terms
 
     def decode(self, features, pose):
-        """Decode features [n, f] and poses int64 [n] to images in [-1, 1], without noise, with the EMA decoder.
-
-        Raises:
-            UserError: A pose is out of range.
-        """
+        """Decode features [n, f] and poses int64 [n] to images in [-1, 1], without noise, with the EMA decoder; refuses other poses."""
         pose = tf.convert_to_tensor(pose, tf.int64)
         require_in_range(pose, self.config.num_poses, "pose", "poses")
         latent = tf.zeros([tf.shape(features)[0], self.config.latent_dim])
@@ -315,6 +313,11 @@ class DRGAN(Game):
     def extract_features(self, images):
         """Extract features [n, f] from images in [-1, 1] with the EMA encoder."""
         return self.ema_generator.get_layer("encoder")({"image": images}, training=False)["features"]
+
+    def fuse(self, images):
+        """Extract the features [n, f] of sets of images in [-1, 1], [n, images, h, w, c], with the EMA encoder."""
+        encoding = self.encode_sets(self.ema_generator, images)
+        return fuse_features(encoding["features"], encoding["confidence"])
 
     @property
     def encoders(self):
@@ -330,7 +333,7 @@ class DRGAN(Game):
         rows = np.unique(batch["label"], return_index=True)[1][:PREVIEW_IDENTITIES]
         inputs = tf.gather(tf.reshape(batch["image"], [-1, config.images_per_set, *config.image_shape]), rows)
         poses = np.linspace(0, config.num_poses - 1, min(PREVIEW_POSES, config.num_poses)).round().astype(np.int64)
-        features = tf.repeat(fuse_features(*self.encode_sets(self.ema_generator, inputs)), len(poses), axis=0)
+        features = tf.repeat(self.fuse(inputs), len(poses), axis=0)
         rotations = tf.reshape(self.decode(features, np.tile(poses, len(rows))), [len(rows), len(poses), *config.image_shape])
         return to_unit(self.flatten_sets(tf.concat([inputs, rotations], 1))), config.images_per_set + len(poses)
 
@@ -339,12 +342,9 @@ class DRGAN(Game):
         image, pose = tf.TensorSpec([None, *shape], tf.float32, "image"), tf.TensorSpec([None], tf.int64, "pose")
         images = tf.TensorSpec([None, None, *shape], tf.float32, "images")
 
-        def features(image):
-            return {"features": self.extract_features(from_unit(image))}
-
-        def fuse(images):
-            return {"features": fuse_features(*self.encode_sets(self.ema_generator, from_unit(images, "images")))}
-
         rotation = image_to_image_signatures("rotate", self.rotate, shape, pose)
-        encoding = {"features": Signature(features, [image], ("features",)), "fuse": Signature(fuse, [images], ("features",))}
+        encoding = {
+            "features": Signature(lambda image: {"features": self.extract_features(from_unit(image))}, [image], ("features",)),
+            "fuse": Signature(lambda images: {"features": self.fuse(from_unit(images, "images"))}, [images], ("features",)),
+        }
         return {"serving_default": rotation["rotate"], **rotation, **encoding}

@@ -12,6 +12,7 @@ from zoo.core.layers.convolution import (
     upsample_conv,
 )
 from zoo.core.layers.heads import (
+    Cosines,
     global_sum_pool,
     image_output,
     label_input,
@@ -40,6 +41,7 @@ from zoo.core.layers.spectral import SpectralConv2D, SpectralDense, SpectralEmbe
 __all__ = [
     "BatchNorm",
     "ChannelBias",
+    "Cosines",
     "InstanceNorm",
     "LearnedScale",
     "ReplayBuffer",

@@ -43,6 +43,24 @@ def logits(x: KerasTensor, units: int | None = None, **kwargs: Any) -> KerasTens
     return x if units else ops.squeeze(x, -1)
 
 
+@keras.saving.register_keras_serializable("zoo")
+class Cosines(keras.layers.Layer):
+    """Cosines of the angles between features [n, d] and `units` learned vectors, [n, units] in float32, for `losses.margin_softmax`."""
+
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self.units = units
+
+    def build(self, shape: Sequence[int | None]) -> None:
+        self.vectors = self.add_weight(shape=(shape[-1], self.units), initializer="glorot_uniform", name="vectors")
+
+    def call(self, features: KerasTensor) -> KerasTensor:
+        return ops.matmul(ops.normalize(features, axis=-1), ops.normalize(self.vectors, axis=0))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "units": self.units}
+
+
 def projection_logit(features: KerasTensor, label: KerasTensor, num_classes: int, use_bias: bool = True, **kwargs: Any) -> KerasTensor:
     """Logit [n] of a projection discriminator, psi(h) + <v_y, h> (Miyato & Koyama 2018, eq. 3), spectrally normalized, in float32.
 
