@@ -95,8 +95,7 @@ def measure_start(options: Options) -> dict[str, Any]:
 
 
 def measure_training(options: Options, **settings: Any) -> dict[str, Any]:
-    """Peak anonymous memory of training the small DCGAN, and its images per second; with scores, which read held-out images, unless
-    `settings` say otherwise."""
+    """Peak anonymous memory of training the small DCGAN with these options, and its images per second."""
     import zoo
 
     peak = [0]

@@ -271,12 +271,10 @@ class Evaluation:
         Raises:
             UserError: `best` is unknown or not available.
         """
-        cheap = [name for name, metric in METRICS.items() if metric.during_training]
-        own_cheap = [metric for metric in model.own_metrics if metric.during_training]
-        own = [metric.name for metric in own_cheap if metric.name == best or not self._unmet_need(model, metric)]
+        cheap = [metric.name for metric in (*METRICS.values(), *model.own_metrics) if metric.during_training]
         if not self._own_metric(model, best):
             self._require(model, best)
-        return list(dict.fromkeys([*self.available_metrics(model, cheap), *own, best]))
+        return list(dict.fromkeys([*self.available_metrics(model, cheap), best]))
 
     def check_metric(self, model: Model, name: str) -> None:
         """Raises UserError if a metric does not fit the model, whatever the feature extractor is."""
