@@ -64,6 +64,13 @@ def suggest(name: str, available: Iterable[str]) -> str:
     return f"; did you mean '{matches[0]}'?" if matches else "."
 
 
+def suggest_or_list(name: str, available: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name of which there are dozens: the closest one, or else all of them."""
+    names = sorted(available)
+    suggestion = suggest(name, names)
+    return f". Available: {', '.join(names)}." if suggestion == "." else suggestion
+
+
 # Categories of characters that a terminal may interpret, that cannot be encoded, or that break a line.
 UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
 BIDIRECTIONAL = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # reorder the text around them

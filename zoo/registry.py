@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from zoo.errors import UserError, explain_memory_error, is_memory_error, shorten, suggest
+from zoo.errors import UserError, explain_memory_error, is_memory_error, shorten, suggest_or_list
 from zoo.files import check_path
 
 BUILT_IN = "zoo.models"  # the package whose import registers this library's models
@@ -55,7 +55,7 @@ class ModelEntry:
         fields = {field.name for field in dataclasses.fields(self.config)}
         for name in overrides:
             if name not in fields:
-                raise UserError(f"{self.name} has no setting '{name}'{suggest(name, fields)} Available: {', '.join(sorted(fields))}.")
+                raise UserError(f"{self.name} has no setting '{name}'{suggest_or_list(name, fields)}")
         return self.config.override(**overrides)
 
     def create(self, **overrides: Any) -> Any:

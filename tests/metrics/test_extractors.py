@@ -199,7 +199,8 @@ def test_a_graph_that_writes_files_is_refused(tmp_path, digits):
     "name, parts",
     [
         ("clasifier", ["unknown feature extractor 'clasifier'", "did you mean 'classifier'?", "Available: classifier"]),
-        ("keras:ResNet51", ["no 'ResNet51'", "ResNet50"]),
+        ("keras:ResNet51", ["no 'ResNet51'; did you mean 'ResNet50'?", "https://keras.io/api/applications lists them"]),
+        ("keras:Nothing", ["no 'Nothing'. It has ", "such as ResNet50, "]),
         ("inception:nowhere.pb", ["--feature-extractor inception:nowhere.pb: no such file"]),
         ("file:nowhere.keras", ["--feature-extractor file:nowhere.keras: no such file"]),
     ],

@@ -16,7 +16,7 @@ from zoo import registry
 from zoo.cli import parsing
 from zoo.cli.options import TrainOptions, format_options
 from zoo.conversion import convert_values
-from zoo.errors import UserError, option_name, printable, shorten, suggest
+from zoo.errors import UserError, option_name, printable, shorten, suggest_or_list
 from zoo.files import check_path
 
 if TYPE_CHECKING:
@@ -143,10 +143,9 @@ def build_request(model: str | None, resume: str | os.PathLike[str] | None, opti
         if name in COMMAND_LINE_ONLY:
             raise UserError(f"{name} is an option of the command line only; omit it")
         if name not in config_fields | option_fields:
-            available = ", ".join(sorted((config_fields | option_fields) - set(COMMAND_LINE_ONLY)))
-            suggestion = suggest(name, config_fields | option_fields)
+            available = sorted((config_fields | option_fields) - set(COMMAND_LINE_ONLY))
             others = _describe_other_models([option_name(name)], config_fields)
-            raise UserError(f"unknown option '{name}'{suggestion} Available: {available}.{others}")
+            raise UserError(f"unknown option '{name}'{suggest_or_list(name, available)}{others}")
     changes = convert_values(type(defaults.config), {name: value for name, value in values.items() if name in config_fields})
     driver = convert_values(TrainOptions, {name: value for name, value in values.items() if name in option_fields})
     config = _override(defaults.config, changes)

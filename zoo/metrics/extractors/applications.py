@@ -13,6 +13,7 @@ from zoo.metrics.extractors.base import FeatureExtractor, hash_weights, one_line
 from zoo.precision import dtype_policy
 
 SHAPE = (224, 224, 3)
+EXAMPLES = ("ResNet50", "MobileNetV2", "EfficientNetB0")  # for error messages
 
 
 def load_application(name: str, weights: str | None = "imagenet") -> FeatureExtractor:
@@ -47,7 +48,7 @@ def find_application(name: str) -> Callable[..., keras.Model]:
     if name not in builders:
         raise UserError(
             f"--feature-extractor keras:{name}: keras.applications has no '{name}'{suggest(name, builders)} "
-            f"Available: {', '.join(sorted(builders))}."
+            f"It has {len(builders)} networks, such as {', '.join(EXAMPLES)}; https://keras.io/api/applications lists them."
         )
     return builders[name]
 
