@@ -37,7 +37,7 @@ def test_what_is_in_a_folder(folder, capsys):
     lines = [line.strip() for line in out.splitlines()]
     assert "split     train: 13 examples" in lines and "split     test: 9 examples" in lines
     assert {"0 = 1: 3 + 2", "1 = 2: 5 + 3", "2 = 10: 5 + 4"} <= set(lines)
-    for text in ("1 other files (.txt)", "1 broken symbolic links", "2 different sizes"):
+    for text in ("1 of another type (.txt)", "1 behind a broken symbolic link", "2 different sizes"):
         assert text in err, err
     sheet = Image.open("examples.png")
     assert sheet.mode == "RGB" and min(sheet.size) > 200

@@ -26,8 +26,9 @@ def test_generate(run, working_directory, capsys):
     assert list_files("each") == ["each/seed0-label1.png", "each/seed1-label2.png", "each/seed2-label1.png"]
 
 
-def test_the_largest_seed(run, working_directory):
+def test_the_largest_seed(run, working_directory, capsys):
     assert tool.main(["generate", str(run), "--count", "1", "--seed", str(2**63 - 2), "--out", "one"]) == 0
+    assert "1 image in one\n" in capsys.readouterr().out
     assert list_files("one") == [f"one/seed{2**63 - 2}-label0.png"]
 
 

@@ -150,7 +150,7 @@ def test_a_folder_is_translated(run, tmp_path, capsys):
     assert tool.main(["translate", str(run), str(folder), str(out), "--signature", "to_y"]) == 0
     captured = capsys.readouterr()
     assert f"2 images of {folder} in {out}" in captured.out
-    assert f"warning: pictures in {folder}: 1 other files (.txt); 1 with transparency, composited onto white\n" in captured.err
+    assert f"warning: pictures in {folder}: 1 of another type (.txt); 1 with transparency, composited onto white\n" in captured.err
     assert {str(file.relative_to(out)) for file in out.rglob("*.png")} == {"a.png", "deeper/b.png"}
     assert Image.open(out / "a.png").size == (20, 12)
     assert tool.main(["translate", str(run), str(folder / "a.jpg"), str(tmp_path / "a.png"), "--signature", "to_y"]) == 0

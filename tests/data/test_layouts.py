@@ -119,9 +119,9 @@ def test_no_class_vanishes(tmp_path, capsys):
     assert content(source) == [(1, "a"), (2, "b"), (3, "c"), (4, "d")]
     warning = capsys.readouterr().err
     for part in (
-        "1 other files (.txt)",
-        "1 pictures in a format that is not read (.heic)",
-        "1 broken symbolic links",
+        "1 of another type (.txt)",
+        "1 in a format that is not read (.heic)",
+        "1 behind a broken symbolic link",
         "1 in folders within class folders",
     ):
         assert part in warning, warning

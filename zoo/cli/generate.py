@@ -121,7 +121,7 @@ class Generate:
             for i, sample in enumerate(itertools.chain.from_iterable(batches)):
                 name = "".join(f"-{condition}{values[i]}" for condition, values in conditions.items())
                 write_picture(self.out / f"seed{seeds[i]}{name}.png", model.modality.render(sample[None], 1))
-        print(f"{self.count} images in {printable(self.out)}")
+        print(f"{self.count} {'image' if self.count == 1 else 'images'} in {printable(self.out)}")
 
 
 def _find_class(label: str, model: Game) -> int:

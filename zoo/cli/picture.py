@@ -44,7 +44,7 @@ class PictureCommand:
         for file, out, highest in self._progress(files):
             pixels, _ = self.apply(model, file, highest)
             write_picture(out, pixels)
-        print(printable(f"{len(files)} images of {self.picture} in {self.out}"))
+        print(printable(f"{len(files)} {'image' if len(files) == 1 else 'images'} of {self.picture} in {self.out}"))
 
     def apply(self, model: Any, file: Path, highest: float | None) -> tuple[np.ndarray, str]:
         """What the model makes of an image file, uint8 [h, w, channels], and a description.

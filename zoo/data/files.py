@@ -136,7 +136,7 @@ def _list_folder(path: Path) -> FileTree:
             try:
                 status = entry.stat()
             except OSError:
-                counts["broken symbolic links" if entry.is_symlink() else "that cannot be opened"] += 1
+                counts["behind a broken symbolic link" if entry.is_symlink() else "that cannot be opened"] += 1
                 continue
             if stat.S_ISREG(status.st_mode):
                 stamps[prefix + entry.name] = _make_stamp(status)

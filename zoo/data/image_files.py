@@ -241,7 +241,7 @@ def count_others(others: Mapping[str, int]) -> collections.Counter[str]:
 
 def describe_other(suffix: str) -> str:
     """What a file that is no readable picture is called in the warning about a folder."""
-    return f"pictures in a format that is not read ({suffix}), convert them" if suffix in UNREAD_SUFFIXES else f"other files ({suffix})"
+    return f"in a format that is not read ({suffix}), convert them" if suffix in UNREAD_SUFFIXES else f"of another type ({suffix})"
 
 
 def warn(folder: Path, counts: Mapping[str, int]) -> None:
