@@ -219,26 +219,27 @@ def test_real_images_are_identified_by_the_direction_of_their_features():
     features = to_numpy(encoder({"image": tf.reshape(batch["image"], [-1, *config.image_shape])}, training=True)["features"])
     cosines = (features / np.linalg.norm(features, axis=1, keepdims=True)) @ (vectors / np.linalg.norm(vectors, axis=0))
     np.testing.assert_allclose(fake["identity"], cosines, atol=1e-4)
-    label = np.repeat(batch["label"], config.images_per_set)
+    label = np.repeat(batch["label"], config.images_per_row)
     cosines[np.arange(len(label)), label] -= 0.35
     expected = np.mean([cross_entropy(30 * row, target) for row, target in zip(cosines, label, strict=True)])
     loss = model.generator_loss(batch, fake)["g_encoder_identity"]
     np.testing.assert_allclose(loss, config.identity_weight * expected, rtol=1e-3)
 
 
-def test_views_are_compared_with_the_real_image_of_their_pose():
-    """The pose of all views of a set is that of its first image, and the term is the absolute difference to it."""
-    model = tiny_model("drgan", images_per_set=2)
+@pytest.mark.parametrize("images", [1, 2])
+def test_views_are_compared_with_the_real_image_of_their_pose(images):
+    """Each image of a row is rotated to the pose of the next one, a fused set to that of its first image."""
+    model = tiny_model("drgan", images_per_set=images)
     batch = first_batch(model, 3)
+    assert batch["image"].shape[1] == 2  # also without fusion
     fake = model.generate(batch)
-    poses = to_numpy(batch["pose"])[:, 0]
-    np.testing.assert_array_equal(fake["pose"], [*np.repeat(poses, 2), *poses])  # single images, then fused ones
-    images = to_numpy(batch["image"])[:, 0]
-    targets = np.concatenate([np.repeat(images, 2, axis=0), images])
+    poses, real = to_numpy(batch["pose"]), to_numpy(batch["image"])
+    expected_poses, targets = poses[:, ::-1].reshape(-1), real[:, ::-1].reshape(-1, *model.config.image_shape)
+    if images == 2:
+        expected_poses, targets = np.concatenate([expected_poses, poses[:, 0]]), np.concatenate([targets, real[:, 0]])
+    np.testing.assert_array_equal(fake["pose"], expected_poses)
     expected = model.config.view_weight * np.abs(to_numpy(fake["image"]) - targets).mean()
     np.testing.assert_allclose(model.generator_loss(batch, fake)["g_view"], expected, rtol=1e-4)
-    with pytest.raises(UserError, match="--view-weight 100 needs several images of an identity: --images-per-set 2"):
-        tiny_model("drgan", images_per_set=1)
 
 
 def test_realness_is_identities_against_the_fake_class():

@@ -19,11 +19,12 @@ Differs from the paper: G is updated once per step; the paper updates it four ti
 code and the noise; in the paper each image has its own. The confidence has no ELU, as in the first author's later code; an ELU would keep
 it above 0.27. The decoder's layers of stride 1 are convolutions; the paper's are transposed convolutions. Images are cropped at random in
 training only; scores and serving use the whole image. Served images use z = 0; the paper's z is random. `drgan` also minimizes an additive
-margin softmax of the features of real images (`--identity-weight`; in the first author's later code, D has one), and the absolute
-difference to the real image of the target pose (`--view-weight`).
+margin softmax of the features of real images (`--identity-weight`; in the first author's later code, D has one), and, for pairs of images
+of an identity, the absolute difference between each image rotated to the pose of the other and the other (`--view-weight`).
 """
 
 import dataclasses
+import functools
 from typing import Literal
 
 import keras
@@ -56,7 +57,7 @@ class Config(ImageConfig):
     jitter: int = 0  # random jitter: training images are resized to (size + jitter) pixels and cropped at random
     circular_poses: bool = False  # whether the last pose is next to the first, as on a turntable (for pose distances in the scores)
     identity_weight: float = 0  # weight of a loss that identifies real images by their features (not in the paper)
-    view_weight: float = 0  # weight of the absolute difference to the set's real image of the target pose (not in the paper)
+    view_weight: float = 0  # weight of the absolute difference to another real image, whose pose is the target (not in the paper)
     baseline: bool = False  # whether to also train an encoder on real images alone, for the score `rank1_baseline`
     channel_counts = (1, 3)
 
@@ -71,12 +72,13 @@ class Config(ImageConfig):
         super().validate()
         if len(self.widths) < 5 or len(self.widths) % 3 != 2:
             raise UserError(f"--widths has {len(self.widths)} values; give two, and three per lower resolution, as 16 32 32 32 64")
-        if self.view_weight and self.images_per_set < 2:
-            raise UserError(
-                f"--view-weight {self.view_weight:g} needs several images of an identity: --images-per-set 2; or --view-weight 0"
-            )
         if self.num_classes and self.held_out_identities:
             identification.check_held_out(self.held_out_identities, self.num_classes)
+
+    @property
+    def images_per_row(self):
+        """Images of one identity in each row of a batch: at least two if views are compared with real images."""
+        return max(self.images_per_set, 2 if self.view_weight else 1)
 
     @property
     def num_identities(self):
@@ -183,8 +185,7 @@ def random_subset(shape, size_seed, order_seed):
 @register(
     drgan=Config(
         variant="tpami",
-        images_per_set=2,
-        batch_size=16,
+        batch_size=16,  # pairs of images
         identity_weight=100,
         view_weight=100,
         widths=(16, 16, 16, 16, 32, 32, 32, 48, 48, 48, 64, 64, 64, 320),
@@ -194,8 +195,8 @@ def random_subset(shape, size_seed, order_seed):
         schedule="linear",
         decay_start=0.5,
         ema_decay=0.99,
-        steps=800,
-        eval_every=200,
+        steps=1600,
+        eval_every=400,
     ),
     drgan_96=Config(image_shape=(96, 96, 3), jitter=14, steps=200_000, eval_every=1000),
     drgan_tpami_96=Config(image_shape=(96, 96, 3), jitter=14, steps=200_000, eval_every=1000, variant="tpami"),
@@ -215,7 +216,7 @@ class DRGAN(Game):
     @staticmethod
     def prepare_data(config, source):
         source = source.split_by_label(config.held_out_identities, config.seed).with_jitter(config.jitter, flip=False)
-        return source.group_by_label(config.images_per_set) if config.images_per_set > 1 else source
+        return source.group_by_label(config.images_per_row) if config.images_per_row > 1 else source
 
     def sample_latent(self, shape, seed):
         return tf.random.stateless_uniform(shape, seed, -1, 1)
@@ -224,45 +225,37 @@ class DRGAN(Game):
         """Flatten images, or sets of images, to single images [n, h, w, c]."""
         return tf.reshape(images, [-1, *self.config.image_shape])
 
-    def encode_sets(self, network, images, training=False):
-        """Outputs [n, images, ...] of the encoder in `network` for sets of images [n, images, h, w, c]; without confidences, they are 1."""
-        shape = tf.unstack(tf.shape(images)[:2])
-        outputs = network.get_layer("encoder")({"image": self.flatten_sets(images)}, training=training)
-        outputs = {name: tf.reshape(value, [*shape, *value.shape[1:]]) for name, value in outputs.items()}
-        return {"confidence": tf.ones(shape), **outputs}
+    def fuse_sets(self, encoding, shape, subset=1.0):
+        """Fuse outputs of the encoder for [sets, images] images: the features of those images that a mask `subset` of 0 and 1 selects."""
+        features = tf.reshape(encoding["features"], [*shape, self.config.widths[-1]])
+        return fuse_features(features, subset * tf.reshape(encoding["confidence"], shape))
 
     def generate(self, batch):
-        """Rotate single images, then fused sets, to random poses, or with `--view-weight` to the pose of the set's first image."""
-        config, rows = self.config, tf.shape(batch["label"])[0]
-        random_pose = tf.random.stateless_uniform([rows], self.seeds.next(), 0, config.num_poses, tf.int64)
-        pose = batch["pose"][:, 0] if config.view_weight else random_pose
+        """Rotate single images, then fused sets, to random poses; with `view_weight` to those of other images of the same rows."""
+        config, rows, count = self.config, tf.shape(batch["label"])[0], self.config.images_per_row
+        target = tf.random.stateless_uniform([rows], self.seeds.next(), 0, config.num_poses, tf.int64)
         latent = self.sample_latent((rows, config.latent_dim), self.seeds.next())
-        images = tf.reshape(batch["image"], [rows, config.images_per_set, *config.image_shape])
-        encoding = self.encode_sets(self.generator, images, training=True)
-        features = encoding["features"]
-        inputs = {"features": tf.reshape(features, [-1, config.widths[-1]])}
-        inputs |= {"pose": tf.repeat(pose, config.images_per_set), "latent": tf.repeat(latent, config.images_per_set, axis=0)}
-        label = tf.repeat(batch["label"], config.images_per_set)
+        encoding = self.generator.get_layer("encoder")({"image": self.flatten_sets(batch["image"])}, training=True)
+        pose = tf.reshape(tf.roll(batch["pose"], -1, 1), [-1]) if config.view_weight else tf.repeat(target, count)
+        inputs = {"features": encoding["features"], "pose": pose, "latent": tf.repeat(latent, count, axis=0)}
+        label = tf.repeat(batch["label"], count)
         if config.images_per_set > 1:
-            weights = encoding["confidence"] * random_subset((rows, config.images_per_set), self.seeds.next(), self.seeds.next())
-            fused_inputs = {"features": fuse_features(features, weights), "pose": pose, "latent": latent}
-            inputs = {key: tf.concat([value, fused_inputs[key]], 0) for key, value in inputs.items()}
+            subset = random_subset((rows, count), self.seeds.next(), self.seeds.next())
+            target = batch["pose"][:, 0] if config.view_weight else target
+            fused = {"features": self.fuse_sets(encoding, (rows, count), subset), "pose": target, "latent": latent}
+            inputs = {key: tf.concat([value, fused[key]], 0) for key, value in inputs.items()}
             label = tf.concat([label, batch["label"]], 0)
-        image = self.generator.get_layer("decoder")(inputs, training=True)
-        identity = {"identity": tf.reshape(encoding["identity"], [-1, config.num_identities])} if "identity" in encoding else {}
-        return {"image": image, "pose": inputs["pose"], "label": label, **identity}
+        fake = {"image": self.generator.get_layer("decoder")(inputs, training=True), "pose": inputs["pose"], "label": label}
+        return fake | ({"identity": encoding["identity"]} if config.identity_weight else {})
 
     def call_discriminator(self, images, batch=None):
         return self.discriminator({"image": self.augment(images)}, training=True)
 
     def discriminator_loss(self, batch, fake):
         images, pose = self.flatten_sets(batch["image"]), tf.reshape(batch["pose"], [-1])
-        label = tf.repeat(batch["label"], self.config.images_per_set)
+        label = tf.repeat(batch["label"], self.config.images_per_row)
         on_real, on_fake = self.call_discriminator(images), self.call_discriminator(fake["image"])
-        terms = {
-            "d_identity": losses.class_cross_entropy(label, on_real["identity"]),
-            "d_pose": losses.class_cross_entropy(pose, on_real["pose"]),
-        }
+        terms = {f"d_{key}": losses.class_cross_entropy(target, on_real[key]) for key, target in (("identity", label), ("pose", pose))}
         self.step_metrics.log_logits(on_real["realness"], on_fake["realness"][: tf.shape(images)[0]])  # of the single images
         if self.config.variant == "tpami":
             terms["d_adversarial"] = self.objective.discriminator(on_real["realness"], on_fake["realness"])
@@ -277,8 +270,8 @@ class DRGAN(Game):
         parts = {"g": (slice(num_singles, None), 1)} | ({"g_single": (slice(num_singles), images)} if images > 1 else {})
         terms = {}
         for name, (rows, count) in parts.items():
-            terms[f"{name}_identity"] = count * losses.class_cross_entropy(fake["label"][rows], outputs["identity"][rows])
-            terms[f"{name}_pose"] = count * losses.class_cross_entropy(fake["pose"][rows], outputs["pose"][rows])
+            for key, target in (("identity", fake["label"]), ("pose", fake["pose"])):
+                terms[f"{name}_{key}"] = count * losses.class_cross_entropy(target[rows], outputs[key][rows])
             if self.config.variant == "tpami":
                 terms[f"{name}_adversarial"] = count * self.objective.generator(outputs["realness"][rows])
         return {**terms, **self._supervised_losses(batch, fake)}
@@ -286,21 +279,32 @@ class DRGAN(Game):
     def _supervised_losses(self, batch, fake):
         """The losses of the generator without the discriminator, and those of the baseline."""
         config, images, terms = self.config, self.flatten_sets(batch["image"]), {}
-        label = tf.repeat(batch["label"], config.images_per_set)
+        label = tf.repeat(batch["label"], config.images_per_row)
         if config.view_weight:
-            target = batch["image"][:, 0]
-            targets = tf.concat([tf.repeat(target, config.images_per_set, axis=0), target], 0)
+            targets = self.flatten_sets(tf.roll(batch["image"], -1, 1))
+            targets = tf.concat([targets, batch["image"][:, 0]], 0) if config.images_per_set > 1 else targets
             terms["g_view"] = config.view_weight * tf.reduce_mean(tf.abs(fake["image"] - targets))
         if config.identity_weight:
             terms["g_encoder_identity"] = config.identity_weight * losses.margin_softmax(label, fake["identity"])
         if config.baseline:
             outputs = self.generator.get_layer("baseline_encoder")({"image": self.augment(images)}, training=True)
-            terms["g_baseline_identity"] = losses.class_cross_entropy(label, outputs["identity"])
-            terms["g_baseline_pose"] = losses.class_cross_entropy(tf.reshape(batch["pose"], [-1]), outputs["pose"])
+            for key, target in (("identity", label), ("pose", tf.reshape(batch["pose"], [-1]))):
+                terms[f"g_baseline_{key}"] = losses.class_cross_entropy(target, outputs[key])
         return terms
 
     def decode(self, features, pose):
-        """Decode features [n, f] and poses int64 [n] to images in [-1, 1], without noise, with the EMA decoder; refuses other poses."""
+        """Decode features to images, without noise, with the EMA decoder.
+
+        Args:
+            features: Features [n, f].
+            pose: Poses, int64 [n], 0 to `num_poses` - 1.
+
+        Returns:
+            Images in [-1, 1], [n, h, w, c].
+
+        Raises:
+            UserError: A pose is out of range.
+        """
         pose = tf.convert_to_tensor(pose, tf.int64)
         require_in_range(pose, self.config.num_poses, "pose", "poses")
         latent = tf.zeros([tf.shape(features)[0], self.config.latent_dim])
@@ -310,38 +314,34 @@ class DRGAN(Game):
         """Rotate images in [-1, 1] to poses int64 [n]."""
         return self.decode(self.extract_features(image), pose)
 
-    def extract_features(self, images):
-        """Extract features [n, f] from images in [-1, 1] with the EMA encoder."""
-        return self.ema_generator.get_layer("encoder")({"image": images}, training=False)["features"]
+    def extract_features(self, images, encoder="encoder"):
+        """Extract features [n, f] from images in [-1, 1] with the EMA of an encoder, `encoder` or `baseline_encoder`."""
+        return self.ema_generator.get_layer(encoder)({"image": images}, training=False)["features"]
 
     def fuse(self, images):
         """Extract the features [n, f] of sets of images in [-1, 1], [n, images, h, w, c], with the EMA encoder."""
-        encoding = self.encode_sets(self.ema_generator, images)
-        return fuse_features(encoding["features"], encoding["confidence"])
+        encoding = self.ema_generator.get_layer("encoder")({"image": self.flatten_sets(images)}, training=False)
+        shape = tf.unstack(tf.shape(images)[:2])
+        return self.fuse_sets({"confidence": tf.ones(shape), **encoding}, shape)
 
     @property
     def encoders(self):
         """Name -> function from images in [-1, 1] to features, which rank-1 identification compares; the model's own is ""."""
-        if not self.config.baseline:
-            return {"": self.extract_features}
-        baseline = self.ema_generator.get_layer("baseline_encoder")
-        return {"": self.extract_features, "baseline": lambda images: baseline({"image": images}, training=False)["features"]}
+        baseline = {"baseline": functools.partial(self.extract_features, encoder="baseline_encoder")} if self.config.baseline else {}
+        return {"": self.extract_features, **baseline}
 
     def preview(self, batch):
         """One identity per row: the input, then its rotations from the first pose to the last."""
-        config = self.config
-        rows = np.unique(batch["label"], return_index=True)[1][:PREVIEW_IDENTITIES]
-        inputs = tf.gather(tf.reshape(batch["image"], [-1, config.images_per_set, *config.image_shape]), rows)
+        config, rows = self.config, np.unique(batch["label"], return_index=True)[1][:PREVIEW_IDENTITIES]
+        inputs = tf.gather(tf.reshape(batch["image"], [-1, config.images_per_row, *config.image_shape]), rows)[:, : config.images_per_set]
         poses = np.linspace(0, config.num_poses - 1, min(PREVIEW_POSES, config.num_poses)).round().astype(np.int64)
         features = tf.repeat(self.fuse(inputs), len(poses), axis=0)
         rotations = tf.reshape(self.decode(features, np.tile(poses, len(rows))), [len(rows), len(poses), *config.image_shape])
         return to_unit(self.flatten_sets(tf.concat([inputs, rotations], 1))), config.images_per_set + len(poses)
 
     def signatures(self):
-        shape = self.config.image_shape
-        image, pose = tf.TensorSpec([None, *shape], tf.float32, "image"), tf.TensorSpec([None], tf.int64, "pose")
-        images = tf.TensorSpec([None, None, *shape], tf.float32, "images")
-
+        shape, pose = self.config.image_shape, tf.TensorSpec([None], tf.int64, "pose")
+        image, images = tf.TensorSpec([None, *shape], tf.float32, "image"), tf.TensorSpec([None, None, *shape], tf.float32, "images")
         rotation = image_to_image_signatures("rotate", self.rotate, shape, pose)
         encoding = {
             "features": Signature(lambda image: {"features": self.extract_features(from_unit(image))}, [image], ("features",)),
