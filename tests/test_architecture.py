@@ -43,13 +43,13 @@ def modules():
 
 
 def package(name):
-    """The entry of the table that a module belongs to: `zoo.data.folder` is part of `zoo.data`."""
+    """The entry of the table that a module belongs to: `zoo.data.source` is part of `zoo.data`."""
     return next((p for p in sorted(LAYERS, key=len, reverse=True) if name == p or (p != "zoo" and name.startswith(f"{p}."))), None)
 
 
 def imports(path):
     """Modules of the zoo that a file imports, at any depth; those for type checkers only are left out."""
-    known = {name for name, _ in modules()}
+    module_names = {name for name, _ in modules()}
     tree = ast.parse(path.read_text(encoding="utf-8"))
     typing_only = {
         id(node)
@@ -66,7 +66,7 @@ def imports(path):
             assert node.level == 0
             for alias in node.names:
                 name = f"{node.module}.{alias.name}"
-                yield name if name in known else node.module
+                yield name if name in module_names else node.module
 
 
 @pytest.mark.parametrize("name, path", list(modules()))

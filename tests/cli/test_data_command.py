@@ -98,7 +98,9 @@ def test_built_in_data_and_mistakes(working_directory, capsys):
 
 def test_the_sheet_does_not_become_one_of_the_images(folder, capsys):
     out = str(folder / "train" / "sheet.png")
-    assert "lies in the folder of the images" in read_error(capsys, ["data", f"folder:{folder}", "--out", out], tool.main)
+    assert "is in the image folder and would be read as an image" in read_error(
+        capsys, ["data", f"folder:{folder}", "--out", out], tool.main
+    )
     assert tool.main(["data", "--model", "pix2pix", "--count", "2"]) == 0  # the built-in pairs
     assert "data      outline_pairs" in capsys.readouterr().out
 

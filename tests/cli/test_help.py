@@ -1,13 +1,18 @@
 """Help texts and the table of models: fast, and without TensorFlow where it is not needed."""
 
+import ast
+import dataclasses
+import inspect
 import subprocess
 import sys
+import textwrap
 
 import pytest
 from command_line import ROOT
 
 import zoo
 from zoo import __main__ as tool
+from zoo import registry
 from zoo.cli import train
 
 SCRIPT = """
@@ -19,7 +24,7 @@ except SystemExit as stop:
 heavy = {{"tensorflow", "keras", "numpy", "PIL", "matplotlib", "scipy"}} & set(sys.modules)
 assert not heavy, heavy
 """
-COMMANDS = ["list", "train", "generate", "translate", "upscale", "evaluate", "compare", "analyze", "utility", "export"]
+COMMANDS = sorted(["train", *(command.__name__.lower() for command in tool.COMMANDS)])
 
 
 def run_script(code):
@@ -73,3 +78,15 @@ def test_old_names_of_commands(capsys, old, new):
         tool.main([old, "--help"])
     captured = capsys.readouterr()
     assert captured.err == f"warning: {old} is deprecated; use {new}\n" and captured.out.startswith(f"usage: zoo {new} ")
+
+
+def test_every_field_of_a_configuration_has_a_comment_that_becomes_its_help_text():
+    kinds = {kind for name in zoo.list_models() for kind in type(registry.get_entry(name).config).__mro__ if dataclasses.is_dataclass(kind)}
+    for kind in kinds:
+        source = textwrap.dedent(inspect.getsource(kind))
+        lines = source.splitlines()
+        for field in (node for node in ast.parse(source).body[0].body if isinstance(node, ast.AnnAssign)):
+            if "ClassVar" in ast.unparse(field.annotation):
+                continue
+            above, last = lines[field.lineno - 2].strip(), lines[field.end_lineno - 1]
+            assert above.startswith("#") or "  # " in last, f"{kind.__module__}: {ast.unparse(field)}"

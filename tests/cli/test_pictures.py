@@ -103,7 +103,7 @@ def test_options_that_contradict_the_data_are_refused(run, capsys, monkeypatch):
     monkeypatch.chdir(run.parents[1])
     flat = ["--data", "folder:sprites/1", "--model", "dcgan", "--dry-run"]
     assert "--balance draws classes equally often" in read_error(capsys, [*flat, "--balance"])
-    assert "--mirror would turn the poses" in read_error(capsys, ["--model", "drgan", "--mirror", "--dry-run"])
+    assert "--mirror would change the poses" in read_error(capsys, ["--model", "drgan", "--mirror", "--dry-run"])
     assert "--crop: 'middle' is not one of center, pad, none" in read_error(capsys, [*flat, "--crop", "middle"])
     assert "--label-key is for datasets of TFDS" in read_error(capsys, [*flat, "--label-key", "age"])
     for name in ("a[b]", "what?", "x*"):

@@ -94,8 +94,8 @@ def test_noise_differs_by_replica_and_weights_do_not(strategy):
     np.testing.assert_array_equal(first, draw()[0])  # a function of seed, step, position and replica alone
     train_steps(model, 0, 2)
     for weight in [*model.generator.weights, *model.discriminator.weights, *model.ema_generator.weights]:
-        here, there = strategy.experimental_local_results(weight.value)
-        np.testing.assert_array_equal(here, there, err_msg=weight.path)
+        first, second = strategy.experimental_local_results(weight.value)
+        np.testing.assert_array_equal(first, second, err_msg=weight.path)
 
 
 @pytest.mark.parametrize("name", sorted(CLASSES.values()))
@@ -114,9 +114,9 @@ def test_every_class_trains_on_two_replicas(strategy, no_graph_optimizer, name):
     for player, network in model.players.items():
         assert any(not np.array_equal(a, b) for a, b in zip(before[player], weights(network), strict=True))
     for weight in model.weights:
-        here, there = strategy.experimental_local_results(weight.value)
-        np.testing.assert_array_equal(here, there, err_msg=weight.path)
-        assert np.abs(here).max() < 100
+        first, second = strategy.experimental_local_results(weight.value)
+        np.testing.assert_array_equal(first, second, err_msg=weight.path)
+        assert np.abs(first).max() < 100
     for buffer in (layer for layer in flatten_layers(model) if isinstance(layer, layers.ReplayBuffer)):
         assert np.abs(to_numpy(buffer.images)).max() <= 1
 

@@ -143,7 +143,7 @@ def test_pairs_side_by_side(tmp_path, capsys):
     assert "side by side?" not in capsys.readouterr().err
     save_picture(tmp_path / "flat" / "high.png", size=(12, 12))
     data.open_source(f"folder:{tmp_path / 'flat'}", keys=("x", "y", "pair"))
-    assert "1 not wider than high, split anyway (high.png: 6x12): are they pairs, side by side?" in capsys.readouterr().err
+    assert "1 not wider than high, split anyway (high.png: 6x12); pairs are expected side by side" in capsys.readouterr().err
     save_picture(tmp_path / "train" / "odd.png", size=(25, 12))
     with pytest.raises(UserError, match=r"odd.png \(25x12: halves of different sizes\)"):
         data.open_source(f"folder:{tmp_path}", keys=("x", "y", "pair"))

@@ -120,7 +120,7 @@ def test_no_class_vanishes(tmp_path, capsys):
     warning = capsys.readouterr().err
     for part in (
         "1 of another type (.txt)",
-        "1 in a format that is not read (.heic)",
+        "1 in an unsupported format (.heic)",
         "1 behind a broken symbolic link",
         "1 in folders within class folders",
     ):
@@ -170,7 +170,7 @@ def test_labels_of_a_json_file(tmp_path, capsys):
 @pytest.mark.parametrize(
     "labels, message",
     [
-        ([["00000/img0.png", 0], ["gone.png", 1]], "names gone.png, which is not there"),
+        ([["00000/img0.png", 0], ["gone.png", 1]], "names gone.png, which does not exist"),
         ([["00000/img0.png", 0.5]], "labels are integers"),
         ([["00000/img0.png", 2]], "no image has the label 0"),
         ([3], "cannot be read as labels"),
@@ -319,8 +319,8 @@ def test_labels_of_a_file_that_the_user_names(tmp_path, name, text, capsys):
     "text, message",
     [
         ("a.png\n", "'a.png' has no label"),
-        ("gone.png,cat\na.png,dog\nlost.png,cat\n", r"names gone.png, which is not there \(and 1 more\)$"),
-        ("a,cat\n", "names a, which is not there; names end as those of the files do"),
+        ("gone.png,cat\na.png,dog\nlost.png,cat\n", r"names gone.png, which does not exist \(and 1 more\)$"),
+        ("a,cat\n", "names a, which does not exist; include the file extension"),
         ("file,label,class\na.png,1,cat\n", "several columns of classes, label, class"),
     ],
 )
@@ -593,7 +593,9 @@ def test_csv_files_that_people_have(tmp_path, text):
         ("a.png,\nb.png,dog\n", "'a.png' has no label"),
         ("a.png,cat\na.png,dog\n", "a.png has two labels, cat and dog"),
         ("a.png,train,cat\n", "is not a file name and a class"),
-        ("file,split,kind\na.png,train,cat\n", "has the columns file, split, kind; call the one of the classes label"),
+        ("photo,label,x\na.png,cat,1\n", "has the columns photo, label, x; rename that of the file names to name or file"),
+        ("photo,label\na.png,cat\n", "has the columns photo, label; rename that of the file names to name or file"),
+        ("file,split,kind\na.png,train,cat\n", "has the columns file, split, kind; rename the column that holds the classes to 'label'"),
     ],
 )
 def test_csv_files_that_are_refused(tmp_path, text, message):

@@ -216,7 +216,7 @@ def test_classes_are_balanced():
 def test_options_that_a_source_cannot_have_are_refused(digits):
     with pytest.raises(UserError, match="--balance draws classes equally often, and n has no classes"):
         arrays_source({"image": np.zeros((4, 8, 8, 1), np.uint8), "label": np.arange(4)}, None).with_options(False, True)
-    with pytest.raises(UserError, match="--mirror would turn the poses of turned_digits around"):
+    with pytest.raises(UserError, match="--mirror would change the poses of turned_digits"):
         data.open_source("turned_digits", keys=("image", "label", "pose")).with_options(True, False)
 
 

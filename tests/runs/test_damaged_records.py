@@ -22,7 +22,19 @@ RECORD = RunRecord(
     precision="float32",
     replicas=1,
     xla=False,
-    options={"model": None, "data_dir": "/a", "eval_samples": 100, "feature_extractor": "classifier", "best": "frechet"},
+    options={
+        "model": None,
+        "data_dir": "/a",
+        "eval_samples": 100,
+        "feature_extractor": "classifier",
+        "best": "frechet",
+        "crop": "pad",
+        "frames": False,
+        "label_file": None,
+        "label_key": None,
+        "mirror": False,
+        "balance": True,
+    },
     parameters={"generator": 3},
     versions={"python": "3"},
     zoo_version="0.2.0",
@@ -66,6 +78,7 @@ def test_a_record_with_any_wrong_value_is_one_line_that_names_file_and_field(run
             assert any(word in text for word in (path[-1], path[0], "newer version", "NaN", "Infinity", "out of range"))
             refused.add(path[-1])
     assert {"model", "config", "data", "precision", "created", "steps", "batch_size", "name", "data_dir", "generator", "python"} <= refused
+    assert {"crop", "frames", "label_file", "label_key", "mirror", "balance"} <= refused
     assert "zoo_version" in accepted, "None: it was not recorded"
 
 

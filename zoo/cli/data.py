@@ -27,7 +27,7 @@ class Data:
     """show what a model would see of a dataset: splits, classes with counts, image sizes, what is left out, and a sheet of examples"""
 
     source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE", help=DATA_HELP)] = ""
-    model: str = ""
+    model: Omittable[str] = None
     """model whose keys decide how a folder is read: pairs, domains, poses, ...; if omitted, single images"""
     data_dir: Omittable[str] = None
     """folder of TFDS datasets; if omitted, TFDS_DATA_DIR or ~/tensorflow_datasets"""
@@ -69,7 +69,7 @@ class Data:
         name = self.source or data.default_source_name(keys)
         folder = Path(name.removeprefix(FOLDER_PREFIX)).expanduser().resolve()
         if name.startswith(FOLDER_PREFIX) and folder in self.out.resolve().parents:
-            raise UserError(f"--out {self.out}: lies in the folder of the images, of which it would be one; choose another place")
+            raise UserError(f"--out {self.out}: is in the image folder and would be read as an image; choose another folder")
         source = data.open_source(name, self.data_dir, shape, keys, reading=reading)
         print(printable(describe(source), "\n"))
         sheet = draw_sheet(source, self.count)

@@ -84,7 +84,9 @@ class PictureCommand:
 
         tree = FileTree.open(self.picture)
         index = read_index(tree, "")
-        image_files.refuse_invalid([f"{tree.path / name} ({reason})" for name, reason in index.damaged.items()], len(tree.stamps))
+        image_files.refuse_invalid(
+            [f"{tree.path / name} ({reason})" for name, reason in index.damaged.items()], len(index.damaged) + len(index.headers)
+        )
         if not index.names:
             raise UserError(f"no images in {self.picture}")
         converted = image_files.count_conversions(collections.Counter(index.headers.values()), channels)

@@ -322,11 +322,11 @@ def initialize_from(model: Game, folder: str | Path) -> None:
 def _describe_difference(config: Any, other: Any) -> str:
     """The architecture settings in which two configurations differ."""
     shared = {field.name for field in dataclasses.fields(Config)} - {"num_classes", "latent_dim"}  # these do not determine the architecture
-    here, there = dataclasses.asdict(config), dataclasses.asdict(other)
-    names = [name for name in here if name in there and name not in shared and here[name] != there[name]]
+    own, theirs = dataclasses.asdict(config), dataclasses.asdict(other)
+    names = [name for name in own if name in theirs and name not in shared and own[name] != theirs[name]]
     if not names:
         return "it is a run of another model"
-    return f"{', '.join(f'{name} {there[name]} in that run, {here[name]} here' for name in names)}; the architectures must be equal"
+    return f"{', '.join(f'{name} {theirs[name]} in that run, {own[name]} here' for name in names)}; the architectures must be equal"
 
 
 def _absolute(path: str | None) -> str | None:

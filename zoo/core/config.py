@@ -50,15 +50,13 @@ class Config:
     decay_end: Omittable[int] = None  # step at which the decay ends (default: the value of --steps when the run starts)
     decay_start: float = 0.0  # where the decay starts, as a fraction of --decay-end
     final_rate: float = 0.0  # learning rates after the decay, as a fraction of the initial ones
-    learning_rate_decay: float = (
-        1.0  # another, exponential decay: factor by which the learning rates are multiplied after each update (1: none)
-    )
+    # another, exponential decay: factor by which the learning rates are multiplied after each update (1: none)
+    learning_rate_decay: float = 1.0
     beta_1: Omittable[float] = None  # decay of Adam's first moment, or momentum of SGD (default: 0.5); unused by RMSprop
     beta_2: Omittable[float] = None  # decay of Adam's second moment, or of RMSprop's mean square (default: 0.999); unused by SGD
     epsilon: Omittable[float] = None  # numerical stability constant of Adam and RMSprop (default: 1e-7)
-    ema_decay: float = (
-        0.999  # upper bound on the decay of the generator's exponential moving average; at step t it is min(EMA_DECAY, (1 + t) / (10 + t))
-    )
+    # upper bound on the decay of the generator's exponential moving average; at step t it is min(EMA_DECAY, (1 + t) / (10 + t))
+    ema_decay: float = 0.999
     augment: tuple[Literal["color", "translation", "cutout"], ...] = ()  # augmentation of the discriminator's input (Zhao et al. 2020)
 
     fallbacks: ClassVar[dict[str, Any]] = {"num_classes": 10, "num_poses": 9}  # values that come from the data, for a model without data

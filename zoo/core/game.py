@@ -51,7 +51,6 @@ class Game(keras.Model):
 
     objective: losses.Objective = losses.non_saturating
     batch_keys: ClassVar[tuple[str, ...]] = ("image",)  # keys that the model needs from a dataset
-    class_names: tuple[str, ...] | None = None  # of a model that was loaded from a run, or is being trained: number -> name
     train_keys: ClassVar[tuple[str, ...] | None] = None  # keys of a training batch, if `prepare_data` changes them
     modality: ClassVar[Modality] = Images()  # kind of the samples: how they are shown, checked and encoded
     generates_from_noise: ClassVar[bool] = True  # False for image-to-image models, which define their own signatures and metrics
@@ -125,6 +124,8 @@ class Game(keras.Model):
         return []
 
     # -- what all models share ----------------------------------------------------------------------------------------
+
+    class_names: tuple[str, ...] | None = None  # of a model that was loaded from a run, or is being trained: number -> name
 
     def __init__(self, config: Any, generator: keras.Model | None = None, discriminator: keras.Model | None = None) -> None:
         super().__init__(autocast=False)  # the networks cast what they need; a seed or a latent vector must not be rounded

@@ -128,7 +128,7 @@ def read_sizes(files: tf.Tensor) -> tf.Tensor:
     text = f"{KEY}: not a PNG or JPEG file; as JSON, bytes are {{'b64': '...'}}"
     checked = depend_on([require(tf.reduce_all(is_png | is_jpeg), text)], files)
     is_deep = is_png & (header[:, 24] == 16)
-    checked = depend_on([require(~tf.reduce_any(is_deep), f"{KEY}: PNG files of 16 bits per channel are not taken; use 8 bits")], checked)
+    checked = depend_on([require(~tf.reduce_any(is_deep), f"{KEY}: PNG files of 16 bits per channel are unsupported; use 8 bits")], checked)
     numbers = tf.reshape(tf.cast(header[:, 16:24], tf.int64), [-1, 2, 4])
     width_height = tf.reduce_sum(numbers * tf.constant([2**24, 2**16, 2**8, 1], tf.int64), -1)
 

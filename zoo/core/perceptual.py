@@ -20,13 +20,13 @@ class VGG19Features:
 
     Args:
         layer: Name of the layer in `keras.applications.VGG19`; its output is taken after the activation.
-        weights: File of the network's weights without its head, as Keras saves them; "": Keras downloads them.
+        weights: File of the network's weights without its head, as Keras saves them; None: Keras downloads them.
 
     Raises:
         UserError: The weights cannot be downloaded, or the file does not hold them.
     """
 
-    def __init__(self, layer: str, weights: str = "") -> None:
+    def __init__(self, layer: str, weights: str | None = None) -> None:
         with dtype_policy("float32"):
             network = _load_file(weights) if weights else _download()
             self.network = keras.Model(network.input, network.get_layer(layer).output)

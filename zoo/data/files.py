@@ -62,7 +62,7 @@ class FileTree:
         """Lists a folder or a zip archive.
 
         Raises:
-            UserError: It does not exist, cannot be read, or is no archive.
+            UserError: It does not exist, cannot be read, or is not an archive.
         """
         if path.is_dir():
             return _list_folder(path)
@@ -144,7 +144,7 @@ def _list_folder(path: Path) -> FileTree:
                 folders.append(prefix + entry.name)
                 below.append(f"{prefix}{entry.name}/")
             else:
-                counts["that are no files, such as pipes"] += 1
+                counts["that are not regular files, such as pipes"] += 1
     return FileTree(path, stamps, _order(folders), dict(counts))
 
 

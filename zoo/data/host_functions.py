@@ -20,7 +20,8 @@ def call(function: Callable[..., Any], inputs: Sequence[tf.Tensor], dtypes: Any)
     """Calls a Python function of arrays in a pipeline.
 
     A pipeline reads ahead in threads of its own. One that waits for Python after the interpreter has begun to end waits forever, and an
-    iterator that a program still holds waits for it; so functions fail once the program is over, and its end waits until none is called.
+    iterator that a program still holds waits for it; so functions fail once the interpreter is shutting down, which waits until none is
+    called.
 
     Args:
         function: Has no effects; may be called by several threads.
@@ -33,7 +34,7 @@ def call(function: Callable[..., Any], inputs: Sequence[tf.Tensor], dtypes: Any)
             _calls["begun"] += 1
         try:
             if _ending.is_set():
-                raise RuntimeError("the program is over")
+                raise RuntimeError("the interpreter is shutting down")
             return function(*values)
         finally:
             with _lock:

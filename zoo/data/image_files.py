@@ -231,7 +231,7 @@ def count_conversions(headers: Mapping[Header, int], channels: int) -> collectio
 
 
 def count_others(others: Mapping[str, int]) -> collections.Counter[str]:
-    """What is left out because it is no picture that can be read, for the warning about a folder.
+    """What is left out because it is not a readable picture, for the warning about a folder.
 
     Args:
         others: Suffixes of such files, and how many have each.
@@ -240,8 +240,8 @@ def count_others(others: Mapping[str, int]) -> collections.Counter[str]:
 
 
 def describe_other(suffix: str) -> str:
-    """What a file that is no readable picture is called in the warning about a folder."""
-    return f"in a format that is not read ({suffix}), convert them" if suffix in UNREAD_SUFFIXES else f"of another type ({suffix})"
+    """What a file that is not a readable picture is called in the warning about a folder."""
+    return f"in an unsupported format ({suffix}), convert them" if suffix in UNREAD_SUFFIXES else f"of another type ({suffix})"
 
 
 def warn(folder: Path, counts: Mapping[str, int]) -> None:

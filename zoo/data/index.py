@@ -33,7 +33,7 @@ class Index:
     Attributes:
         headers: Name -> what the file's header says.
         damaged: Files that are named like images and cannot be read as such, each with the reason.
-        others: Number of files that are no images, by suffix.
+        others: Number of files that are not images, by suffix.
     """
 
     headers: dict[str, Header]
@@ -126,7 +126,7 @@ def _inspect_all(tree: FileTree, names: list[str]) -> Iterator[Any]:
 
 
 def _inspect(tree: FileTree, name: str) -> Any:
-    """The fields of a header, the reason why the file is no image, or an error of the system, which may not happen again."""
+    """The fields of a header, the reason why the file is not an image, or an error of the system, which may not happen again."""
     try:
         with tree.open_file(name) as file:
             header = read_header(file, "")

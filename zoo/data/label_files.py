@@ -90,11 +90,18 @@ def _read_csv(file: Path, content: bytes) -> dict[str, str]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"--label-file {file} cannot be read as CSV: {error}") from None
     name_column, label_column = 0, 1
-    if rows and (header := [cell.lower() for cell in rows[0]]) and set(header) & set(NAME_COLUMNS):
+    header = [cell.lower() for cell in rows[0]] if rows else []
+    has_names = bool(set(header) & set(NAME_COLUMNS))
+    if has_names or (set(header) & set(LABEL_COLUMNS) and not any(os.path.splitext(cell)[1] for cell in header)):  # not `a.png,class`
+        if not has_names:
+            names = " or ".join(NAME_COLUMNS)
+            raise UserError(f"--label-file {file} has the columns {join_names(header)}; rename that of the file names to {names}")
         rows, name_column = rows[1:], next(i for i, cell in enumerate(header) if cell in NAME_COLUMNS)
         columns = [i for i, cell in enumerate(header) if cell in LABEL_COLUMNS] or [1 - name_column] * (len(header) == 2)
         if not columns:
-            raise UserError(f"--label-file {file} has the columns {join_names(header)}; call the one of the classes label")
+            raise UserError(
+                f"--label-file {file} has the columns {join_names(header)}; rename the column that holds the classes to 'label'"
+            )
         if len(columns) > 1:
             both = join_names(header[i] for i in columns)
             raise UserError(f"--label-file {file} has several columns of classes, {both}; leave one of them out, or rename the others")
@@ -136,11 +143,11 @@ def _label_images(tree: FileTree, index: Index, path: Path, labels: dict[str, An
     available = {index.locate(name)[0] for name in index.names}
     if missing := [name for name in labels if name not in available]:
         stems = {os.path.splitext(name)[0] for name in available}
-        hint = "; names end as those of the files do, for example in .png" if missing[0] in stems else ""
-        raise UserError(f"{path} names {missing[0]}, which is not there{and_more(len(missing))}{hint}")
+        hint = "; include the file extension, such as .png" if missing[0] in stems else ""
+        raise UserError(f"{path} names {missing[0]}, which does not exist{and_more(len(missing))}{hint}")
     used = np.unique(list(labels.values()))
     if gaps := np.flatnonzero(used != np.arange(len(used))).tolist():
-        raise UserError(f"{path}: no image has the label {gaps[0]}; labels count from 0 without gaps")
+        raise UserError(f"{path}: no image has the label {gaps[0]}; labels must be consecutive integers starting at 0")
     chosen = [name for name in index.names if index.locate(name)[0] in labels]
     layout = Layout({TRAIN: chosen}, class_names=tuple(str(number) for number in range(len(used))))
     layout.left_out[f"without a label in {path.name}"] = len(index.names) - len(chosen)

@@ -266,7 +266,7 @@ class Source:
         if balance and not self.class_names:
             raise UserError(f"--balance draws classes equally often, and {self.name} has no classes; omit it")
         if mirror and self.pose_names:
-            raise UserError(f"--mirror would turn the poses of {self.name} around; omit it")
+            raise UserError(f"--mirror would change the poses of {self.name}; omit it")
         source: Source = self._replace(mirrored=mirror, balanced=balance)
         return source
 

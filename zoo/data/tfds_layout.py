@@ -27,7 +27,7 @@ class Layout:
         image_shape: Height, width and channels; height and width are None for pictures of any size.
         class_names: Names of the labels; None: no labels.
         pose_names: Names of the poses; None: no poses.
-        crop: How images get another aspect ratio, see `open_source`.
+        crop: How images get another aspect ratio, see `Reading.crop`.
     """
 
     images: dict[str, str]
@@ -130,7 +130,7 @@ def _find_label(name: str, features: dict[str, Any], key: str | None, is_needed:
     """The feature that holds the labels; None if there is none, or none is needed and it is not clear which one they are.
 
     Raises:
-        UserError: There are several, labels are needed and none is called `label`; or there is not the one that the user named.
+        UserError: There are several, labels are needed and none is called `label`; or the feature that the user named does not exist.
     """
     candidates = label_features(features)
     if key is not None:

@@ -91,7 +91,7 @@ class Opener:
         if is_prepared and "label" in layout.numbers:
             others = [feature for feature in label_features(self.builder.info.features) if feature != layout.numbers["label"]]
             if others and not self.reading.label_key:
-                text = f"the labels of {self.name} are its feature label; it also has {', '.join(others)} (--label-key chooses)"
+                text = f"the labels of {self.name} are its feature label; it also has {', '.join(others)} (choose with --label-key)"
                 print(text, file=sys.stderr)
             sizes = self._count_labeled(layout, fields["cache_dir"], sizes)
         stored_splits = {split: split for split in sizes}

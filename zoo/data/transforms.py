@@ -18,7 +18,7 @@ Transform = Callable[[Example, Sequence[tf.Tensor], bool], Example]  # (example,
 
 
 def resize(image: tf.Tensor, image_shape: ImageShape, crop: str = "center") -> tf.Tensor:
-    """An image in another size; see `open_source` for the ways to crop it, and `center_crop_and_resize`."""
+    """An image in another size; see `Reading.crop` for the ways to crop it, and `center_crop_and_resize`."""
     if crop == "center":
         return center_crop_and_resize(image, image_shape)
     height, width, _ = image_shape

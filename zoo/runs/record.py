@@ -47,6 +47,12 @@ class RecordedOptions(TypedDict, total=False):
     best: str | None
     init_from: str | None
     feature_extractor: str
+    crop: str
+    frames: bool
+    label_file: str | None
+    label_key: str | None
+    mirror: bool
+    balance: bool
 
 
 @dataclasses.dataclass

@@ -253,8 +253,8 @@ def augmentation(
     test["image"] = _shrink(test["image"])
     accuracies: dict[int, list[tuple[float, float]]] = {}
     for (size, repeat), rows in evaluation.progress("augmentation")(list(draws.items())):
-        few = {"image": _shrink(real["image"][rows]), "label": real["label"][rows]}
-        networks = _train_without_and_with(few, fake, len(names), evaluation.seed + repeat, updates)
+        subset = {"image": _shrink(real["image"][rows]), "label": real["label"][rows]}
+        networks = _train_without_and_with(subset, fake, len(names), evaluation.seed + repeat, updates)
         first, second = (small_classifier.measure_accuracy(network, test["image"], test["label"]) for network in networks)
         accuracies.setdefault(size, []).append((first, second))
     rows_by_size = [_summarize(size, pairs) for size, pairs in accuracies.items()]
