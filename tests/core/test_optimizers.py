@@ -48,7 +48,7 @@ def test_both_players_end_together_however_many_updates_one_has():
 
 
 def test_each_optimizer_is_of_its_kind():
-    kinds = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD, "rmsprop": keras.optimizers.RMSprop}
+    kinds = {"adam": optimizers.Adam, "sgd": keras.optimizers.SGD, "rmsprop": keras.optimizers.RMSprop}
     for name, kind in kinds.items():
         model = tiny_model("dcgan", optimizer=name)
         assert type(model.g_optimizer) is kind and type(model.d_optimizer) is kind
@@ -83,3 +83,21 @@ def test_settings_that_an_optimizer_does_not_use_are_refused(settings, message):
 def test_another_optimizer_begins_with_its_own_defaults():
     config = zoo.registry.get_entry("pggan").configure(optimizer="rmsprop").resolve()  # the preset sets beta_1 for Adam
     assert (config.beta_1, config.beta_2, config.epsilon) == (None, 0.999, 1e-7)
+
+
+def test_the_fused_adam_updates_as_that_of_keras():
+    optimizers_and_weights = []
+    for kind in (optimizers.Adam, keras.optimizers.Adam):
+        weights = [keras.Variable(tf.random.stateless_normal(shape, (1, 2))) for shape in ((3, 4), (5,), (7, 2))]
+        optimizer = kind(optimizers.LearningRate(0.1, "linear", 5, 15), 0.5, 0.9, 1e-3)
+        optimizer.build(weights)
+        optimizers_and_weights.append((optimizer, weights))
+    for step in range(20):
+        gradients = [tf.random.stateless_normal(shape, (step, 3)) for shape in ((3, 4), (5,))]
+        rows = tf.IndexedSlices(tf.random.stateless_normal((2, 2), (step, 4)), tf.constant([step % 7, 6]), tf.constant([7, 2]))
+        for optimizer, weights in optimizers_and_weights:
+            optimizer.apply([*gradients, tf.convert_to_tensor(rows) if type(optimizer) is keras.optimizers.Adam else rows], weights)
+    (fused, ours), (plain, theirs) = optimizers_and_weights
+    assert [variable.shape for variable in fused.variables] == [variable.shape for variable in plain.variables]
+    for a, b in zip([*fused.variables, *ours], [*plain.variables, *theirs], strict=True):
+        assert to_numpy(a) == pytest.approx(to_numpy(b), rel=1e-4, abs=1e-5)

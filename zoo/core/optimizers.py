@@ -37,6 +37,31 @@ class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
         return dict(vars(self))
 
 
+@keras.saving.register_keras_serializable("zoo")
+class Adam(keras.optimizers.Adam):
+    """Keras' Adam, whose update of a weight is one fused kernel instead of about 20 operations: a step of a small network is bound by them.
+
+    Its variables and, up to rounding, its results are those of Keras' own class.
+    """
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
+        """Updates one weight and its two moments."""
+        index = self._get_variable_index(variable)
+        updates = tf.cast(self.iterations.value + 1, tf.float32)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=self.beta_1**updates,
+            beta2_power=self.beta_2**updates,
+            lr=learning_rate,
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=tf.convert_to_tensor(gradient),  # that of an embedding has only the rows that were looked up
+        )
+
+
 def build(config: Config, rate: float, updates: int) -> keras.optimizers.Optimizer:
     """The optimizer that a configuration describes.
 
@@ -57,7 +82,7 @@ def build(config: Config, rate: float, updates: int) -> keras.optimizers.Optimiz
         return keras.optimizers.SGD(schedule, momentum=values["beta_1"])
     if config.optimizer == "rmsprop":
         return keras.optimizers.RMSprop(schedule, values["beta_2"], epsilon=values["epsilon"])
-    return keras.optimizers.Adam(schedule, values["beta_1"], values["beta_2"], values["epsilon"])
+    return Adam(schedule, values["beta_1"], values["beta_2"], values["epsilon"])
 
 
 def with_loss_scale(optimizer: keras.optimizers.Optimizer, policy: str) -> keras.optimizers.Optimizer:
