@@ -257,3 +257,33 @@ def test_the_replay_buffer_works_with_xla():
 def test_layers_are_rebuilt_from_their_configuration(layer):
     rebuilt = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert type(rebuilt) is type(layer) and rebuilt.get_config() == layer.get_config()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_instance_normalization_and_its_gradients_are_those_of_the_formula(dtype):
+    layer = layers.InstanceNorm(affine=True, epsilon=0.1, dtype=dtype)
+    layer.build((None, 4, 5, 3))
+    gain, offset = tf.constant([0.5, 1.0, -2.0]), tf.constant([0.1, 0.2, 0.3])
+    layer.set_weights([gain, offset])
+    x = tf.random.stateless_normal((2, 4, 5, 3), (1, 2), 3.0, 2.0)
+
+    def formula(x):
+        mean, variance = tf.nn.moments(x, (1, 2), keepdims=True)
+        return (x - mean) / tf.sqrt(variance + 0.1) * gain + offset
+
+    def derivatives(function, weights):
+        """The outputs, the gradients of a function of them, and those of the squared norm of a gradient."""
+        with tf.GradientTape(persistent=True) as outer:
+            outer.watch(x)
+            with tf.GradientTape(persistent=True) as inner:
+                inner.watch([x, *weights])
+                y = tf.cast(function(x), tf.float32)
+                cubes = tf.reduce_sum(y**3)
+            first = inner.gradient(cubes, [x, *weights])
+            norm = tf.reduce_sum(tf.square(first[0]))
+        return [y, *first, outer.gradient(norm, x)]
+
+    expected = derivatives(formula, [gain, offset])
+    tolerance = 1e-4 if dtype == "float32" else 0.05
+    for ours, theirs in zip(derivatives(layer, [weight.value for weight in layer.weights]), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=tolerance * float(tf.reduce_max(tf.abs(theirs))))

@@ -40,6 +40,35 @@ class BatchNorm(keras.layers.BatchNormalization):
         return tf.reshape(output, shape) if inputs.shape.rank != 4 else output
 
 
+def normalize_instances(x: tf.Tensor, gain: tf.Tensor, epsilon: float) -> tf.Tensor:
+    """Normalizes each channel of each image, and multiplies it by a gain.
+
+    The gradient is written out, because that of the separate operations takes 1.4 times as long.
+
+    Args:
+        x: Feature maps, float32 [n, h, w, c].
+        gain: float32 [c].
+        epsilon: Added to the variance.
+    """
+
+    @tf.custom_gradient
+    def normalize(x: tf.Tensor, gain: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        centered = x - tf.reduce_mean(x, (1, 2), keepdims=True)
+        rate = tf.math.rsqrt(tf.reduce_mean(tf.square(centered), (1, 2), keepdims=True) + epsilon)
+        scale = rate * gain
+
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            mean = tf.reduce_mean(upstream, (1, 2), keepdims=True)
+            covariance = tf.reduce_mean(upstream * centered, (1, 2), keepdims=True)
+            pixels = tf.cast(tf.size(x[0, ..., 0]), tf.float32)
+            to_x = scale * (upstream - mean - centered * (tf.square(rate) * covariance))
+            return to_x, pixels * tf.reduce_sum(rate * covariance, (0, 1, 2))
+
+        return centered * scale, gradient
+
+    return normalize(x, gain)
+
+
 @keras.saving.register_keras_serializable("zoo")
 class InstanceNorm(keras.layers.Layer):
     """Normalizes each channel of each image separately (Ulyanov et al. 2016).
@@ -59,12 +88,9 @@ class InstanceNorm(keras.layers.Layer):
             self.offset = self.add_weight(shape=shape[-1:], initializer="zeros", name="offset")
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
-        mean, variance = tf.nn.moments(tf.cast(x, tf.float32), (1, 2), keepdims=True)
-        scale = tf.math.rsqrt(variance + self.epsilon)
-        if self.affine:
-            scale *= tf.cast(self.gain, tf.float32)
-        offset = -mean * scale + (tf.cast(self.offset, tf.float32) if self.affine else 0.0)
-        return x * tf.cast(scale, x.dtype) + tf.cast(offset, x.dtype)
+        gain = tf.cast(self.gain, tf.float32) if self.affine else tf.ones([x.shape[-1]])
+        normalized = tf.cast(normalize_instances(tf.cast(x, tf.float32), gain, self.epsilon), x.dtype)
+        return normalized + tf.cast(self.offset, x.dtype) if self.affine else normalized
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "affine": self.affine, "epsilon": self.epsilon}
