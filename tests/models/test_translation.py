@@ -62,9 +62,10 @@ def test_the_losses_of_cyclegan_by_hand(monkeypatch):
     model = tiny_model("cyclegan", cycle_weight=10.0, identity_weight=5.0)
     batch = {"x": constant_images(2, 0.2, 0.2), "y": constant_images(2, 0.6, 0.6)}
     fake = {"y": constant_images(2, 0.5, 0.5), "x": constant_images(2, 0.1, 0.1)}
+    fake |= {"same_y": constant_images(2, 0.7, 0.7), "same_x": constant_images(2, 0.4, 0.4)}
 
     def discriminate(images, batch):
-        return {name: 3 * tf.reduce_mean(value, (1, 2), keepdims=True) for name, value in images.items()}
+        return {name: 3 * tf.reduce_mean(images[name], (1, 2), keepdims=True) for name in "xy"}
 
     # A translator that adds 0.1 to every pixel, and a discriminator that returns three times the mean.
     monkeypatch.setattr(model, "call_translator", lambda network, domain, images, training: images + 0.1)
@@ -75,7 +76,7 @@ def test_the_losses_of_cyclegan_by_hand(monkeypatch):
         "g_adversarial_y": pytest.approx((1.5 - 1) ** 2, rel=1e-5),
         "g_cycle_x": pytest.approx(10 * 0.4, rel=1e-5),  # F(G(x)): 0.6, from 0.2
         "g_cycle_y": pytest.approx(10 * 0.4, rel=1e-5),  # G(F(y)): 0.2, from 0.6
-        "g_identity_x": pytest.approx(5 * 0.1, rel=1e-5),
+        "g_identity_x": pytest.approx(5 * 0.2, rel=1e-5),
         "g_identity_y": pytest.approx(5 * 0.1, rel=1e-5),
     }
     terms = {name: float(value) for name, value in model.discriminator_loss(batch, fake).items()}
@@ -83,6 +84,17 @@ def test_the_losses_of_cyclegan_by_hand(monkeypatch):
         "d_adversarial_x": pytest.approx(((0.6 - 1) ** 2 + 0.3**2) / 2, rel=1e-5),
         "d_adversarial_y": pytest.approx(((1.8 - 1) ** 2 + 1.5**2) / 2, rel=1e-5),
     }
+
+
+@pytest.mark.parametrize("identity_weight", [5.0, 0.0])
+def test_generators_that_run_once_for_both_domains_compute_as_the_formulas(identity_weight):
+    model = tiny_model("cyclegan", identity_weight=identity_weight)
+    batch = next(iter(random_source(model).batches(4)))
+    fake = model.generate(batch)
+    expected = {"x": ("x", "y"), "y": ("y", "x")} | ({"same_x": ("x", "x"), "same_y": ("y", "y")} if identity_weight else {})
+    assert fake.keys() == expected.keys()
+    for key, (domain, source) in expected.items():
+        np.testing.assert_allclose(fake[key], model.call_translator(model.generator, domain, batch[source], True), atol=1e-5)
 
 
 def test_translators_take_any_size_and_are_trained_on_multiples_of_four():

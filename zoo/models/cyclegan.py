@@ -19,7 +19,7 @@ import functools
 import keras
 import tensorflow as tf
 
-from zoo.core import Game, ImageConfig, add_counter, layers, losses, select_inputs
+from zoo.core import Game, ImageConfig, add_counter, layers, losses
 from zoo.core.images import image_to_image_signatures, interleave_rows
 from zoo.errors import UserError
 from zoo.metrics.translation import UNPAIRED_METRICS
@@ -162,10 +162,16 @@ class CycleGAN(Game):
         return self.call_translator(self.ema_generator, domain, images)
 
     def generate(self, batch):
-        return self.generator(select_inputs(self.generator, batch), training=True)
+        """Translate both domains, and with the identity loss also map images to their own; each generator runs once for both."""
+        x, y = batch["x"], batch["y"]
+        if not self.config.identity_weight:
+            return self.generator({"x": x, "y": y}, training=True)
+        both = self.generator({"x": tf.concat([x, y], 0), "y": tf.concat([y, x], 0)}, training=True)
+        (fake_x, same_x), (fake_y, same_y) = (tf.split(both[name], 2) for name in "xy")
+        return {"x": fake_x, "y": fake_y, "same_x": same_x, "same_y": same_y}
 
     def call_discriminator(self, images, batch):
-        return self.discriminator({name: self.augment(image) for name, image in images.items()}, training=True)
+        return self.discriminator({name: self.augment(images[name]) for name in "xy"}, training=True)
 
     def replay(self, fake):
         """Exchange half of the new translations for earlier ones, at random, once the buffers are full (§4)."""
@@ -185,8 +191,9 @@ class CycleGAN(Game):
         return replayed
 
     def discriminator_loss(self, batch, fake):
-        real_logits = self.call_discriminator({name: batch[name] for name in "xy"}, batch)
-        fake_logits = self.call_discriminator(self.replay(fake), batch)
+        replayed = self.replay(fake)
+        logits = self.call_discriminator({name: tf.concat([batch[name], replayed[name]], 0) for name in "xy"}, batch)
+        real_logits, fake_logits = ({name: tf.split(logits[name], 2)[half] for name in "xy"} for half in (0, 1))
         flat = [tf.concat([tf.reshape(logits[name], [-1]) for name in "xy"], 0) for logits in (real_logits, fake_logits)]
         self.step_metrics.log_logits(*flat)
         return {f"d_adversarial_{name}": self.objective.discriminator(real_logits[name], fake_logits[name]) for name in "xy"}
@@ -195,10 +202,10 @@ class CycleGAN(Game):
         logits, terms = self.call_discriminator(fake, batch), {}
         for name, other in ("xy", "yx"):
             cycled = self.call_translator(self.generator, other, fake[name], training=True)
-            identity = self.call_translator(self.generator, name, batch[name], training=True)
             terms[f"g_adversarial_{name}"] = self.objective.generator(logits[name])
             terms[f"g_cycle_{other}"] = self.config.cycle_weight * tf.reduce_mean(tf.abs(cycled - batch[other]))
-            terms[f"g_identity_{name}"] = self.config.identity_weight * tf.reduce_mean(tf.abs(identity - batch[name]))
+            if self.config.identity_weight:
+                terms[f"g_identity_{name}"] = self.config.identity_weight * tf.reduce_mean(tf.abs(fake[f"same_{name}"] - batch[name]))
         return terms
 
     def preview(self, batch):

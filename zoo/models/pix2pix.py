@@ -132,7 +132,8 @@ class Pix2Pix(Game):
         return self.discriminator({"both": self.augment(tf.concat([batch["x"], images], -1))}, training=True)
 
     def discriminator_loss(self, batch, fake):
-        real_logits, fake_logits = self.call_discriminator(batch["y"], batch), self.call_discriminator(fake, batch)
+        twice = {"x": tf.concat([batch["x"], batch["x"]], 0)}
+        real_logits, fake_logits = tf.split(self.call_discriminator(tf.concat([batch["y"], fake], 0), twice), 2)
         return {"d_adversarial": self.discriminator_objective(real_logits, fake_logits)}
 
     def generator_loss(self, batch, fake):
