@@ -55,16 +55,18 @@ class SpectralNorm(keras.layers.Layer):
     def normalized_kernel(self, training: bool) -> tf.Tensor:
         """The weight divided by its spectral norm, in the layer's compute dtype."""
         matrix = tf.reshape(self.kernel.value, [-1, self.kernel.shape[-1]])
-        u = self.vector.value
-        v = self._unit(tf.matmul(u, matrix, transpose_b=True))
-        u = self._unit(tf.matmul(v, matrix))
+        v, _ = self._unit(tf.matmul(self.vector.value, matrix, transpose_b=True))
+        u, norm = self._unit(tf.matmul(v, matrix))
         if training:
-            self.vector.assign(tf.stop_gradient(u))
-        norm = tf.reduce_sum(tf.stop_gradient(v) @ matrix * tf.stop_gradient(u))
-        return tf.cast(self.kernel.value / tf.maximum(norm, self.min_norm), self.compute_dtype)
+            self.vector.assign(u)
+        normalized = divide_by_norm(matrix, u, v, norm, self.min_norm)
+        return tf.cast(tf.reshape(normalized, self.kernel.shape), self.compute_dtype)
 
-    def _unit(self, vector: tf.Tensor) -> tf.Tensor:
-        return vector / (tf.norm(vector) + self.epsilon)
+    def _unit(self, vector: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """A vector [1, n] of length 1, to which no gradient flows, and the length that it had."""
+        vector = tf.stop_gradient(vector)
+        norm = tf.sqrt(tf.reduce_sum(tf.square(vector)))
+        return vector / (norm + self.epsilon), norm
 
     def add_bias(self, x: tf.Tensor) -> tf.Tensor:
         """`x` plus the bias, if the layer has one."""
@@ -74,6 +76,35 @@ class SpectralNorm(keras.layers.Layer):
         initializer = keras.initializers.serialize(self.kernel_initializer)
         own = {"epsilon": self.epsilon, "use_bias": self.use_bias, "kernel_initializer": initializer, "min_norm": self.min_norm}
         return {**super().get_config(), **own}
+
+
+def divide_by_norm(matrix: tf.Tensor, u: tf.Tensor, v: tf.Tensor, norm: tf.Tensor, min_norm: float) -> tf.Tensor:
+    """Divides a matrix by its spectral norm, v W u^T, through which gradients flow to the matrix (appendix A).
+
+    The gradient is written out, which makes fewer operations of it.
+
+    Args:
+        matrix: W, float32 [inputs, outputs].
+        u: Right singular vector [1, outputs], a constant.
+        v: Left singular vector [1, inputs], a constant.
+        norm: The spectral norm.
+        min_norm: The matrix is divided by at least this number.
+    """
+
+    @tf.custom_gradient
+    def divide(matrix: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        divisor = tf.maximum(norm, min_norm) if min_norm else norm
+        normalized = matrix / divisor
+
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            along = tf.reduce_sum(upstream * normalized)
+            if min_norm:
+                along = tf.where(norm >= min_norm, along, 0.0)  # a constant divisor has no gradient
+            return (upstream - along * tf.matmul(v, u, transpose_a=True)) / divisor
+
+        return normalized, gradient
+
+    return divide(matrix)
 
 
 @keras.saving.register_keras_serializable("zoo")
