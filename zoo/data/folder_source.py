@@ -212,7 +212,8 @@ class _Opener:
         upright = [(name, header) for name, header in zip(layout.names, headers, strict=True) if header.width <= header.height]
         if upright:
             name, header = upright[0]
-            text = f"not wider than high, split anyway ({Path(name).name}: {header.width // 2}x{header.height}); pairs are expected side by side"
+            size = f"{Path(name).name}: {header.width // 2}x{header.height}"
+            text = f"not wider than high, split anyway ({size}); pairs are expected side by side"
             layout.left_out[text] = len(upright)
 
     def open_domains(self) -> Domains:
