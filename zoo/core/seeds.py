@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 
 class TracePosition(threading.local):
-    """How many seeds have been drawn in one tracing of the step; replicas are traced in threads of their own, which take turns."""
+    """How many seeds have been drawn in one tracing of the step; replicas are traced in threads of their own, which take turns.
+
+    Attributes:
+        value: The number of seeds.
+        graph: The graph in which the last seed was drawn, and `of_step`, what all seeds of a step in that graph are derived from.
+    """
 
     def __init__(self) -> None:
-        self.value = 0
+        self.value, self.graph, self.of_step = 0, None, None
 
 
 class StatelessSeeds(keras.random.SeedGenerator):
@@ -33,16 +39,27 @@ class StatelessSeeds(keras.random.SeedGenerator):
 
     def restart(self) -> None:
         """Begins a new step: its first draw comes next."""
-        self.position.value = 0
+        self.position.value, self.position.graph, self.position.of_step = 0, None, None
 
     def next(self, ordered: bool = True) -> tf.Tensor:
         """The next seed, int64 [2], for `tf.random.stateless_*` operations."""
         replica = tf.distribute.get_replica_context()
-        seed = tf.constant([self.base_seed, 0], tf.int64)
-        parts = (self.retries.value, self.step.value, self.position.value, replica.replica_id_in_sync_group if replica else 0)
+        seed = self._fold(self._seed_of_step(), self.position.value, replica.replica_id_in_sync_group if replica else 0)
+        self.position.value += 1
+        return seed
+
+    def _seed_of_step(self) -> tf.Tensor:
+        """The part of a seed that is the same for all of a step: traced once per graph."""
+        graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+        if graph is None or graph is not self.position.graph:
+            start = tf.constant([self.base_seed, 0], tf.int64)
+            self.position.graph, self.position.of_step = graph, self._fold(start, self.retries.value, self.step.value)
+        return self.position.of_step
+
+    @staticmethod
+    def _fold(seed: tf.Tensor, *parts: Any) -> tf.Tensor:
         for part in parts:
             seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(part, tf.int64))
-        self.position.value += 1
         return seed
 
 
