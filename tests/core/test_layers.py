@@ -248,6 +248,7 @@ def test_the_replay_buffer_works_with_xla():
     "layer",
     [
         layers.InstanceNorm(affine=True, epsilon=1e-3),
+        layers.BlockConv2D(2, 7, 2, name="image"),
         layers.SpectralConv2D(2, 3, 2, use_bias=False, min_norm=0.5),
         layers.SpectralDense(3, epsilon=1e-6),
         layers.SpectralEmbedding(4, 3),
@@ -287,3 +288,29 @@ def test_instance_normalization_and_its_gradients_are_those_of_the_formula(dtype
     tolerance = 1e-4 if dtype == "float32" else 0.05
     for ours, theirs in zip(derivatives(layer, [weight.value for weight in layer.weights]), expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=tolerance * float(tf.reduce_max(tf.abs(theirs))))
+
+
+@pytest.mark.parametrize("kernel, block, padding", [(7, 2, "valid"), (9, 4, "same"), (5, 2, "same"), ((4, 7), 3, "valid")])
+def test_a_convolution_on_blocks_is_that_of_keras(kernel, block, padding):
+    ours = layers.BlockConv2D(2, kernel, block, padding=padding, bias_initializer="normal")
+    theirs = keras.layers.Conv2D(2, kernel, padding=padding)
+    margins = (0, 0) if padding == "same" else [(side - 1) for side in theirs.kernel_size]
+    x = tf.random.stateless_normal((2, 12 + margins[0], 24 + margins[1], 3), (1, 2))
+    symbolic = ours(keras.Input((None, None, 3)))
+    assert symbolic.shape == (None, None, None, 2)
+    theirs.build(x.shape)
+    theirs.set_weights(ours.get_weights())
+    results = []
+    for layer in (ours, theirs):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+            loss = tf.reduce_sum(y**2)
+        results.append([y, *tape.gradient(loss, [x, *(weight.value for weight in layer.weights)])])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5 * float(tf.reduce_max(tf.abs(b))))
+
+
+def test_a_kernel_that_is_not_made_of_whole_blocks_is_refused():
+    with pytest.raises(ValueError, match="one more than a multiple of 4"):
+        layers.BlockConv2D(1, 7, 2, padding="same")

@@ -88,7 +88,8 @@ def build_translator(config, name):
     for factor in (2, 1):
         x = keras.layers.Conv2DTranspose(config.width * factor, 3, 2, "same", kernel_initializer=layers.normal_init())(x)
         x = norm_relu(x)
-    return keras.Model({"other": other}, layers.image_output(conv(x, channels, 7)), name=name)
+    x = layers.BlockConv2D(channels, 7, 2, kernel_initializer=layers.normal_init())(ReflectionPadding(3)(x))
+    return keras.Model({"other": other}, layers.image_output(x), name=name)
 
 
 def build_generator(config):

@@ -135,7 +135,9 @@ def build_generator(config):
     for _ in range(int(math.log2(SCALE))):
         x = prelu(PixelShuffle()(conv(x, 4 * config.width, 3)))
     initializer = "zeros" if config.bicubic_skip else "glorot_uniform"
-    x = conv(x, config.image_shape[-1], 9, kernel_initializer=initializer, dtype="float32", name="image")
+    x = layers.BlockConv2D(config.image_shape[-1], 9, SCALE, padding="same", kernel_initializer=initializer, dtype="float32", name="image")(
+        x
+    )
     if config.bicubic_skip:
         x = keras.layers.Add(dtype="float32")([BicubicUpsample()(low), x])
     return keras.Model({"low": low}, x, name="generator")

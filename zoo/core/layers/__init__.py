@@ -2,6 +2,7 @@
 
 from zoo.core.layers.attention import attended_features, nearest_size, self_attention
 from zoo.core.layers.convolution import (
+    BlockConv2D,
     conv,
     crop_to,
     dcgan_discriminator_trunk,
@@ -39,6 +40,7 @@ from zoo.core.layers.sizes import channel_widths, halved_resolutions, last_width
 from zoo.core.layers.spectral import SpectralConv2D, SpectralDense, SpectralEmbedding, SpectralNorm, spectral_conv
 
 __all__ = [
+    "BlockConv2D",
     "BatchNorm",
     "ChannelBias",
     "Cosines",

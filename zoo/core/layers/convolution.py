@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import KerasTensor
 
 from zoo.core.layers.normalization import batch_norm, norm_relu
@@ -23,6 +24,46 @@ def normal_init(stddev: float = 0.02) -> keras.initializers.Initializer:
 def conv(x: KerasTensor, filters: int, kernel: int, strides: int = 1, **kwargs: Any) -> KerasTensor:
     """Convolution with "same" padding and weights initialized from N(0, 0.02)."""
     return keras.layers.Conv2D(filters, kernel, strides, "same", kernel_initializer=normal_init(), **kwargs)(x)
+
+
+@keras.saving.register_keras_serializable("zoo")
+class BlockConv2D(keras.layers.Conv2D):
+    """Convolution of stride 1 with few output channels, such as the last one before an image, computed on blocks of pixels.
+
+    CPUs compute 16 channels at once, most of which are idle for an image's 1 or 3. The pixels of a block become channels of one pixel
+    (`tf.nn.space_to_depth`) and back. Weights are those of `keras.layers.Conv2D`, and so are results, up to rounding.
+
+    Args:
+        filters: Number of output channels.
+        kernel_size: Height and width of the kernel; one more than a multiple of `block` ("same" padding: of twice `block`).
+        block: Side of a block. Both sides of the output must be multiples of it.
+        **kwargs: Further arguments of `keras.layers.Conv2D`.
+    """
+
+    def __init__(self, filters: int, kernel_size: Any, block: int, **kwargs: Any) -> None:
+        super().__init__(filters, kernel_size, **kwargs)
+        self.block = block
+        multiple = 2 * block if self.padding == "same" else block
+        if any(side % multiple != 1 for side in self.kernel_size):
+            raise ValueError(f"kernel {self.kernel_size}: its sides must be one more than a multiple of {multiple}")
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        blocks = tf.nn.conv2d(tf.nn.space_to_depth(x, self.block), self._block_kernel(), 1, self.padding.upper())
+        x = tf.nn.depth_to_space(blocks, self.block)
+        return tf.nn.bias_add(x, tf.cast(self.bias, x.dtype)) if self.use_bias else x
+
+    def _block_kernel(self) -> tf.Tensor:
+        """The kernel between blocks: one copy for each pixel of an output block, shifted to where that pixel is."""
+        kernel, block = tf.cast(self.kernel, self.compute_dtype), self.block
+        rows, columns = ((side - 1) // block + 1 for side in self.kernel_size)
+        pads = [(pixel, block - 1 - pixel) for pixel in range(block)]
+        shifted = tf.stack([tf.pad(kernel, [vertical, horizontal, (0, 0), (0, 0)]) for vertical in pads for horizontal in pads])
+        inputs, outputs = kernel.shape[2:]
+        parts = tf.reshape(shifted, [block**2, rows, block, columns, block, inputs, outputs])
+        return tf.reshape(tf.transpose(parts, [1, 3, 2, 4, 5, 0, 6]), [rows, columns, block**2 * inputs, block**2 * outputs])
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "block": self.block}
 
 
 def upsample_conv(x: KerasTensor, size: Size, filters: int, kernel: int, **kwargs: Any) -> KerasTensor:
