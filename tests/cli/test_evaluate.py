@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 from command_line import GAN, SCORED_GAN, read_error, scored_acgan
@@ -15,6 +16,7 @@ import zoo
 from zoo import __main__ as tool
 from zoo.cli import train
 from zoo.errors import UserError
+from zoo.metrics import Evaluation
 from zoo.runs import Run
 
 
@@ -131,8 +133,6 @@ def test_old_names_of_scores_and_options(run, working_directory, capsys):
         (["--metrics", "freshet"], ["unknown metric 'freshet'"]),
         (["--metrics", "lpips"], ["unknown metric 'lpips'", "Available: frechet"]),
         (["--count", "1"], ["--count 1", "use 2 to"]),
-        (["--count", "4", "--metrics", "precision"], ["at least 6", "4"]),
-        (["--count", "3", "--metrics", "kid"], ["KID", "at least 4", "3"]),
         (["--checkpoint", "5"], ["no checkpoint 5", "Available:"]),
         (["--seed", "-1"], ["--seed -1"]),
         (["--split", "validation"], ["--split validation"]),
@@ -145,6 +145,21 @@ def test_bad_input_of_evaluate(run, capsys, argv, parts):
     error = read_error(capsys, ["evaluate", str(run.folder), *argv], tool.main)
     assert all(part in error for part in parts), error
     assert (run.folder / "metrics.jsonl").read_text() == before
+
+
+@pytest.mark.parametrize(
+    "argv, parts",
+    [
+        (["--count", "4", "--metrics", "precision"], ["at least 6", "4"]),
+        (["--count", "3", "--metrics", "kid"], ["KID", "at least 4", "3"]),
+    ],
+)
+def test_too_few_images_for_a_metric(run, capsys, monkeypatch, argv, parts):
+    def draw_noise(self, model, count, conditions=None):
+        return np.random.RandomState(0).randint(0, 256, (count, *model.config.image_shape)).astype(np.uint8)
+
+    monkeypatch.setattr(Evaluation, "generate_images", draw_noise)  # samples of a generator after 12 steps may all be the same
+    test_bad_input_of_evaluate(run, capsys, argv, parts)
 
 
 @pytest.mark.parametrize("name", ["evaluate", "analyze", "utility", "compare"])
