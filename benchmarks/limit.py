@@ -2,7 +2,7 @@
 
     python benchmarks/limit.py                                        # every model: docs/limit.md
     python benchmarks/limit.py --models cyclegan_256 --batch-size 1   # any preset; other rows stay as they are
-    python benchmarks/limit.py --models dcgan --precision bfloat16 --rows /tmp/limit.jsonl
+    python benchmarks/limit.py --models dcgan --precision bfloat16 --rows limit.jsonl
 
 Two limits are computed from the traced step: its floating-point operations, as TensorFlow counts them, over the rate of a large
 convolution, and the bytes that its operations read and write over the rate of copying memory. The rates are measured right before each
