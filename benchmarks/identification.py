@@ -1,4 +1,4 @@
-"""Draws how well the features of `drgan` identify held-out identities, and its generated views keep them: docs/drgan.png.
+"""Draws the identification accuracy of `drgan` on held-out identities, and how often its generated views are recognized: docs/drgan.png.
 
     python train.py --model drgan --seed 1
     zoo evaluate runs/drgan-turned_digits-0001 --metrics view_accuracy

@@ -4,8 +4,11 @@
 import dataclasses
 import functools
 import gc
+import importlib
 import os
+import sys
 import tempfile
+from pathlib import Path
 
 os.environ["TFDS_DATA_DIR"] = tempfile.mkdtemp(prefix="zoo-tests-")
 
@@ -201,3 +204,13 @@ def _policy():
     keras.config.set_dtype_policy("float32")
     yield
     keras.config.set_dtype_policy("float32")
+
+
+def import_benchmark(name):
+    """A module of the folder `benchmarks`, which is a script rather than a part of the package; its neighbors can import each other."""
+    folder = str(Path(__file__).parents[1] / "benchmarks")
+    sys.path.insert(0, folder)
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(folder)

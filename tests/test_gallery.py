@@ -1,11 +1,10 @@
 """The gallery: a sample grid of each model that runs anywhere, and a page that is generated from its rows."""
 
-import importlib
 import json
-import sys
 from pathlib import Path
 
 import pytest
+from conftest import import_benchmark
 from PIL import Image
 
 import zoo
@@ -16,11 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def gallery():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        return importlib.import_module("gallery")
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
+    return import_benchmark("gallery")
 
 
 def test_every_model_that_runs_anywhere_has_a_picture_made_with_its_current_preset(gallery):

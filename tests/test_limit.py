@@ -1,14 +1,11 @@
 """The benchmark of the limits: what a traced step costs, and the page of its rows. Nothing is timed here."""
 
-import importlib
 import json
-import sys
-from pathlib import Path
 
 import pytest
 import tensorflow as tf
+from conftest import import_benchmark
 
-ROOT = Path(__file__).parents[1]
 ROW = {
     "model": "gan",
     "batch_size": 64,
@@ -25,11 +22,7 @@ ROW = {
 
 @pytest.fixture(scope="module")
 def limit():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        return importlib.import_module("limit")
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
+    return import_benchmark("limit")
 
 
 def trace(function, *shapes):

@@ -1,12 +1,11 @@
 """The table of models on real data: scores of two protocols never share a table."""
 
 import dataclasses
-import importlib
 import re
-import sys
 from pathlib import Path
 
 import pytest
+from conftest import import_benchmark
 
 from zoo import registry
 
@@ -24,11 +23,7 @@ RUN = {
 @pytest.fixture(scope="module")
 def quality():
     """The benchmark, whose module has the functions of the page as well."""
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        return importlib.import_module("quality")
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
+    return import_benchmark("quality")
 
 
 @pytest.fixture

@@ -1,13 +1,9 @@
 """The throughput benchmark: every style of code trains exactly the same networks. Nothing is timed here."""
 
-import importlib
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+from conftest import import_benchmark
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 PARAMETERS = {"generator": 1_066_880, "discriminator": 661_248}
 KERAS_STYLES = ("zoo", "zoo, float32", "plain Keras", "plain Keras, oneDNN enabled")
 TORCH_STYLES = ("PyTorch", "PyTorch, bfloat16 channels_last")
@@ -15,11 +11,7 @@ TORCH_STYLES = ("PyTorch", "PyTorch, bfloat16 channels_last")
 
 @pytest.fixture(scope="module")
 def styles():
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        return importlib.import_module("dcgan_styles")
-    finally:
-        sys.path.remove(str(BENCHMARKS))
+    return import_benchmark("dcgan_styles")
 
 
 def require(style):

@@ -1,24 +1,15 @@
 """The figure of drgan's page: scores by seed, during training and by pose."""
 
-import importlib
-import sys
-from pathlib import Path
-
 import pytest
+from conftest import import_benchmark
 from run_folders import CONFIG, PROTOCOL, evaluated_row, training_row, write_run
 
 from zoo.errors import UserError
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture(scope="module")
 def identification():
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        return importlib.import_module("identification")
-    finally:
-        sys.path.remove(str(BENCHMARKS))
+    return import_benchmark("identification")
 
 
 def make_run(folder, seed, *rank1):
