@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 
 import zoo
 from zoo import __main__ as tool
+from zoo import data, registry
 from zoo.cli.session import TrainingSession
 from zoo.cli.train import main as train_main
 from zoo.errors import UserError
@@ -157,6 +159,26 @@ def test_a_folder_is_translated(run, tmp_path, capsys):
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), np.asarray(Image.open(out / "a.png")))
     assert tool.main(["translate", str(run), str(folder), str(tmp_path / "small"), "--size", "8", "8"]) == 0
     assert {Image.open(file).size for file in (tmp_path / "small").rglob("*.png")} == {(8, 8)}
+
+
+@pytest.mark.parametrize("crop", ["center", "pad", "none"])
+def test_images_are_resized_like_those_that_the_run_was_trained_on(run, tmp_path, monkeypatch, crop):
+    copy, folder = tmp_path / "run", tmp_path / "pictures"
+    shutil.copytree(run, copy)
+    record = json.loads((copy / "config.json").read_text())
+    record["options"]["crop"] = crop
+    (copy / "config.json").write_text(json.dumps(record))
+    folder.mkdir()
+    for i, pixels in enumerate(np.random.default_rng(0).integers(0, 255, (20, 13, 29, 3), np.uint8)):
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    model = registry.get_entry("cyclegan").model
+    inputs, serve = [], model.serve
+    monkeypatch.setattr(model, "serve", lambda self, name, image: inputs.append(image) or serve(self, name, image=image))
+    assert tool.main(["translate", str(copy), str(folder), str(tmp_path / "out"), "--size", "8", "12"]) == 0
+    source = data.open_source(f"folder:{folder}", image_shape=(8, 12, 3), reading=data.Reading(crop=crop))
+    trained = np.concatenate([source.load(split)["image"] for split in source.sizes])
+    translated = np.concatenate(inputs) * 255
+    assert len(trained) == 20 and sorted(map(bytes, trained)) == sorted(map(bytes, translated.round().astype(np.uint8)))
 
 
 @pytest.mark.parametrize(

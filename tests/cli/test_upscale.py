@@ -15,7 +15,7 @@ from zoo import __main__ as tool
 from zoo import registry, runs
 from zoo.cli.session import initialize_from
 from zoo.cli.train import main as train_main
-from zoo.data.image_files import read_image
+from zoo.data.image_files import open_upright, to_pixels
 from zoo.errors import UserError
 from zoo.metrics import super_resolution
 
@@ -61,12 +61,12 @@ def test_a_picture_of_any_size_and_mode_is_upscaled(run, working_directory, mode
     assert tool.main(["upscale", str(run), "small.png", "out/large.png"]) == 0
     upscaled = np.asarray(Image.open("out/large.png"))
     assert upscaled.shape == (4 * size[1], 4 * size[0], 3)
-    np.testing.assert_array_equal(upscaled, zoo.load(run).upscale(read_image("small.png", 3)))
+    np.testing.assert_array_equal(upscaled, zoo.load(run).upscale(to_pixels(open_upright("small.png"), 3)))
 
 
 def test_a_model_needs_only_the_signature(run, working_directory, monkeypatch):
     Image.fromarray(noise(150, 20, 3)).save("small.png")
-    expected = zoo.load(run).upscale(read_image("small.png", 3))
+    expected = zoo.load(run).upscale(np.asarray(Image.open("small.png")))
     for name in ("upscale", "upscale_factor", "tile_overlap"):
         monkeypatch.delattr(registry.get_entry("srresnet").model, name)
     assert tool.main(["upscale", str(run), "small.png", "large.png"]) == 0

@@ -16,6 +16,7 @@ from zoo.types import Omittable
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL import Image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,16 +107,15 @@ class PictureCommand:
         return tqdm(files, str(self.picture), leave=False, disable=None)
 
     @staticmethod
-    def read(file: Path, channels: int, highest: float | None) -> np.ndarray:
-        """An image, uint8 [h, w, channels]."""
+    def read(file: Path, channels: int, highest: float | None) -> Image.Image:
+        """An upright picture of 1, 3 or 4 channels."""
         from zoo.core.images import MIN_SIDE
-        from zoo.data.image_files import DECODE_ERRORS, open_upright, to_pixels
+        from zoo.data.image_files import DECODE_ERRORS, MODES, open_upright
 
         try:
-            pixels = to_pixels(open_upright(file, highest, transparent=channels == 4), channels)
+            picture = open_upright(file, highest, transparent=channels == 4).convert(MODES[channels])
         except DECODE_ERRORS as error:
             raise UserError(f"{file} cannot be read as an image: {getattr(error, 'strerror', None) or error}") from None
-        height, width = pixels.shape[:2]
-        if min(height, width) < MIN_SIDE:
-            raise UserError(f"{file} has {width}x{height} pixels; at least {MIN_SIDE}x{MIN_SIDE} are needed")
-        return pixels
+        if min(picture.size) < MIN_SIDE:
+            raise UserError(f"{file} has {picture.width}x{picture.height} pixels; at least {MIN_SIDE}x{MIN_SIDE} are needed")
+        return picture

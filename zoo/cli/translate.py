@@ -30,7 +30,7 @@ class Translate(PictureCommand):
     seed: Omittable[int] = None
     """random seed for the noise, for models that take a seed; if omitted, 0"""
     size: Omittable[tuple[int, int]] = None
-    """height and width that images are center-cropped and resized to, for models that take any size; if omitted, they keep theirs"""
+    """height and width that images are resized to, for models that take any size; if omitted, they keep theirs"""
 
     def open(self) -> Any:
         check_seeds(self.seed or 0)
@@ -66,20 +66,20 @@ class Translate(PictureCommand):
         return name, signatures[name]
 
     def _read_resized(self, file: Path, highest: float | None, shape: Any) -> tuple[np.ndarray, str]:
-        """The image in the size that a signature takes, and a description of both sizes."""
-        import numpy as np
-
+        """The image in the size that a signature takes, resized as the run's training images were, and a description of both sizes."""
         from zoo import data
+        from zoo.data.image_files import RESIZING, to_pixels
+        from zoo.runs import Run
 
-        pixels = self.read(file, shape[-1], highest)
-        size = f"{pixels.shape[1]}x{pixels.shape[0]}"
-        wanted = tuple(shape[1:]) if shape[1] is not None else (*self.size, shape[-1]) if self.size else pixels.shape
-        if self.size and self.size != wanted[:2]:
-            raise UserError(f"--size: this run's model takes images of {wanted[0]}x{wanted[1]} pixels only; omit it")
-        if pixels.shape != wanted:
-            pixels = np.asarray(data.center_crop_and_resize(pixels, wanted))
-            size += f", center-cropped and resized to {pixels.shape[1]}x{pixels.shape[0]}"
-        return pixels, size
+        picture = self.read(file, shape[-1], highest)
+        original = picture.size
+        fixed = (shape[2], shape[1]) if shape[1] is not None else None
+        size = fixed or (self.size[::-1] if self.size else original)
+        if self.size and self.size[::-1] != size:
+            raise UserError(f"--size: this run's model takes images of {size[0]}x{size[1]} pixels only; omit it")
+        reading = data.Reading.from_options(Run(self.run).record.options)
+        pixels = to_pixels(RESIZING[reading.crop](picture, size), shape[-1])
+        return pixels, "{}x{}".format(*original) + (f", {reading.describe_resizing(*size)}" if size != original else "")
 
     def _poses(self, model: Any) -> list[int]:
         """Numbers of the target poses."""

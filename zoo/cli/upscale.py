@@ -25,7 +25,9 @@ class Upscale(PictureCommand):
 
     def apply(self, model: Any, file: Path, highest: float | None) -> tuple[np.ndarray, str]:
         from zoo.core.tiling import upscale_picture
+        from zoo.data.image_files import to_pixels
 
-        pixels = self.read(file, model.signatures()["upscale"].inputs[0].shape[-1], highest)
+        channels = model.signatures()["upscale"].inputs[0].shape[-1]
+        pixels = to_pixels(self.read(file, channels, highest), channels)
         upscaled = upscale_picture(model, pixels)
         return upscaled, f"{pixels.shape[1]}x{pixels.shape[0]} pixels upscaled to {upscaled.shape[1]}x{upscaled.shape[0]}"

@@ -115,22 +115,6 @@ def read_header(file: BinaryIO, digest: str, frame: int = 0) -> Header:
         return Header(digest, width, height, mode, frames, highest)
 
 
-def read_image(file: BinaryIO | str | os.PathLike[str], channels: int) -> np.ndarray:
-    """Decodes one image file at its own size.
-
-    Args:
-        file: Its path, or the open file.
-        channels: 1 for grayscale, 3 for RGB, 4 for RGBA.
-
-    Returns:
-        uint8 [height, width, channels].
-
-    Raises:
-        DECODE_ERRORS: The file is not a valid image.
-    """
-    return to_pixels(open_upright(file, transparent=channels == 4), channels)
-
-
 def open_upright(
     file: BinaryIO | str | os.PathLike[str], highest: float | None = None, frame: int = 0, transparent: bool = False
 ) -> Image.Image:
