@@ -16,6 +16,7 @@ import dataclasses
 import datetime
 import json
 import math
+import os
 import subprocess
 import sys
 import time
@@ -25,11 +26,11 @@ from typing import Any, NamedTuple
 
 from gallery import ORDER
 from provenance import describe_machine
+from rows import merge_rows, write_rows
 from tqdm import tqdm
 
 from zoo.cli import parsing
 from zoo.errors import UserError
-from zoo.files import write_text
 
 TOP = Path(__file__).resolve().parents[1]
 STEPS = 8  # of one measurement
@@ -229,7 +230,8 @@ def measure(options: Options, name: str) -> dict[str, Any]:
 def measure_in_process(options: Options, name: str) -> dict[str, Any]:
     """The row of a model, measured by a process of its own."""
     command = [sys.executable, __file__, "--measure", name, "--repetitions", str(options.repetitions), *options.train_arguments()]
-    result = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
+    result = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment)
     if result.returncode:
         raise UserError(f"measuring {name} failed with status {result.returncode}")
     return json.loads(result.stdout.splitlines()[-1])
@@ -248,12 +250,10 @@ def format_row(row: dict[str, Any]) -> str:
 
 def update(options: Options, *rows: dict[str, Any]) -> None:
     """Writes the file of rows, in which new rows replace those of the same model and precision, and the page."""
-    lines = options.rows.read_text(encoding="utf-8").splitlines() if options.rows.exists() else []
-    by_key = {(row["model"], row["precision"]): row for row in (*map(json.loads, lines), *rows)}
     position = collections.defaultdict(lambda: len(ORDER), {name: i for i, name in enumerate(ORDER)})
-    ordered = sorted(by_key.values(), key=lambda row: (row["precision"] != "float32", position[row["model"]]))
-    write_text(options.rows, "".join(f"{json.dumps(row)}\n" for row in ordered))
-    write_text(options.rows.with_suffix(".md"), INTRODUCTION + "".join(map(format_row, ordered)))
+    merged = merge_rows(options.rows, rows, ["model", "precision"]).values()
+    ordered = sorted(merged, key=lambda row: (row["precision"] != "float32", position[row["model"]]))
+    write_rows(options.rows, ordered, INTRODUCTION + "".join(map(format_row, ordered)))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

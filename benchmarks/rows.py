@@ -1,0 +1,24 @@
+"""Files of benchmark results, with one JSON object per line, from which pages are generated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any
+
+from zoo.files import write_text
+
+Row = dict[str, Any]
+
+
+def merge_rows(file: Path, rows: Sequence[Row], key: Sequence[str]) -> dict[Hashable, Row]:
+    """The rows of a file by the values of the fields in `key`; new rows replace those with the same key."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    return {tuple(row[name] for name in key): row for row in (*map(json.loads, lines), *rows)}
+
+
+def write_rows(file: Path, rows: Sequence[Row], page: str) -> None:
+    """Writes a file of rows and, next to it, the page that was generated from them."""
+    write_text(file, "".join(f"{json.dumps(row)}\n" for row in rows))
+    write_text(file.with_suffix(".md"), page)
