@@ -241,7 +241,7 @@ FUNCTIONS: dict[str, Callable[[Node], Callable[..., Any]]] = {
     "Reshape": reshape,
     "Squeeze": lambda node: lambda x: x.squeeze(node.config["axis"]),
     "Sum": summation,
-    "UpSampling2D": lambda node: lambda x: F.interpolate(x, scale_factor=2, mode="nearest"),
+    "Upsample2D": lambda node: lambda x: F.interpolate(x, scale_factor=2, mode="nearest"),
     "ZeroPadding2D": zero_padding,
 }
 SHUFFLE_BLOCK = 2

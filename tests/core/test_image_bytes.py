@@ -9,7 +9,7 @@ from PIL import Image
 
 from zoo.core.image_bytes import decode_images, encode_png, limit_pixels, read_sizes
 from zoo.core.images import image_to_image_signatures
-from zoo.data.image_files import read_image
+from zoo.data.image_files import open_upright, to_pixels
 from zoo.errors import UserError
 
 ANY, FIXED = (None, None, 3), (8, 8, 3)
@@ -80,7 +80,7 @@ def save(image, **options):
 def difference(content, channels):
     """The largest difference, in levels of 255, between a file in a request and the same file in a folder."""
     decoded = decode_images(tf.constant([content]), (None, None, channels))[0].numpy() * 255
-    expected = read_image(io.BytesIO(content), channels)
+    expected = to_pixels(open_upright(io.BytesIO(content), transparent=channels == 4), channels)
     assert decoded.shape == expected.shape
     return np.abs(decoded - expected).max()
 

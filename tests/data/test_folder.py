@@ -10,7 +10,7 @@ from PIL import Image
 
 from zoo import data
 from zoo.data import limits
-from zoo.data.image_files import DECODE_ERRORS, read_image
+from zoo.data.image_files import DECODE_ERRORS, open_upright, to_pixels
 from zoo.errors import UserError
 
 
@@ -220,11 +220,11 @@ def test_subsets_of_pictures_of_any_size_are_refused(tmp_path):
 def test_read_image_keeps_size_and_converts_channels(tmp_path):
     file = save_picture(tmp_path / "a.png", size=(5, 4), color=(9, 9, 9))
     for channels in (1, 3):
-        image = read_image(file, channels)
+        image = to_pixels(open_upright(file, transparent=channels == 4), channels)
         assert image.shape == (4, 5, channels) and image.dtype == np.uint8 and (image == 9).all()
     (tmp_path / "b.png").write_bytes(b"")
     with pytest.raises(DECODE_ERRORS):
-        read_image(tmp_path / "b.png", 3)
+        open_upright(tmp_path / "b.png")
 
 
 TEXT_ORIENTATION = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<HHHI4sI", 1, 0x0112, 2, 2, b"6", 0)  # as a text, not a number

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import types
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -44,22 +46,33 @@ class Adam(keras.optimizers.Adam):
     Its variables and, up to rounding, its results are those of Keras' own class.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.shared = types.SimpleNamespace(scalars=None)  # of the update that is being made; not a dict, which would be tracked
+
+    def apply(self, grads: Sequence[tf.Tensor], trainable_variables: Sequence[keras.Variable] | None = None) -> None:
+        self.shared.scalars = None
+        super().apply(grads, trainable_variables)
+
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         """Updates one weight and its two moments."""
         index = self._get_variable_index(variable)
-        updates = tf.cast(self.iterations.value + 1, tf.float32)
+        self.shared.scalars = self.shared.scalars or self._compute_scalars(learning_rate)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[index].value.handle,
             v=self._velocities[index].value.handle,
-            beta1_power=self.beta_1**updates,
-            beta2_power=self.beta_2**updates,
-            lr=learning_rate,
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon,
             grad=tf.convert_to_tensor(gradient),  # that of an embedding has only the rows that were looked up
+            **self.shared.scalars,
         )
+
+    def _compute_scalars(self, learning_rate: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The kernel's inputs that are the same for all weights."""
+        decays = tf.constant([self.beta_1, self.beta_2])
+        powers = decays ** tf.cast(self.iterations.value + 1, tf.float32)
+        names = ("beta1", "beta2", "beta1_power", "beta2_power")
+        scalars = dict(zip(names, (*tf.unstack(decays), *tf.unstack(powers)), strict=True))
+        return {**scalars, "lr": tf.convert_to_tensor(learning_rate), "epsilon": tf.constant(self.epsilon)}
 
 
 def build(config: Config, rate: float, updates: int) -> keras.optimizers.Optimizer:

@@ -35,7 +35,7 @@ def train_step(game: Game, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     _update_ema(game)
     game.step_counter.assign_add(1)
     game.step_metrics.update()
-    return {metric.name: metric.result() for metric in game.metrics}
+    return game.step_metrics.results()
 
 
 def test_step(game: Game, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -102,10 +102,10 @@ def update_player(game: Game, player: str, closures: list[Closure]) -> None:
             terms = closure(tape)
             # Keras sums gradients over replicas: each minimizes its share of the loss; the whole loss is logged.
             loss = optimizer.scale_loss(tf.add_n(list(terms.values())) / (replicas * len(closures)))
-        gradients = [_add(old, new) for old, new in zip(gradients, tape.gradient(loss, weights), strict=True)]
+        gradients = [_add(old, new) for old, new in zip(gradients, _dense_gradients(tape, loss, weights), strict=True)]
         finished = [gradient for gradient in gradients if gradient is not None]
         game.step_metrics.log(terms)
-    squares = tf.stack([tf.reduce_sum(tf.square(gradient)) if gradient is not None else 0.0 for gradient in gradients])
+    squares = 2 * tf.stack([tf.nn.l2_loss(gradient) if gradient is not None else 0.0 for gradient in gradients])
     norm = tf.sqrt(tf.reduce_sum(squares)) * replicas / optimizer.scale_loss(1.0)  # with replicas: the mean of their own norms
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         norm = tf.where(tf.math.is_finite(norm), norm, 0.0)  # the scale was too large: this update is skipped
@@ -114,6 +114,12 @@ def update_player(game: Game, player: str, closures: list[Closure]) -> None:
     updates = [(gradient, weight) for gradient, weight in zip(gradients, weights, strict=True) if gradient is not None]
     optimizer.apply([gradient for gradient, _ in updates], [weight for _, weight in updates])  # layers of a later stage have no gradient
     game.step_metrics.log({f"{player}_gradient_norm": norm})
+
+
+def _dense_gradients(tape: tf.GradientTape, loss: tf.Tensor, weights: list[keras.Variable]) -> list[tf.Tensor | None]:
+    """The gradient of each weight; that of an embedding, too, is a tensor and not only the rows that were looked up."""
+    gradients = tape.gradient(loss, [weight.value for weight in weights])
+    return [None if gradient is None else tf.convert_to_tensor(gradient) for gradient in gradients]
 
 
 def _add(old: tf.Tensor | None, new: tf.Tensor | None) -> tf.Tensor | None:
@@ -126,7 +132,8 @@ def _update_ema(game: Game) -> None:
     completed = tf.cast(game.step_counter.value, tf.float32)
     share = 1 - tf.minimum(game.config.ema_decay, (1 + completed) / (10 + completed))
     for average, weight in zip(game.ema_generator.weights, sampling_network(game).weights, strict=True):
-        average.assign_add(share * (weight - average))
+        current = tf.convert_to_tensor(average.value)
+        average.assign(current + share * (weight.value - current))
 
 
 def sampling_network(game: Game) -> keras.Model:

@@ -101,12 +101,18 @@ class StepMetrics(keras.metrics.Metric):
 
     def results(self) -> dict[str, tf.Tensor]:
         """The means of the values that this step has logged."""
-        return {name: self.means[name].result() for name in self.trace.values}
+        means = dict(zip(self.means, tf.unstack(self._compute_means()[: len(self.means)]), strict=True))
+        return {name: means[name] for name in self.trace.values}
 
     def mean(self, index: int) -> tf.Tensor:
         """The mean of value number `index` over the steps since the last reset."""
-        sums, counts = self.total[0], self.total[1]
-        return tf.where(counts[index] < counts[-1], float("nan"), sums[index] / tf.maximum(counts[-1], 1))
+        return self._compute_means()[index]
+
+    def _compute_means(self) -> tf.Tensor:
+        """The means of all values, [MAX_VALUES + 1]."""
+        sums, counts = tf.unstack(self.total.value)
+        steps = counts[-1]
+        return tf.where(counts < steps, float("nan"), sums / tf.maximum(steps, 1))
 
     def first_non_finite(self, steps: int) -> NonFinite | None:
         """What was not finite in the first bad one of `steps` steps since the last reset, or None.

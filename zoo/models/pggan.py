@@ -133,11 +133,11 @@ def build_generators(config):
     models, image = [], None
     for stage, side in enumerate(config.stage_sides):
         if stage:
-            x = hidden(keras.layers.UpSampling2D()(x), EqualizedConv(config.channels_at(side)))
+            x = hidden(layers.Upsample2D()(x), EqualizedConv(config.channels_at(side)))
             x = hidden(x, EqualizedConv(config.channels_at(side)))
         new_image = EqualizedConv(config.image_shape[-1], 1, 1.0, dtype="float32")(x)
         if stage:
-            previous = keras.layers.UpSampling2D(dtype="float32")(image)
+            previous = layers.Upsample2D(dtype="float32")(image)
             alpha = fade_in_alpha(growth, stage)
             new_image = previous * (1 - alpha) + new_image * alpha
         image = new_image

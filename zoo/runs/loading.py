@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import numbers
 import os
@@ -50,7 +51,7 @@ def load_model(run: Run | str | os.PathLike[str], checkpoint: str | int = "last"
             f"(or, in Python, register it before loading): {error}"
         ) from None
     run.find_checkpoints(checkpoint)  # before a model is built for nothing
-    with dtype_policy("float32"), explain_settings(run), limit_weights(run):
+    with dtype_policy("float32"), explain_settings(run), limit_weights(run, initialize=False):
         model = entry.create(**run.record.config_values())
     run.restore(model, checkpoint)
     model.class_names = tuple(run.record.data.class_names) if run.record.data.class_names else None
@@ -72,8 +73,13 @@ def explain_settings(run: Run) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def limit_weights(run: Run) -> Iterator[None]:
+def limit_weights(run: Run, initialize: bool = True) -> Iterator[None]:
     """Refuses to build a model that has more weights than the run's checkpoint, before memory is allocated for them.
+
+    Args:
+        run: The run.
+        initialize: Whether variables get their initial values; False: zeros, for a model into which a checkpoint is restored. Drawing
+            random weights takes longer than reading them.
 
     Raises:
         UserError: The model that is built inside the block is too large.
@@ -90,22 +96,23 @@ def limit_weights(run: Run) -> Iterator[None]:
     limit = max(sizes) + UNSAVED_WEIGHTS
     total = 0
 
-    def create(next_creator: Callable[..., Any], **kwargs: Any) -> Any:
+    def create(next_creator: Callable[..., Any], initial_value: Any, **kwargs: Any) -> Any:
         nonlocal total
-        total += _count_elements(kwargs["initial_value"])
+        spec = _describe_value(initial_value)
+        total += math.prod(spec.shape)
         if total > limit:
             raise UserError("the model of these settings has more weights than the run's checkpoint; they were changed")
-        return next_creator(**kwargs)
+        value = initial_value if initialize else functools.partial(tf.zeros, spec.shape, spec.dtype)
+        return next_creator(initial_value=value, **kwargs)
 
     with tf.variable_creator_scope(create):
         yield
 
 
-def _count_elements(initial_value: Any) -> int:
-    """The number of elements of a variable; what computes its initial value is traced and not executed."""
+def _describe_value(initial_value: Any) -> Any:
+    """Shape and type of a variable; what computes its initial value is traced and not executed."""
     import tensorflow as tf
 
-    if callable(initial_value):
-        with tf.Graph().as_default():
-            initial_value = initial_value()
-    return math.prod(initial_value.shape) if hasattr(initial_value, "shape") else 1
+    with tf.Graph().as_default():
+        value = tf.convert_to_tensor(initial_value() if callable(initial_value) else initial_value)
+    return tf.TensorSpec(value.shape, value.dtype)

@@ -3,6 +3,7 @@
 from zoo.core.layers.attention import attended_features, nearest_size, self_attention
 from zoo.core.layers.convolution import (
     BlockConv2D,
+    Upsample2D,
     conv,
     crop_to,
     dcgan_discriminator_trunk,
@@ -51,6 +52,7 @@ __all__ = [
     "SpectralDense",
     "SpectralEmbedding",
     "SpectralNorm",
+    "Upsample2D",
     "attended_features",
     "batch_norm",
     "channel_widths",

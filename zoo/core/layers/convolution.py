@@ -77,9 +77,24 @@ def crop_to(x: KerasTensor, size: Size) -> KerasTensor:
     return keras.layers.Cropping2D(((0, rows), (0, columns)))(x) if rows or columns else x
 
 
+@keras.saving.register_keras_serializable("zoo")
+class Upsample2D(keras.layers.UpSampling2D):
+    """Nearest-neighbor upsampling of images by 2. Keras' own layer computes it by about 100 operations, which take 2 to 4 times as long."""
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        return double_size(x)
+
+
+@tf.custom_gradient
+def double_size(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+    """Each pixel of images, 2x2 times. The gradient is written out, because XLA lacks that of the resizing kernel."""
+    size = [2 * side for side in x.shape[1:3]] if None not in x.shape[1:3] else 2 * tf.shape(x)[1:3]
+    return tf.raw_ops.ResizeNearestNeighbor(images=x, size=size), lambda upstream: 4 * tf.nn.avg_pool2d(upstream, 2, 2, "VALID")
+
+
 def upsample(x: KerasTensor, size: Size) -> KerasTensor:
     """Nearest-neighbor upsampling by 2, cropped to `size` (height, width) if that is odd."""
-    return crop_to(keras.layers.UpSampling2D()(x), size)
+    return crop_to(Upsample2D()(x), size)
 
 
 def downsample(x: KerasTensor) -> KerasTensor:

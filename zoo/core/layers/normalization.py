@@ -24,49 +24,52 @@ class BatchNorm(keras.layers.BatchNormalization):
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         if not training or not self.trainable or replicas > 1:
             return super().call(inputs, training=training)
-        shape = tf.shape(inputs)
         channels = inputs.shape[-1]
-        flat = tf.reshape(inputs, [-1, 1, 1, channels]) if inputs.shape.rank != 4 else inputs
-        scale = self.gamma.value if self.scale else tf.ones([channels])
-        offset = self.beta.value if self.center else tf.zeros([channels])
-        empty = tf.zeros([0], tf.float32)  # in training mode the kernel takes no statistics
+        flat = inputs if inputs.shape.rank == 4 else tf.reshape(inputs, [-1, 1, 1, channels])
+        empty = tf.constant([], tf.float32)  # in training mode the kernel takes no statistics
         output, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=flat, scale=scale, offset=offset, mean=empty, variance=empty, epsilon=self.epsilon, is_training=True
+            x=flat,
+            scale=self.gamma.value if self.scale else tf.ones([channels]),
+            offset=self.beta.value if self.center else tf.zeros([channels]),
+            mean=empty,
+            variance=empty,
+            epsilon=self.epsilon,
+            is_training=True,
         )
-        rows = tf.cast(tf.size(flat) // channels, tf.float32)
-        variance *= (rows - 1) / rows  # the kernel returns the unbiased variance; Keras accumulates the biased one
-        for moving, current in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign_sub((moving - current) * (1 - self.momentum))
-        return tf.reshape(output, shape) if inputs.shape.rank != 4 else output
+        rows = flat.shape.num_elements() or tf.cast(tf.size(flat), tf.float32)
+        unbiased = rows / (rows - channels)  # the kernel returns the unbiased variance; Keras accumulates the biased one
+        for moving, current in ((self.moving_mean, mean), (self.moving_variance, variance / unbiased)):
+            moving.value.assign_sub((moving.value - current) * (1 - self.momentum), read_value=False)
+        return output if output.shape.rank == inputs.shape.rank else tf.reshape(output, tf.shape(inputs))
 
 
-def normalize_instances(x: tf.Tensor, gain: tf.Tensor, epsilon: float) -> tf.Tensor:
+def normalize_instances(x: tf.Tensor, gain: tf.Tensor | None, epsilon: float) -> tf.Tensor:
     """Normalizes each channel of each image, and multiplies it by a gain.
 
     The gradient is written out, because that of the separate operations takes 1.4 times as long.
 
     Args:
         x: Feature maps, float32 [n, h, w, c].
-        gain: float32 [c].
+        gain: float32 [c]; None: 1.
         epsilon: Added to the variance.
     """
 
     @tf.custom_gradient
-    def normalize(x: tf.Tensor, gain: tf.Tensor) -> tuple[tf.Tensor, Any]:
+    def normalize(x: tf.Tensor, *gains: tf.Tensor) -> tuple[tf.Tensor, Any]:
         centered = x - tf.reduce_mean(x, (1, 2), keepdims=True)
         rate = tf.math.rsqrt(tf.reduce_mean(tf.square(centered), (1, 2), keepdims=True) + epsilon)
-        scale = rate * gain
+        scale = rate * gains[0] if gains else rate
 
-        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def gradient(upstream: tf.Tensor) -> Any:
             mean = tf.reduce_mean(upstream, (1, 2), keepdims=True)
             covariance = tf.reduce_mean(upstream * centered, (1, 2), keepdims=True)
-            pixels = tf.cast(tf.size(x[0, ..., 0]), tf.float32)
             to_x = scale * (upstream - mean - centered * (tf.square(rate) * covariance))
-            return to_x, pixels * tf.reduce_sum(rate * covariance, (0, 1, 2))
+            pixels = tf.cast(tf.size(x[0, ..., 0]), tf.float32) if gains else 0
+            return (to_x, pixels * tf.reduce_sum(rate * covariance, (0, 1, 2))) if gains else to_x
 
         return centered * scale, gradient
 
-    return normalize(x, gain)
+    return normalize(x, *([] if gain is None else [gain]))
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -88,7 +91,7 @@ class InstanceNorm(keras.layers.Layer):
             self.offset = self.add_weight(shape=shape[-1:], initializer="zeros", name="offset")
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
-        gain = tf.cast(self.gain, tf.float32) if self.affine else tf.ones([x.shape[-1]])
+        gain = tf.cast(self.gain, tf.float32) if self.affine else None
         normalized = tf.cast(normalize_instances(tf.cast(x, tf.float32), gain, self.epsilon), x.dtype)
         return normalized + tf.cast(self.offset, x.dtype) if self.affine else normalized
 

@@ -55,17 +55,17 @@ class SpectralNorm(keras.layers.Layer):
     def normalized_kernel(self, training: bool) -> tf.Tensor:
         """The weight divided by its spectral norm, in the layer's compute dtype."""
         matrix = tf.reshape(self.kernel.value, [-1, self.kernel.shape[-1]])
-        v, _ = self._unit(tf.matmul(self.vector.value, matrix, transpose_b=True))
-        u, norm = self._unit(tf.matmul(v, matrix))
+        constant = tf.stop_gradient(matrix)
+        v, _ = self._unit(tf.matmul(self.vector.value, constant, transpose_b=True))
+        u, norm = self._unit(tf.matmul(v, constant))
         if training:
             self.vector.assign(u)
         normalized = divide_by_norm(matrix, u, v, norm, self.min_norm)
         return tf.cast(tf.reshape(normalized, self.kernel.shape), self.compute_dtype)
 
     def _unit(self, vector: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """A vector [1, n] of length 1, to which no gradient flows, and the length that it had."""
-        vector = tf.stop_gradient(vector)
-        norm = tf.sqrt(tf.reduce_sum(tf.square(vector)))
+        """A vector [1, n] of length 1, and the length that it had, [1, 1]."""
+        norm = tf.sqrt(tf.matmul(vector, vector, transpose_b=True))
         return vector / (norm + self.epsilon), norm
 
     def add_bias(self, x: tf.Tensor) -> tf.Tensor:
@@ -87,7 +87,7 @@ def divide_by_norm(matrix: tf.Tensor, u: tf.Tensor, v: tf.Tensor, norm: tf.Tenso
         matrix: W, float32 [inputs, outputs].
         u: Right singular vector [1, outputs], a constant.
         v: Left singular vector [1, inputs], a constant.
-        norm: The spectral norm.
+        norm: The spectral norm, [1, 1].
         min_norm: The matrix is divided by at least this number.
     """
 
