@@ -35,7 +35,7 @@ class Game(NamedTuple):
         generate: (framework, generator, batch) -> fake samples by key.
         discriminator_loss: (framework, discriminator, batch, fake) -> scalar; None without a discriminator.
         generator_loss: (framework, generator, discriminator, batch, fake) -> scalar.
-        from_noise: Whether the generator's input is noise, which examples of Keras sample anew for the generator's update.
+        from_noise: Whether the generator's input is noise, which the Keras examples resample for the generator's update.
     """
 
     generate: Callable[..., Batch]
@@ -220,12 +220,12 @@ def describe_network(network: Any) -> Description:
     nodes: list[Node] = []
     numbers: dict[int, int] = {}  # id of a symbolic tensor -> its number
     layers: dict[int, int] = {}
-    kept: list[Any] = []  # symbolic tensors, whose ids must stay theirs
+    symbolic_tensors: list[Any] = []  # symbolic tensors, whose ids must stay theirs
 
     def replace(value: Any) -> Any:
         if not isinstance(value, keras.KerasTensor):
             return value
-        kept.append(value)
+        symbolic_tensors.append(value)
         return Tensor(numbers.setdefault(id(value), len(numbers)), tuple(value.shape[1:]))
 
     def record(operation: Any, *args: Any, **kwargs: Any) -> Any:

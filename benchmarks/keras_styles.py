@@ -9,7 +9,7 @@ from typing import Any
 from architectures import Architecture, Batch
 from styles import Trainer
 
-STEPS_PER_EXECUTION = 4  # of the zoo
+STEPS_PER_EXECUTION = 4  # of Keras
 
 
 def build_zoo(architecture: Architecture, precision: str) -> Trainer:
@@ -38,7 +38,7 @@ def build_plain(architecture: Architecture) -> Trainer:
     rates = {"generator": config.generator_learning_rate, "discriminator": config.discriminator_learning_rate}
     optimizers = {name: keras.optimizers.Adam(rates[name], config.beta_1, config.beta_2) for name in networks}
     plain = plain_gan_class()(architecture.game, networks, optimizers)
-    plain.compile()
+    plain.compile(steps_per_execution=STEPS_PER_EXECUTION)
     return trainer("float32", plain, architecture)
 
 
@@ -129,16 +129,16 @@ def plain_gan_class() -> type:
             super().__init__()
             self.game, self.framework, self.players = game, TensorFlow(), optimizers
             self.generator, self.discriminator = networks["generator"], networks.get("discriminator")
-            self.losses_seen = {name: keras.metrics.Mean(name=f"{name}_loss") for name in networks}
+            self.loss_metrics = {name: keras.metrics.Mean(name=f"{name}_loss") for name in networks}
 
         @property
         def metrics(self):
-            return list(self.losses_seen.values())
+            return list(self.loss_metrics.values())
 
         def update(self, player, network, loss, tape):
             weights = network.trainable_weights
             self.players[player].apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
-            self.losses_seen[player].update_state(loss)
+            self.loss_metrics[player].update_state(loss)
 
         def train_step(self, batch):
             game, framework = self.game, self.framework

@@ -58,15 +58,26 @@ class Options:
     """measure the first model in this process, and print its row"""
 
 
-def resident(field: str = "VmRSS") -> float:
+def resident_bytes(field: str = "VmRSS") -> float:
     """Resident memory of this process in bytes; VmHWM: the highest so far."""
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return 1024 * int(next(line for line in lines if line.startswith(field)).split()[1])
 
 
-def size(variables: Iterable[Any]) -> int:
+def variable_bytes(variables: Iterable[Any]) -> int:
     """Bytes of variables, each of which counts once."""
-    return sum(math.prod(variable.shape) * 4 for variable in {id(variable): variable for variable in variables}.values())
+    import tensorflow as tf
+
+    distinct = {id(variable): variable for variable in variables}.values()
+    return sum(math.prod(variable.shape) * tf.as_dtype(variable.dtype).size for variable in distinct)
+
+
+def parse_value(text: str) -> Any:
+    """A number, a tuple or the like; other text as it is."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def measure(options: Options) -> Row:
@@ -82,28 +93,30 @@ def measure(options: Options) -> Row:
     from zoo.testing import random_source
 
     policy = runtime.select_precision(options.precision)
-    settings = {name: ast.literal_eval(value) for name, value in (word.split("=") for word in options.set)}
+    settings = {name: parse_value(value) for name, value in (word.split("=") for word in options.set)}
     model = zoo.create(options.models[0], **settings)
     model.compile()
     batch = next(iter(random_source(model).batches(model.config.batch_size * model.config.discriminator_steps)))
     with runtime.dtype_policy():
         step = tf.function(model.train_step, autograph=False)
         step.get_concrete_function(batch)
-    before, seconds = resident(), []
+    Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
+    before, seconds = resident_bytes(), []
     for _ in range(STEPS):
         start = time.perf_counter()
         step(batch)
         seconds.append(time.perf_counter() - start)
-    networks, averages = size(weight for network in model.players.values() for weight in network.weights), size(model.ema_generator.weights)
-    optimizers = size(variable for optimizer in model.optimizers.values() for variable in optimizer.variables)
+    networks = variable_bytes(weight for network in model.players.values() for weight in network.weights)
+    averages = variable_bytes(model.ema_generator.weights)
+    optimizers = variable_bytes(variable for optimizer in model.optimizers.values() for variable in optimizer.variables)
     return {
         "model": options.models[0],
         "settings": " ".join(options.set),
         "networks": networks,
         "ema": averages,
         "optimizers": optimizers,
-        "others": size(model.weights) - networks - averages,
-        "step": resident("VmHWM") - before,
+        "others": variable_bytes(model.weights) - networks - averages,
+        "step": resident_bytes("VmHWM") - before,
         "seconds": min(seconds),
         "precision": policy,
         "provenance": f"{describe_machine()}, {tf.__version__}, {datetime.date.today()}",
@@ -138,6 +151,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parsing.parse(Options, sys.argv[1:] if argv is None else argv, "memory.py", __doc__)
     if wrong := [word for word in options.set if word.count("=") != 1]:
         raise UserError(f"--set {wrong[0]}: expected NAME=VALUE, such as batch_size=8")
+    if not options.models and (options.set or options.measure):
+        raise UserError("--set and --measure are for the models of --models, which is missing")
     if options.measure:
         print(json.dumps(measure(options)))
         return 0

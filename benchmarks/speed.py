@@ -1,11 +1,11 @@
 """Measures how good samples are after how many minutes of training, and writes docs/speed.md and its figure.
 
     python benchmarks/speed.py --data-dir ~/tensorflow_datasets                # the runs of the page
-    python benchmarks/speed.py --only "acgan 2 minutes" --seed 1               # one of them, with another seed
+    python benchmarks/speed.py --only acgan --minutes 2 --seed 1               # one of them, shorter and with another seed
 
 The clock starts with the process, so that imports, data and tracing count, and stops while samples are scored. Scores are those of two
-classifiers (benchmarks/extractors) that have no part in the training or in any choice. A distance is given as a multiple of that between
-real images: of the test split from those of the training split.
+classifiers (benchmarks/extractors) that are used neither for training nor for model selection. A distance is given as a multiple of that
+between real images: of the test split from those of the training split.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ that they were made for. Each score is that of two classifiers.
 
 ![Fréchet distance over minutes](speed.png)
 
-| run | `train.py` | seed | minutes | step | Fréchet distance, x real | class accuracy | precision | machine, TensorFlow, date |
+| run | `train.py` | seed | minutes | step | Fréchet / real-data distance | class accuracy | precision | machine, TensorFlow, date |
 |---|---|---|---|---|---|---|---|---|
 """
 
@@ -205,7 +205,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.arguments and not options.only:
         raise UserError("--arguments is for one run; give its name with --only")
     if options.only and not options.arguments and options.only not in RUNS:
-        raise UserError(f"--only {options.only}: no run. Available: {'; '.join(RUNS)}")
+        raise UserError(f"--only {options.only}: unknown run. Available: {'; '.join(RUNS)}")
     runs = {options.only: options.arguments or RUNS[options.only]} if options.only else RUNS
     for name, arguments in runs.items():
         if options.measure:

@@ -1,4 +1,4 @@
-"""The styles of code in which `throughput.py` trains each architecture, all with exactly the same networks."""
+"""The styles of code in which `throughput.py` trains each architecture, all with identical networks."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ def pytorch(**options: bool) -> Callable[[Architecture], Trainer]:
 
 
 def load_description(architecture: Architecture) -> Any:
-    """The description of an architecture, from a process of its own: TensorFlow and PyTorch do not get along in one."""
+    """The description of an architecture, from a process of its own: TensorFlow and PyTorch conflict in the same process."""
     name = next(name for name, other in ARCHITECTURES.items() if other is architecture)
     command = [sys.executable, str(Path(__file__).resolve()), name]
-    return pickle.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout)
+    return pickle.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 
 STYLES: dict[str, Callable[[Architecture], Trainer]] = {

@@ -258,7 +258,7 @@ def depth_to_space(x: torch.Tensor) -> torch.Tensor:
 
 
 class Torch:
-    """The operations of `architectures.Framework`; networks run with autocast if they shall be in bfloat16."""
+    """The operations of `architectures.Framework`; networks run with autocast if bfloat16 is requested."""
 
     def __init__(self, bfloat16: bool) -> None:
         self.bfloat16 = bfloat16
@@ -325,6 +325,9 @@ def make_train_step(
         if discriminator is not None:
             constants = {key: value.detach() for key, value in fake.items()}
             update("discriminator", game.discriminator_loss(framework, discriminator, batch, constants))
+            discriminator.requires_grad_(False)  # the generator's update needs no gradients of its weights
         update("generator", game.generator_loss(framework, generator, discriminator, batch, fake))
+        if discriminator is not None:
+            discriminator.requires_grad_(True)
 
     return train_step

@@ -40,7 +40,7 @@ def test_a_new_row_of_quality_per_minute_replaces_that_of_the_same_run(speed, tm
     ("words", "message"),
     [
         (["--minutes", "0"], "--minutes 0"),
-        (["--only", "stylegan"], "--only stylegan: no run. Available: .*acgan"),
+        (["--only", "stylegan"], "--only stylegan: unknown run. Available: .*acgan"),
         (["--arguments=--model acgan"], "give its name with --only"),
     ],
 )

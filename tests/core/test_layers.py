@@ -13,7 +13,7 @@ from zoo.training import runtime
 # -- normalization -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shape", [(6, 5, 4, 3), (8, 3)])
+@pytest.mark.parametrize("shape", [(6, 5, 4, 3), (8, 3), (1, 3)])
 def test_batch_norm_equals_keras_own(shape):
     ours, theirs = layers.BatchNorm(momentum=0.8), keras.layers.BatchNormalization(momentum=0.8, epsilon=1e-5)
     x = tf.constant(np.random.RandomState(0).randn(*shape) * 3 + 1, tf.float32)
@@ -33,6 +33,30 @@ def test_batch_norm_equals_keras_own(shape):
     for our_weight, their_weight in zip(ours.weights, theirs.weights, strict=True):
         np.testing.assert_allclose(to_numpy(our_weight), to_numpy(their_weight), atol=1e-5)
     np.testing.assert_allclose(ours(x), theirs(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_upsampling_and_its_gradient_equal_keras_own(dtype, jit_compile):
+    x = tf.cast(tf.random.stateless_normal((2, 3, 5, 4), (1, 2)), dtype)
+    upstream = tf.cast(tf.random.stateless_normal((2, 6, 10, 4), (3, 4)), dtype)
+
+    def derivatives(layer, x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+        return y, tape.gradient(y, x, upstream)
+
+    ours = tf.function(derivatives, jit_compile=jit_compile)(layers.Upsample2D(dtype=dtype), x)
+    tolerance = 1e-6 if dtype == "float32" else 0.05
+    for our_value, their_value in zip(ours, derivatives(keras.layers.UpSampling2D(dtype=dtype), x), strict=True):
+        np.testing.assert_allclose(tf.cast(our_value, tf.float32), tf.cast(their_value, tf.float32), rtol=tolerance, atol=tolerance)
+
+
+def test_upsampling_of_images_of_unknown_size():
+    model = keras.Sequential([keras.Input((None, None, 3)), layers.Upsample2D()])
+    assert model.output_shape == (None, None, None, 3)
+    assert model(tf.zeros([1, 3, 4, 3])).shape == model.predict(np.zeros([1, 3, 4, 3]), verbose=0).shape == (1, 6, 8, 3)
 
 
 def test_batch_norm_uses_the_fused_kernel_in_training():

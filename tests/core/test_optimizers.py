@@ -85,18 +85,31 @@ def test_another_optimizer_begins_with_its_own_defaults():
     assert (config.beta_1, config.beta_2, config.epsilon) == (None, 0.999, 1e-7)
 
 
-def test_the_fused_adam_updates_as_that_of_keras():
+@pytest.mark.parametrize("decorate", [lambda function: function, tf.function], ids=["eager", "graph"])
+def test_the_fused_adam_updates_as_that_of_keras(decorate):
+    """Also with two updates in one graph."""
     optimizers_and_weights = []
     for kind in (optimizers.Adam, keras.optimizers.Adam):
         weights = [keras.Variable(tf.random.stateless_normal(shape, (1, 2))) for shape in ((3, 4), (5,), (7, 2))]
         optimizer = kind(optimizers.LearningRate(0.1, "linear", 5, 15), 0.5, 0.9, 1e-3)
         optimizer.build(weights)
         optimizers_and_weights.append((optimizer, weights))
-    for step in range(20):
-        gradients = [tf.random.stateless_normal(shape, (step, 3)) for shape in ((3, 4), (5,))]
-        rows = tf.IndexedSlices(tf.random.stateless_normal((2, 2), (step, 4)), tf.constant([step % 7, 6]), tf.constant([7, 2]))
+
+    @decorate
+    def update(step):
+        gradients = [tf.random.stateless_normal(shape, tf.stack([step, 3])) for shape in ((3, 4), (5,))]
+        values = tf.random.stateless_normal((2, 2), tf.stack([step, 4]))
+        rows = tf.IndexedSlices(values, tf.stack([step % 7, 6]), tf.constant([7, 2]))
         for optimizer, weights in optimizers_and_weights:
             optimizer.apply([*gradients, tf.convert_to_tensor(rows) if type(optimizer) is keras.optimizers.Adam else rows], weights)
+
+    @decorate
+    def update_twice(step):
+        update(step)
+        update(step + 1)
+
+    for step in range(0, 20, 2):
+        update_twice(tf.constant(step))
     (fused, ours), (plain, theirs) = optimizers_and_weights
     assert [variable.shape for variable in fused.variables] == [variable.shape for variable in plain.variables]
     for a, b in zip([*fused.variables, *ours], [*plain.variables, *theirs], strict=True):

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
@@ -226,6 +228,23 @@ def test_folders_and_pipes_named_like_files_of_a_run_are_ignored(run):
     assert run.restore(Small()).endswith("ckpt-2"), "TensorFlow takes the folder for the checkpoint"
     with limit_weights(run):
         tf.Variable(1.0)
+
+
+@pytest.mark.parametrize("initialize", [True, False])
+def test_variables_of_any_kind_are_created_for_a_checkpoint(run, initialize):
+    """What is computed by a function is zero, if it is restored anyway; its type and other values are kept."""
+    save(run, 2)
+    with limit_weights(run, initialize):
+        computed = tf.Variable(lambda: tf.ones([2, 3]), dtype=tf.float32)
+        values = [tf.Variable(3, dtype=tf.int64), keras.Variable(3.0).value, tf.Variable(tf.fill([2], 3.0))]
+        layer = keras.layers.Dense(2)
+        layer.build((None, 3))
+    assert computed.dtype == tf.float32 and np.all(computed.numpy() == initialize)
+    assert np.any(layer.kernel.numpy()) == initialize
+    assert values[0].dtype == tf.int64 and all(np.all(value.numpy() == 3) for value in values)
+    if not initialize:
+        with pytest.raises(UserError, match="more weights"), limit_weights(run, initialize):
+            tf.Variable(lambda: tf.ones([2000, 2000]))
 
 
 @pytest.mark.parametrize("kind", [Path.mkdir, os.mkfifo])

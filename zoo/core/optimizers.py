@@ -51,8 +51,10 @@ class Adam(keras.optimizers.Adam):
         self.shared = types.SimpleNamespace(scalars=None)  # of the update that is being made; not a dict, which would be tracked
 
     def apply(self, grads: Sequence[tf.Tensor], trainable_variables: Sequence[keras.Variable] | None = None) -> None:
-        self.shared.scalars = None
-        super().apply(grads, trainable_variables)
+        try:
+            super().apply(grads, trainable_variables)
+        finally:
+            self.shared.scalars = None
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         """Updates one weight and its two moments."""

@@ -19,7 +19,7 @@ def train_step(game: Game, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """`discriminator_steps` updates of the discriminator, each on its own minibatch, then one of the generator.
 
     Returns:
-        The means of all logged values since the last reset.
+        The means of the logged values since the last reset, by the names of `Game.metrics`.
     """
     game.seeds.restart()
     game.step_metrics.restart()
@@ -53,7 +53,8 @@ def test_step(game: Game, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
             state.assign(value)
     game.step_metrics.log(terms)
     game.step_metrics.update()
-    return game.step_metrics.results()
+    means = game.step_metrics.results()
+    return {name: means[name] for name in game.step_metrics.trace.values}  # fewer than in training
 
 
 def _discriminator_closure(game: Game, batch: dict[str, tf.Tensor], fake: Any = None) -> Closure:

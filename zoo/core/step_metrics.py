@@ -100,9 +100,8 @@ class StepMetrics(keras.metrics.Metric):
         self.finite_steps.assign_add(tf.where(self.finite_steps >= counts[-1], finite, 0.0))
 
     def results(self) -> dict[str, tf.Tensor]:
-        """The means of the values that this step has logged."""
-        means = dict(zip(self.means, tf.unstack(self._compute_means()[: len(self.means)]), strict=True))
-        return {name: means[name] for name in self.trace.values}
+        """The means of all values by name."""
+        return dict(zip(self.means, tf.unstack(self._compute_means()[: len(self.means)]), strict=True))
 
     def mean(self, index: int) -> tf.Tensor:
         """The mean of value number `index` over the steps since the last reset."""

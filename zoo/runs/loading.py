@@ -78,8 +78,8 @@ def limit_weights(run: Run, initialize: bool = True) -> Iterator[None]:
 
     Args:
         run: The run.
-        initialize: Whether variables get their initial values; False: zeros, for a model into which a checkpoint is restored. Drawing
-            random weights takes longer than reading them.
+        initialize: Whether to compute initial values that are given as functions, such as random weights; False: they are zeros, for a
+            model into which a checkpoint is restored, because drawing random weights takes longer than reading them.
 
     Raises:
         UserError: The model that is built inside the block is too large.
@@ -100,9 +100,10 @@ def limit_weights(run: Run, initialize: bool = True) -> Iterator[None]:
         nonlocal total
         spec = _describe_value(initial_value)
         total += math.prod(spec.shape)
+        dtype = kwargs.get("dtype") or spec.dtype
         if total > limit:
             raise UserError("the model of these settings has more weights than the run's checkpoint; they were changed")
-        value = initial_value if initialize else functools.partial(tf.zeros, spec.shape, spec.dtype)
+        value = initial_value if initialize or not callable(initial_value) else functools.partial(tf.zeros, spec.shape, dtype)
         return next_creator(initial_value=value, **kwargs)
 
     with tf.variable_creator_scope(create):
@@ -113,6 +114,9 @@ def _describe_value(initial_value: Any) -> Any:
     """Shape and type of a variable; what computes its initial value is traced and not executed."""
     import tensorflow as tf
 
-    with tf.Graph().as_default():
-        value = tf.convert_to_tensor(initial_value() if callable(initial_value) else initial_value)
+    if not callable(initial_value):
+        value = tf.convert_to_tensor(initial_value)
+    else:
+        with tf.Graph().as_default():
+            value = tf.convert_to_tensor(initial_value())
     return tf.TensorSpec(value.shape, value.dtype)

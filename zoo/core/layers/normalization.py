@@ -36,10 +36,11 @@ class BatchNorm(keras.layers.BatchNormalization):
             epsilon=self.epsilon,
             is_training=True,
         )
-        rows = flat.shape.num_elements() or tf.cast(tf.size(flat), tf.float32)
-        unbiased = rows / (rows - channels)  # the kernel returns the unbiased variance; Keras accumulates the biased one
-        for moving, current in ((self.moving_mean, mean), (self.moving_variance, variance / unbiased)):
-            moving.value.assign_sub((moving.value - current) * (1 - self.momentum), read_value=False)
+        elements = flat.shape.num_elements() or tf.cast(tf.size(flat), tf.float32)
+        variance *= 1 - channels / elements  # the kernel returns the unbiased variance; Keras accumulates the biased one
+        for moving, current in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            previous = tf.convert_to_tensor(moving.value)
+            moving.assign(previous - (previous - current) * (1 - self.momentum))
         return output if output.shape.rank == inputs.shape.rank else tf.reshape(output, tf.shape(inputs))
 
 
