@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +18,8 @@ from zoo.types import Omittable
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
+
+    from zoo.runs.record import RunRecord
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +49,13 @@ class PictureCommand:
             pixels, _ = self.apply(model, file, highest)
             write_picture(out, pixels)
         print(printable(f"{len(files)} {'image' if len(files) == 1 else 'images'} of {self.picture} in {self.out}"))
+
+    @functools.cached_property
+    def record(self) -> RunRecord:
+        """The record of the run."""
+        from zoo.runs import Run
+
+        return Run(self.run).record
 
     def apply(self, model: Any, file: Path, highest: float | None) -> tuple[np.ndarray, str]:
         """What the model makes of an image file, uint8 [h, w, channels], and a description.

@@ -66,10 +66,9 @@ class Translate(PictureCommand):
         return name, signatures[name]
 
     def _read_resized(self, file: Path, highest: float | None, shape: Any) -> tuple[np.ndarray, str]:
-        """The image in the size that a signature takes, resized as the run's training images were, and a description of both sizes."""
+        """The image in the size that a signature takes, cropped like the run's training images, and a description of both sizes."""
         from zoo import data
         from zoo.data.image_files import RESIZING, to_pixels
-        from zoo.runs import Run
 
         picture = self.read(file, shape[-1], highest)
         original = picture.size
@@ -77,16 +76,14 @@ class Translate(PictureCommand):
         size = fixed or (self.size[::-1] if self.size else original)
         if self.size and self.size[::-1] != size:
             raise UserError(f"--size: this run's model takes images of {size[0]}x{size[1]} pixels only; omit it")
-        reading = data.Reading.from_options(Run(self.run).record.options)
+        reading = data.Reading.from_options(self.record.options)
         pixels = to_pixels(RESIZING[reading.crop](picture, size), shape[-1])
         return pixels, "{}x{}".format(*original) + (f", {reading.describe_resizing(*size)}" if size != original else "")
 
     def _poses(self, model: Any) -> list[int]:
         """Numbers of the target poses."""
-        from zoo.runs import Run
-
         numbers = range(model.config.num_poses)
-        names = Run(self.run).record.data.pose_names or [str(number) for number in numbers]
+        names = self.record.data.pose_names or [str(number) for number in numbers]
         for name in self.pose or ():
             if name not in names:
                 raise UserError(f"--pose {name}: this run's poses are {', '.join(names)}")
