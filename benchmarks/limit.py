@@ -16,8 +16,6 @@ import dataclasses
 import datetime
 import json
 import math
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -26,7 +24,7 @@ from typing import Any, NamedTuple
 
 from gallery import ORDER
 from provenance import describe_machine
-from rows import merge_rows, write_rows
+from rows import measure_in_process, merge_rows, write_rows
 from tqdm import tqdm
 
 from zoo.cli import parsing
@@ -227,14 +225,9 @@ def measure(options: Options, name: str) -> dict[str, Any]:
     }
 
 
-def measure_in_process(options: Options, name: str) -> dict[str, Any]:
-    """The row of a model, measured by a process of its own."""
-    command = [sys.executable, __file__, "--measure", name, "--repetitions", str(options.repetitions), *options.train_arguments()]
-    environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
-    result = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment)
-    if result.returncode:
-        raise UserError(f"measuring {name} failed with status {result.returncode}")
-    return json.loads(result.stdout.splitlines()[-1])
+def worker_arguments(options: Options, name: str) -> list[str]:
+    """The command line of the process that measures a model."""
+    return [__file__, "--measure", name, "--repetitions", str(options.repetitions), *options.train_arguments()]
 
 
 def format_row(row: dict[str, Any]) -> str:
@@ -264,7 +257,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps(measure(options, options.measure)))
         return 0
     for name in tqdm(options.models, "models", disable=None):
-        row = measure_in_process(options, name)
+        row = measure_in_process(name, *worker_arguments(options, name))
         update(options, row)
         print(format_row(row), end="", flush=True)
     return 0

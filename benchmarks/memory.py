@@ -14,15 +14,13 @@ import dataclasses
 import datetime
 import json
 import math
-import os
-import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from provenance import describe_machine
-from rows import Row, merge_rows, write_rows
+from rows import Row, measure_in_process, merge_rows, write_rows
 
 from zoo.cli import parsing
 from zoo.errors import UserError
@@ -123,14 +121,10 @@ def measure(options: Options) -> Row:
     }
 
 
-def measure_in_process(options: Options, model: str, settings: Sequence[str]) -> Row:
-    """The row of a model, measured by a process of its own."""
-    command = [sys.executable, __file__, "--measure", "--precision", options.precision, "--models", model]
-    command += ["--set", *settings] if settings else []
-    result = subprocess.run(command, stdout=subprocess.PIPE, text=True, env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ})
-    if result.returncode:
-        raise UserError(f"measuring {model} failed with status {result.returncode}")
-    return json.loads(result.stdout.splitlines()[-1])
+def worker_arguments(options: Options, model: str, settings: Sequence[str]) -> list[str]:
+    """The command line of the process that measures a model."""
+    arguments = [__file__, "--measure", "--precision", options.precision, "--models", model]
+    return [*arguments, "--set", *settings] if settings else arguments
 
 
 def format_row(row: Row) -> str:
@@ -158,7 +152,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     chosen = [(name, options.set) for name in options.models]
     for name, settings in chosen or [(name, tuple(f"{key}={value}" for key, value in fields.items())) for name, fields in RUNS]:
-        row = measure_in_process(options, name, settings)
+        row = measure_in_process(name, *worker_arguments(options, name, settings))
         update(options, row)
         print(format_row(row), end="", flush=True)
     return 0

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
+from zoo.errors import UserError
 from zoo.files import write_text
 
 Row = dict[str, Any]
@@ -22,3 +26,20 @@ def write_rows(file: Path, rows: Sequence[Row], page: str) -> None:
     """Writes a file of rows and, next to it, the page that was generated from them."""
     write_text(file, "".join(f"{json.dumps(row)}\n" for row in rows))
     write_text(file.with_suffix(".md"), page)
+
+
+def measure_in_process(name: str, *command: str) -> Row:
+    """The row that a script prints as its last line, run by a process of its own: models do not share memory, threads or caches.
+
+    Args:
+        name: What is measured.
+        *command: The script and its arguments.
+
+    Raises:
+        UserError: The process failed.
+    """
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
+    result = subprocess.run([sys.executable, *command], stdout=subprocess.PIPE, text=True, env=environment)
+    if result.returncode:
+        raise UserError(f"measuring {name} failed with status {result.returncode}")
+    return json.loads(result.stdout.splitlines()[-1])

@@ -17,15 +17,13 @@ START = time.monotonic()  # before anything else is imported
 import dataclasses  # noqa: E402
 import datetime  # noqa: E402
 import json  # noqa: E402
-import os  # noqa: E402
-import subprocess  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Sequence  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 from provenance import describe_machine  # noqa: E402
-from rows import Row, merge_rows, write_rows  # noqa: E402
+from rows import Row, measure_in_process, merge_rows, write_rows  # noqa: E402
 
 from zoo.cli import parsing  # noqa: E402
 from zoo.errors import UserError  # noqa: E402
@@ -151,15 +149,11 @@ class Scorer:
         return results
 
 
-def measure_in_process(options: Options, name: str, arguments: str) -> Row:
-    """The row of a run, measured by a process of its own."""
+def worker_arguments(options: Options, name: str, arguments: str) -> list[str]:
+    """The command line of the process that measures a run."""
     fields = {"only": name, "arguments": arguments, "seed": options.seed, "minutes": options.minutes, "count": options.count}
     fields |= {"precision": options.precision, **({"data-dir": options.data_dir} if options.data_dir else {})}
-    command = [sys.executable, __file__, "--measure", *(f"--{key}={value}" for key, value in fields.items())]
-    result = subprocess.run(command, stdout=subprocess.PIPE, text=True, env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ})
-    if result.returncode:
-        raise UserError(f"measuring {name} failed with status {result.returncode}")
-    return json.loads(result.stdout.splitlines()[-1])
+    return [__file__, "--measure", *(f"--{key}={value}" for key, value in fields.items())]
 
 
 def format_row(row: Row) -> str:
@@ -211,7 +205,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.measure:
             print(json.dumps(measure(options, name, arguments)))
             return 0
-        row = measure_in_process(options, name, arguments)
+        row = measure_in_process(name, *worker_arguments(options, name, arguments))
         update(options, row)
         print(format_row(row), end="", flush=True)
     return 0
