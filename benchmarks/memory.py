@@ -88,6 +88,7 @@ def measure(options: Options) -> Row:
     import tensorflow as tf
 
     import zoo
+    from zoo.core import optimizers
     from zoo.testing import random_source
 
     policy = runtime.select_precision(options.precision)
@@ -106,13 +107,13 @@ def measure(options: Options) -> Row:
         seconds.append(time.perf_counter() - start)
     networks = variable_bytes(weight for network in model.players.values() for weight in network.weights)
     averages = variable_bytes(model.ema_generator.weights)
-    optimizers = variable_bytes(variable for optimizer in model.optimizers.values() for variable in optimizer.variables)
+    moments = variable_bytes(variable for optimizer in optimizers.by_player(model).values() for variable in optimizer.variables)
     return {
         "model": options.models[0],
         "settings": " ".join(options.set),
         "networks": networks,
         "ema": averages,
-        "optimizers": optimizers,
+        "optimizers": moments,
         "others": variable_bytes(model.weights) - networks - averages,
         "step": resident_bytes("VmHWM") - before,
         "seconds": min(seconds),

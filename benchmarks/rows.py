@@ -24,6 +24,7 @@ def merge_rows(file: Path, rows: Sequence[Row], key: Sequence[str]) -> dict[Hash
 
 def write_rows(file: Path, rows: Sequence[Row], page: str) -> None:
     """Writes a file of rows and, next to it, the page that was generated from them."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     write_text(file, "".join(f"{json.dumps(row)}\n" for row in rows))
     write_text(file.with_suffix(".md"), page)
 

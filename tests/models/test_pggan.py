@@ -10,6 +10,7 @@ from conftest import same_arrays, tiny_model, to_numpy, train_steps, weights
 
 import zoo
 from zoo import registry
+from zoo.core import optimizers
 from zoo.errors import UserError
 from zoo.models import pggan
 
@@ -80,8 +81,8 @@ def test_training_resumes_bit_exactly_in_the_middle_of_a_fade(tmp_path):
     tf.train.Checkpoint(model=second).read(path).assert_existing_objects_matched()
     train_steps(second, 4, 4)
     assert same_arrays(weights(whole), weights(second)) and whole.stage == second.stage == 1
-    for player, optimizer in whole.optimizers.items():
-        assert same_arrays(map(to_numpy, optimizer.variables), map(to_numpy, second.optimizers[player].variables))
+    for player, optimizer in optimizers.by_player(whole).items():
+        assert same_arrays(map(to_numpy, optimizer.variables), map(to_numpy, optimizers.by_player(second)[player].variables))
 
 
 def test_optimizers_restart_with_each_stage():

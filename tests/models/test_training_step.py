@@ -8,6 +8,7 @@ from conftest import random_source, tiny_model, tiny_settings, weights
 
 import zoo
 from zoo import registry
+from zoo.core import optimizers
 
 
 @pytest.mark.parametrize("steps", [1, 2])
@@ -16,14 +17,14 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(steps):
     settings = {"batch_size": 8, "discriminator_steps": steps, "optimizer": "sgd", "beta_1": 0.0, "penalty_weight": 0.0}
     for parts in (1, 4):
         model = tiny_model("wgan_gp_mnist", gradient_accumulation=parts, **settings)
-        for optimizer in model.optimizers.values():
+        for optimizer in optimizers.by_player(model).values():
             optimizer.learning_rate = 1.0  # a weight's change is its gradient
         draw = lambda batch: model.generator({"latent": tf.reshape(batch["image"], [-1, 256])[:, :8]})  # noqa: E731, B023
         model.generate = draw  # the noise is a function of the row, however the rows are split
         before = {player: weights(network) for player, network in model.players.items()}
         logs = model.train_step(next(iter(random_source(model).batches(8 * steps))))
         assert all(np.isfinite(float(value)) for value in logs.values())
-        assert {player: int(optimizer.iterations) for player, optimizer in model.optimizers.items()} == {"d": steps, "g": 1}
+        assert {player: int(optimizer.iterations) for player, optimizer in optimizers.by_player(model).items()} == {"d": steps, "g": 1}
         all_changes.append(
             {player: [a - b for a, b in zip(weights(network), before[player], strict=True)] for player, network in model.players.items()}
         )

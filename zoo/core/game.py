@@ -153,11 +153,6 @@ class Game(keras.Model):
         return {name: network for name, network in (("g", self.generator), ("d", self.discriminator)) if network}
 
     @property
-    def optimizers(self) -> dict[str, keras.optimizers.Optimizer]:
-        """The players' optimizers, once the model is compiled."""
-        return {player: getattr(self, f"{player}_optimizer") for player in self.players}
-
-    @property
     def conditions(self) -> list[str]:
         """Names of the conditions of a generator, such as `label`: its integer inputs."""
         return [tensor.name for tensor in self.ema_generator.inputs if tensor.dtype == "int64"] if self.generates_from_noise else []
@@ -332,7 +327,7 @@ class Game(keras.Model):
     def get_compile_config(self) -> dict[str, Any]:
         if not self.compiled:
             return {}
-        serialized = {f"{player}_optimizer": keras.saving.serialize_keras_object(one) for player, one in self.optimizers.items()}
+        serialized = {f"{player}_optimizer": keras.saving.serialize_keras_object(one) for player, one in optimizers.by_player(self).items()}
         return {**serialized, "jit_compile": self.jit_compile}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import types
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
 
 from zoo.core.config import OPTIMIZER_DEFAULTS, Config
+
+if TYPE_CHECKING:
+    from zoo.core.game import Game
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -98,6 +101,11 @@ def build(config: Config, rate: float, updates: int) -> keras.optimizers.Optimiz
     if config.optimizer == "rmsprop":
         return keras.optimizers.RMSprop(schedule, values["beta_2"], epsilon=values["epsilon"])
     return Adam(schedule, values["beta_1"], values["beta_2"], values["epsilon"])
+
+
+def by_player(game: Game) -> dict[str, keras.optimizers.Optimizer]:
+    """The players' optimizers, once the model is compiled: `g` and `d` -> optimizer."""
+    return {player: getattr(game, f"{player}_optimizer") for player in game.players}
 
 
 def with_loss_scale(optimizer: keras.optimizers.Optimizer, policy: str) -> keras.optimizers.Optimizer:

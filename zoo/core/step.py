@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
+from zoo.core import optimizers
+
 if TYPE_CHECKING:
     from zoo.core.game import Game
 
@@ -94,7 +96,7 @@ def update_player(game: Game, player: str, closures: list[Closure]) -> None:
     """
     if player not in game.players:
         return
-    network, optimizer = game.players[player], game.optimizers[player]
+    network, optimizer = game.players[player], optimizers.by_player(game)[player]
     replicas, weights = tf.distribute.get_strategy().num_replicas_in_sync, network.trainable_variables
     gradients: list[tf.Tensor | None] = [None] * len(weights)
     finished: list[tf.Tensor] = []

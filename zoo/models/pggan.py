@@ -22,7 +22,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from zoo.core import Game, ImageConfig, layers, losses
+from zoo.core import Game, ImageConfig, layers, losses, optimizers
 from zoo.errors import UserError
 from zoo.registry import register
 
@@ -294,7 +294,7 @@ class GrowNetworks(keras.callbacks.Callback):
             model.stage, model.train_function = stage, None
             model.make_train_function()
         if model.completed_steps in model.config.stage_boundaries:
-            for optimizer in model.optimizers.values():
+            for optimizer in optimizers.by_player(model).values():
                 reset(getattr(optimizer, "inner_optimizer", optimizer))
 
 

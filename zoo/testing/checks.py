@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo.core import Game
+from zoo.core import Game, optimizers
 from zoo.core.step import update_player
 from zoo.errors import UserError
 from zoo.testing.tiny import TrainedModel, Weights, random_source, train_steps, weights
@@ -76,7 +76,7 @@ def check_each_update_moves_one_player(trained: TrainedModel) -> None:
 def check_resumes_bit_exactly(trained: TrainedModel) -> None:
     """From the checkpoint after two steps, whatever was in the variables: everything that a step depends on is restored."""
     model = trained.model
-    state = [*model.weights, *(variable for optimizer in model.optimizers.values() for variable in optimizer.variables)]
+    state = [*model.weights, *(variable for optimizer in optimizers.by_player(model).values() for variable in optimizer.variables)]
     final = [to_numpy(variable) for variable in state]
     for variable in state:
         variable.assign(variable + keras.ops.ones_like(variable))
@@ -100,7 +100,7 @@ def check_several_discriminator_steps(trained: TrainedModel) -> None:
     model = trained.rebuild(discriminator_steps=2)
     logs = model.train_step(next(iter(random_source(model).batches(8))))
     assert np.isfinite([float(value) for value in logs.values()]).all()
-    counts = {player: int(optimizer.iterations) for player, optimizer in model.optimizers.items()}
+    counts = {player: int(optimizer.iterations) for player, optimizer in optimizers.by_player(model).items()}
     assert counts == {player: {"d": 2, "g": 1}[player] for player in model.players}
 
 

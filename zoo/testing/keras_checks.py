@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from zoo.core import optimizers
 from zoo.testing.tiny import TrainedModel, random_source, weights
 
 
@@ -44,8 +45,8 @@ def check_saving_round_trips(trained: TrainedModel) -> None:
     assert type(loaded) is type(trained.model) and loaded.config == trained.model.config
     for before, after in zip(weights(trained.model), weights(loaded), strict=True):
         np.testing.assert_array_equal(before, after)
-    for player, optimizer in trained.model.optimizers.items():
-        assert int(loaded.optimizers[player].iterations) == int(optimizer.iterations)
+    for player, optimizer in optimizers.by_player(trained.model).items():
+        assert int(optimizers.by_player(loaded)[player].iterations) == int(optimizer.iterations)
     inputs = _default_inputs(trained)
     np.testing.assert_allclose(loaded(inputs), trained.model(inputs), atol=1e-6)
 

@@ -15,7 +15,7 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import summary as custom_scalar
 from tensorboard.plugins.hparams import api as hparams
 
-from zoo.core import Game
+from zoo.core import Game, optimizers
 
 if TYPE_CHECKING:
     from zoo.metrics.registry import Score
@@ -106,7 +106,7 @@ class TensorBoardSummaries(keras.callbacks.Callback):
                 self.has_layout = True
             for name, total in sums.items():
                 tf.summary.scalar(_tag(name), (total - self.last_sums.get(name, 0.0)) / steps)
-            for player, optimizer in self.model.optimizers.items():
+            for player, optimizer in optimizers.by_player(self.model).items():
                 tf.summary.scalar(f"{player}/learning_rate", _to_float(optimizer.learning_rate))
                 if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
                     tf.summary.scalar(f"{player}/loss_scale", _to_float(optimizer.dynamic_scale))
