@@ -8,6 +8,7 @@ import tensorflow as tf
 from conftest import tiny_model, to_numpy
 
 import zoo
+from zoo import registry
 from zoo.core import optimizers
 from zoo.errors import UserError
 
@@ -114,3 +115,21 @@ def test_the_fused_adam_updates_as_that_of_keras(decorate):
     assert [variable.shape for variable in fused.variables] == [variable.shape for variable in plain.variables]
     for a, b in zip([*fused.variables, *ours], [*plain.variables, *theirs], strict=True):
         assert to_numpy(a) == pytest.approx(to_numpy(b), rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", zoo.list_models())
+def test_a_preset_takes_any_optimizer_and_schedule(name):
+    """What the preset sets for its own is reset, and a message never names an option that was not given."""
+    preset = registry.get_entry(name).config
+    for optimizer in ("adam", "rmsprop", "sgd"):
+        assert preset.override(optimizer=optimizer).resolve().optimizer == optimizer
+    schedules = ("constant",) if preset.stage_boundaries else ("constant", "linear", "cosine")  # optimizers restart at each stage
+    for schedule in schedules:
+        assert preset.override(schedule=schedule).resolve().schedule == schedule
+    assert preset.override(schedule="constant").resolve().learning_stops_at == math.inf
+
+
+@pytest.mark.parametrize("settings", [{"decay_start": 0.5}, {"final_rate": 0.5}])
+def test_settings_of_a_decay_are_refused_without_one(settings):
+    with pytest.raises(UserError, match="need a learning rate that decays"):
+        registry.get_entry("cyclegan_256").config.override(schedule="constant", **settings).resolve()

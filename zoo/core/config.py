@@ -81,7 +81,7 @@ class Config:
         return []
 
     def override(self: Self, **changes: Any) -> Self:
-        """A copy with some fields replaced; a change of the optimizer resets its settings to their defaults.
+        """A copy with some fields replaced; a change of the optimizer or schedule resets settings that only the former one uses.
 
         Args:
             **changes: Field -> value.
@@ -92,6 +92,8 @@ class Config:
         changes = convert_values(type(self), changes)
         if changes.get("optimizer", self.optimizer) != self.optimizer:
             changes = {"beta_1": None, "beta_2": None, "epsilon": None, **changes}
+        if changes.get("schedule") == "constant":
+            changes = {"decay_start": 0.0, "final_rate": 0.0, **changes}
         return dataclasses.replace(self, **changes)
 
     def resolve(self: Self, **data_defaults: Any) -> Self:

@@ -32,7 +32,7 @@ class Config(ImageConfig):
     discriminator_widths: tuple[int, ...] = (16, 32, 64, 128, 256, 512)  # channels of the discriminator's convolutions (tables 1, 2)
     discriminator_kernel: int = 3  # kernel size of the discriminator (tables 1, 2)
     discriminator_strides: tuple[int, ...] = (2, 1)  # strides of the discriminator's convolutions, repeated cyclically (tables 1, 2)
-    discriminator_units: int = 0  # units of a dense layer before the discriminator's heads; 0: none, as in the paper
+    dense_units: tuple[int, ...] = ()  # units of dense layers before the discriminator's heads; none in the paper
     dropout: float = 0.5  # dropout rate after each convolution of the discriminator (tables 1, 2)
     noise: float = 0.0  # standard deviation of the noise on the discriminator's activations (table 2: one of 0, 0.1, 0.2)
     negative_slope: float = 0.2  # slope of the leaky ReLU (tables 1, 2)
@@ -64,8 +64,8 @@ def build_discriminator(config):
         x = keras.layers.GaussianNoise(config.noise)(x) if config.noise else x
         x = keras.layers.Dropout(config.dropout)(x) if config.dropout else x
     x = keras.layers.Flatten()(x)
-    if config.discriminator_units:
-        x = keras.layers.Dense(config.discriminator_units, use_bias=False, kernel_initializer=layers.normal_init())(x)
+    for units in config.dense_units:
+        x = keras.layers.Dense(units, use_bias=False, kernel_initializer=layers.normal_init())(x)
         x = keras.layers.LeakyReLU(config.negative_slope)(layers.BatchNorm()(x))
     heads = {"realness": layers.logits(x), "classes": layers.logits(x, config.num_classes)}
     return keras.Model({"image": image}, heads, name="discriminator")
@@ -91,15 +91,16 @@ def build_discriminator(config):
         discriminator_widths=(16, 32, 64),
         discriminator_kernel=4,
         discriminator_strides=(2,),
-        discriminator_units=1024,
+        dense_units=(1024,),
         dropout=0.0,
-        class_weight=0.6,
+        class_weight=1.4,
         fake_class_weight=0.0,
         generator_learning_rate=1e-3,
         discriminator_learning_rate=1e-3,
         schedule="linear",
-        decay_start=0.3,
-        steps=9000,
+        decay_start=0.25,
+        final_rate=0.1,
+        steps=9500,
         eval_every=1000,
     ),
     acgan_32=Config(image_shape=(32, 32, 3), batch_size=100, steps=50_000, eval_every=1000, noise=0.1),
