@@ -50,6 +50,13 @@ def shorten(value: object, width: int = 60) -> str:
     return text if len(text) <= width else f"{text[: width - 3]}..."
 
 
+def join_first(items: Iterable[object], count: int = 5) -> str:
+    """The first `count` items, and how many there are beyond them: `a, b and 3 more`."""
+    items = list(items)
+    more = f" and {len(items) - count} more" if len(items) > count else ""
+    return ", ".join(map(str, items[:count])) + more
+
+
 def suggest(name: str, available: Iterable[str]) -> str:
     """The end of a sentence about an unknown name.
 

@@ -123,7 +123,7 @@ def test_a_preset_takes_any_optimizer_and_schedule(name):
     preset = registry.get_entry(name).config
     for optimizer in ("adam", "rmsprop", "sgd"):
         assert preset.override(optimizer=optimizer).resolve().optimizer == optimizer
-    schedules = ("constant",) if preset.stage_boundaries else ("constant", "linear", "cosine")  # optimizers restart at each stage
+    schedules = ("constant",) if preset.resolve().stage_boundaries else ("constant", "linear", "cosine")  # optimizers restart at each stage
     for schedule in schedules:
         assert preset.override(schedule=schedule).resolve().schedule == schedule
     assert preset.override(schedule="constant").resolve().learning_stops_at == math.inf

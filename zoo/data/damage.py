@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
-from zoo.data.image_files import LISTED
-from zoo.errors import UserError
+from zoo.errors import UserError, join_first
 
 FindDamage = Callable[[], Iterator[str]]  # reads every file; yields those that are missing or damaged, each with the reason
 
@@ -53,5 +52,4 @@ def check_files(name: str, find_damage: FindDamage | None) -> None:
     """Reads every file of the data; raises a UserError that lists those that are missing or damaged."""
     damaged = list(find_damage()) if find_damage else []
     if damaged:
-        more = f" and {len(damaged) - LISTED} more" if len(damaged) > LISTED else ""
-        raise UserError(f"{name}: {len(damaged)} damaged or missing: {', '.join(damaged[:LISTED])}{more}; repair or remove them")
+        raise UserError(f"{name}: {len(damaged)} damaged or missing: {join_first(damaged)}; repair or remove them")

@@ -7,8 +7,8 @@ import re
 
 from zoo.data.files import FileTree, natural_order
 from zoo.data.index import Index
-from zoo.data.layouts import TEST, TRAIN, VALIDATION, Layout, and_more, by_folder, join_names, pictures, split_of
-from zoo.errors import UserError
+from zoo.data.layouts import TEST, TRAIN, VALIDATION, Layout, and_more, by_folder, pictures, split_of
+from zoo.errors import UserError, join_first
 
 Place = tuple[str, str]  # split and domain
 EXPECTED = "trainA trainB [testA testB]; A/train B/train; or A B"
@@ -22,7 +22,7 @@ def domains(tree: FileTree, index: Index) -> Layout:
     """
     parts, others = _by_place(index)
     if not parts:
-        folders = join_names(by_folder(index.names)[0]) or "no folders"
+        folders = join_first(by_folder(index.names)[0]) or "no folders"
         raise UserError(f"no pictures in {tree.path / 'trainA'}; two domains are {EXPECTED}; {tree.path} holds {folders}")
     layout = Layout({})
     for split, stored in _stored_splits(parts).items():
@@ -46,7 +46,7 @@ def pairs(tree: FileTree, index: Index) -> Layout:
         if not any(map(split_of, folders)) and any(
             "/" in name and index.headers[name].width <= index.headers[name].height for name in layout.names
         ):
-            raise UserError(f"{tree.path} holds {join_names(folders)}; pairs are side by side in one file, or of equal names in {EXPECTED}")
+            raise UserError(f"{tree.path} holds {join_first(folders)}; pairs are side by side in one file, or of equal names in {EXPECTED}")
         return layout
     layout = Layout({})
     for split, stored in _stored_splits(parts).items():

@@ -8,10 +8,9 @@ import re
 import numpy as np
 
 from zoo.data.files import FileTree, natural_order
-from zoo.data.image_files import LISTED
 from zoo.data.index import Index
-from zoo.data.layouts import TRAIN, Layout, by_folder, join_names, split_of, top_folders
-from zoo.errors import UserError
+from zoo.data.layouts import TRAIN, Layout, by_folder, split_of, top_folders
+from zoo.errors import UserError, join_first
 
 POSE_END = re.compile(r"[_\-.\s]")
 
@@ -28,7 +27,7 @@ def identities(tree: FileTree, index: Index) -> Layout:
         raise UserError(f"no folders of identities in {tree.path}; it must hold at least two, of pictures named by pose: IDENTITY/POSE*")
     if all(map(split_of, folders)):
         raise UserError(
-            f"{tree.path} holds {join_names(folders)}, which are named like splits; identities are held out by --held-out-identities: "
+            f"{tree.path} holds {join_first(folders)}, which are named like splits; identities are held out by --held-out-identities: "
             "join the folders of all identities in one folder"
         )
     names = [name for part in folders.values() for name in part]
@@ -58,14 +57,13 @@ def _check_poses(tree: FileTree, layout: Layout) -> None:
     labels, poses, names = layout.labels[TRAIN], layout.poses[TRAIN], layout.pose_names or ()
     for i, identity in enumerate(layout.class_names or ()):
         if len(set(poses[labels == i])) < 2:
-            available = f"{', '.join(names[:LISTED])}{', ...' if len(names) > LISTED else ''}"
             raise UserError(
                 f"{tree.path / identity} has pictures of one pose only; the pose is the beginning of the file name; "
-                f"poses in this folder: {available}"
+                f"poses in this folder: {join_first(names)}"
             )
     unshared = [pose for i, pose in enumerate(names) if len(set(labels[poses == i])) < 2]
     if 2 * len(unshared) > len(names):
         layout.left_out[
-            f"of {len(names)} poses belong to a single identity ({', '.join(unshared[:LISTED])}); the pose is the start of the "
+            f"of {len(names)} poses belong to a single identity ({join_first(unshared)}); the pose is the start of the "
             "file name, up to the first _ - . or space, and is shared by all identities: IDENTITY/left_1.jpg"
         ] += len(unshared)

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from zoo.errors import UserError, printable
+from zoo.errors import UserError, join_first, printable
 
 # Files with these suffixes are meant to be images: what cannot be read of them is an error. Other files are recognized by their content.
 SUFFIXES = {".png", ".apng", ".jpg", ".jpeg", ".jfif", ".jpe", ".bmp", ".dib", ".gif", ".webp", ".avif", ".tif", ".tiff"}
@@ -37,7 +37,6 @@ UNREAD_SUFFIXES = {
 FORMATS = ("AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "PCX", "PNG", "PPM", "PSD", "QOI", "SGI", "TIFF", "WEBP")
 ANIMATED = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")  # formats whose further frames are pictures of their own
 DEFAULT_SIDE = 64  # side of images after resizing, if their sizes differ
-LISTED = 5  # file names in one message
 GRAYSCALE_MODES = ("1", "L", "LA")
 TRANSPARENT_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # of decoded images, by their number of channels
@@ -243,8 +242,7 @@ def warn(folder: Path, counts: Mapping[str, int]) -> None:
 def refuse_invalid(invalid: Sequence[str], count: int) -> None:
     """Raises a UserError that lists invalid files, if there are any, out of `count`."""
     if invalid:
-        more = f" and {len(invalid) - LISTED} more" if len(invalid) > LISTED else ""
-        raise UserError(f"{len(invalid)} of {count} pictures cannot be used: {', '.join(invalid[:LISTED])}{more}; repair or remove them")
+        raise UserError(f"{len(invalid)} of {count} pictures cannot be used: {join_first(invalid)}; repair or remove them")
 
 
 def reason(error: BaseException) -> str:

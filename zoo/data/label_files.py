@@ -13,8 +13,8 @@ import numpy as np
 
 from zoo.data.files import FileTree, natural_order
 from zoo.data.index import Index
-from zoo.data.layouts import TRAIN, Layout, and_more, by_folder, join_names, require_images, split_of, train_and_test
-from zoo.errors import UserError
+from zoo.data.layouts import TRAIN, Layout, and_more, by_folder, require_images, split_of, train_and_test
+from zoo.errors import UserError, join_first
 from zoo.records import parse_object
 
 LABELS_FILE = "dataset.json"
@@ -95,15 +95,15 @@ def _read_csv(file: Path, content: bytes) -> dict[str, str]:
     if has_names or (set(header) & set(LABEL_COLUMNS) and not any(os.path.splitext(cell)[1] for cell in header)):  # not `a.png,class`
         if not has_names:
             names = " or ".join(NAME_COLUMNS)
-            raise UserError(f"--label-file {file} has the columns {join_names(header)}; rename that of the file names to {names}")
+            raise UserError(f"--label-file {file} has the columns {join_first(header)}; rename that of the file names to {names}")
         rows, name_column = rows[1:], next(i for i, cell in enumerate(header) if cell in NAME_COLUMNS)
         columns = [i for i, cell in enumerate(header) if cell in LABEL_COLUMNS] or [1 - name_column] * (len(header) == 2)
         if not columns:
             raise UserError(
-                f"--label-file {file} has the columns {join_names(header)}; rename the column that holds the classes to 'label'"
+                f"--label-file {file} has the columns {join_first(header)}; rename the column that holds the classes to 'label'"
             )
         if len(columns) > 1:
-            both = join_names(header[i] for i in columns)
+            both = join_first(header[i] for i in columns)
             raise UserError(f"--label-file {file} has several columns of classes, {both}; leave one of them out, or rename the others")
         label_column = columns[0]
     elif any(len(row) > 2 for row in rows):

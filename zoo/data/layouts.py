@@ -13,9 +13,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from zoo.data.files import FileTree
-from zoo.data.image_files import LISTED
 from zoo.data.index import Index
-from zoo.errors import UserError, printable
+from zoo.errors import UserError, join_first, printable
 
 TRAIN, TEST, VALIDATION = "train", "test", "validation"
 SPLITS = {"train": TRAIN, "training": TRAIN, "test": TEST, "testing": TEST}
@@ -84,8 +83,8 @@ def single_images(tree: FileTree, index: Index, needs_labels: bool) -> Layout:
     else:
         others = [name for name in folders if name not in named]
         raise UserError(
-            f"{tree.path} holds {join_names(named)}, with the name of a split, and {join_names(others)}; "
-            f"to read one of them give its own folder: --data folder:{tree.path}/{named[0]}; if all are classes, rename {join_names(named)}"
+            f"{tree.path} holds {join_first(named)}, with the name of a split, and {join_first(others)}; "
+            f"to read one of them give its own folder: --data folder:{tree.path}/{named[0]}; if all are classes, rename {join_first(named)}"
         )
     if needs_labels and layout.class_names is None:
         where = f"{tree.path} holds {_describe_splits(layout)}, without folders of classes" if named else f"{tree.path} is a flat folder"
@@ -130,7 +129,7 @@ def refuse_similar_to_splits(tree: FileTree, folders: Sequence[str], prefix: str
     train = [name for name, split in similar.items() if split == TRAIN]
     if train and len(train) < len(similar):
         raise UserError(
-            f"{tree.path / prefix} holds {join_names(similar)}, which are named like splits; name them train and test, "
+            f"{tree.path / prefix} holds {join_first(similar)}, which are named like splits; name them train and test, "
             f"or give the folder of one: --data folder:{tree.path / prefix / train[0]}"
         )
 
@@ -166,14 +165,14 @@ def train_and_test(tree: FileTree, folders: dict[str, list[str]], left_out: coll
     """The train and the test split: name -> folder and its files. A validation split is the test split where there is no other."""
     parts: dict[str, tuple[str, list[str]]] = {}
     if empty := [name for name in top_folders(tree) if split_of(name) and name not in folders]:
-        raise UserError(f"no pictures in {tree.path / empty[0]}, next to {join_names(folders)}; remove it, or fill it")
+        raise UserError(f"no pictures in {tree.path / empty[0]}, next to {join_first(folders)}; remove it, or fill it")
     for name, names in folders.items():
         split = split_of(name) or ""
         if split in parts:
             raise UserError(f"{tree.path} holds {parts[split][0]} and {name}, both of the {split} split; remove or join one")
         parts[split] = name, names
     if TRAIN not in parts:
-        raise UserError(f"{tree.path} holds {join_names(folders)} and no train split; name the folder of the training images train")
+        raise UserError(f"{tree.path} holds {join_first(folders)} and no train split; name the folder of the training images train")
     if VALIDATION in parts:
         name, names = parts.pop(VALIDATION)
         if TEST in parts:
@@ -216,7 +215,7 @@ def _class_folders(
             if needs_labels and len(classes) == 1 < len(inner) and all("/" in name[start:] for name in names):
                 path = tree.path / (full[split] + folder)
                 raise UserError(
-                    f"{path} is the only class, and holds the folders {join_names(inner)}; if these are the classes, "
+                    f"{path} is the only class, and holds the folders {join_first(inner)}; if these are the classes, "
                     f"give --data folder:{path}"
                 )
         if empty := [name for name in top_folders(tree, full[split]) if name not in folders]:
@@ -226,7 +225,7 @@ def _class_folders(
         if unknown := [name for name in folders if name not in numbers]:
             raise UserError(
                 f"{tree.path / (full[split] + unknown[0])} is a class that {tree.path / full[TRAIN]} does not have; "
-                f"its classes: {join_names(numbers)}"
+                f"its classes: {join_first(numbers)}"
             )
         left_out["next to the class folders, ignored"] += len(loose)
         chosen = [(full[split] + name, numbers[folder]) for folder, names in folders.items() for name in names]
@@ -237,12 +236,6 @@ def _class_folders(
 
 def _describe_splits(layout: Layout) -> str:
     return "the splits " + " and ".join(layout.files)
-
-
-def join_names(names: Iterable[str]) -> str:
-    names = list(names)
-    shown = ", ".join(names[:LISTED])
-    return f"{shown}, ... ({len(names)})" if len(names) > LISTED else shown
 
 
 def and_more(count: int) -> str:

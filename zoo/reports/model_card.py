@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.errors import join_first
 from zoo.files import read_file, write_text
 from zoo.metrics.registry import Metric
 from zoo.registry import ModelEntry
@@ -202,7 +203,7 @@ def _write_warnings(run: Run) -> str:
             steps_by_text.setdefault(str(text), []).append(row["step"])
     lines = []
     for text, steps in steps_by_text.items():
-        prefix = "" if re.match(r"(step|round) \d", text) else f"at step {_list_steps(steps)}: "
+        prefix = "" if re.match(r"(step|round) \d", text) else f"at step {join_first(steps, MAX_STEPS)}: "
         lines.append(f"- {prefix}{markdown.escape(text)}")
     if len(lines) > MAX_WARNINGS:
         lines[MAX_WARNINGS:] = [f"- and {len(lines) - MAX_WARNINGS} more in metrics.jsonl"]
@@ -255,8 +256,3 @@ def _write_versions(run: Run) -> str:
         commit = f" (commit {record.git_commit})" if record.git_commit else ""
         versions.append(f"gan-zoo {record.zoo_version}{commit}")
     return f"## Versions\n\n{markdown.escape(', '.join(versions))}; XLA {'on' if record.xla else 'off'}."
-
-
-def _list_steps(steps: Sequence[int]) -> str:
-    more = f" and {len(steps) - MAX_STEPS} more" if len(steps) > MAX_STEPS else ""
-    return ", ".join(map(str, steps[:MAX_STEPS])) + more
