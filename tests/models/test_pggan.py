@@ -102,7 +102,7 @@ def test_equalized_weights_batch_deviation_and_pixel_norm_by_hand():
     assert kernel.std() == pytest.approx(1, abs=0.2)
     np.testing.assert_allclose(output, tf.nn.conv2d(x, kernel * (2 / 45) ** 0.5, 1, "SAME"), atol=1e-5)
     images = tf.constant([[[[1.0]]], [[[5.0]]]])
-    np.testing.assert_allclose(pggan.append_batch_deviation(images), [[[[1.0, 2.0]]], [[[5.0, 2.0]]]], atol=1e-5)
+    np.testing.assert_allclose(pggan.BatchDeviation()(images), [[[[1.0, 2.0]]], [[[5.0, 2.0]]]], atol=1e-5)
     unit = pggan.pixel_norm(tf.constant([[3.0, 4.0]]))
     np.testing.assert_allclose(unit, [[3 / 12.5**0.5, 4 / 12.5**0.5]], atol=1e-5)
 

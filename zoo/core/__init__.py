@@ -1,6 +1,6 @@
 """What every model is made of: configuration, the game and its step, losses, layers, serving signatures."""
 
-from zoo.core import augment, images, layers, losses, signatures
+from zoo.core import augment, images, layers, losses, optimizers, replicas, signatures
 from zoo.core.config import Config
 from zoo.core.game import Game, select_inputs
 from zoo.core.images import ImageConfig
@@ -23,6 +23,8 @@ __all__ = [
     "images",
     "layers",
     "losses",
+    "optimizers",
+    "replicas",
     "select_inputs",
     "signatures",
 ]

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from zoo.core import replicas
+
 MAX_SHIFT = 1 / 8  # fraction of a side by which an image is translated at most
 CUTOUT = 1 / 2  # fraction of a side that is cut out
 
@@ -16,7 +18,7 @@ def color(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Brightness + U(-0.5, 0.5), saturation x U(0, 2), contrast x U(0.5, 1.5); opacity is unchanged."""
     if images.shape[3] == 4:
         return tf.concat([color(images[..., :3], seed), images[..., 3:]], -1)
-    draw = tf.random.stateless_uniform([3, tf.shape(images)[0], 1, 1, 1], seed)
+    draw = _draw(3, images, seed)[..., None, None, None]
     images += draw[0] - 0.5
     colors = 1 if images.shape[3] % 3 else 3  # channels of one image; a pair is concatenated along the channels, and both change alike
     separate = tf.reshape(images, [*tf.unstack(tf.shape(images)[:3]), images.shape[3] // colors, colors])
@@ -29,7 +31,7 @@ def color(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 def translation(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Translated by up to an eighth of a side in both directions; what comes in from outside is 0."""
     rows, columns = (int(side * MAX_SHIFT + 0.5) for side in images.shape[1:3])
-    draw = tf.random.stateless_uniform([2, tf.shape(images)[0]], seed)
+    draw = _draw(2, images, seed)
     down, right = (_to_integers(draw[i], -most, most) for i, most in enumerate((rows, columns)))
     padded = tf.pad(images, [[0, 0], [rows, rows], [columns, columns], [0, 0]])
     from_row = tf.range(images.shape[1])[None, :, None] + (rows - down)[:, None, None]
@@ -42,7 +44,7 @@ def translation(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 def cutout(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """A rectangle of half the sides set to 0, its center anywhere in the image."""
     height, width = images.shape[1:3]
-    draw = tf.random.stateless_uniform([2, tf.shape(images)[0]], seed)
+    draw = _draw(2, images, seed)
     tall, wide = int(height * CUTOUT + 0.5), int(width * CUTOUT + 0.5)
     top = _to_integers(draw[0], 0, height - tall % 2) - tall // 2
     left = _to_integers(draw[1], 0, width - wide % 2) - wide // 2
@@ -51,6 +53,11 @@ def cutout(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     in_columns = (columns >= left[:, None]) & (columns < left[:, None] + wide)
     hole = in_rows[:, :, None, None] & in_columns[:, None, :, None]
     return images * tf.cast(~hole, images.dtype)
+
+
+def _draw(count: int, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Uniform numbers in [0, 1), `count` for each image: [count, n]."""
+    return replicas.draw_rows(lambda rows: tf.random.stateless_uniform([count, rows], seed), tf.shape(images)[0], axis=1)
 
 
 def _to_integers(draw: tf.Tensor, low: int, high: int) -> tf.Tensor:

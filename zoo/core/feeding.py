@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from zoo.core import replicas
 from zoo.core.signatures import Signature, as_input, as_integers, require_in_range
 from zoo.errors import UserError, shorten
 
@@ -105,6 +106,14 @@ def as_batches(game: Game, x: Any, y: Any = None, batch_size: int | None = None,
         _validate(game, keys, arrays, divisible=False)
     stream = tf.data.Dataset.from_tensor_slices(_with_int64(arrays)).shuffle(size, seed=game.config.seed)
     return stream.batch(rows, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+
+def for_replicas(game: Game, batches: Any) -> Any:
+    """Batches whose rows are ordered as several replicas need them; see `replicas.in_order_of_parts`."""
+    count, parts = game.distribute_strategy.num_replicas_in_sync, game.config.discriminator_steps * game.config.gradient_accumulation
+    if count == 1 or parts == 1 or not isinstance(batches, tf.data.Dataset):
+        return batches
+    return batches.map(lambda *batch: replicas.in_order_of_parts(batch[0] if len(batch) == 1 else batch, parts, count))
 
 
 def _with_keys(data: tf.data.Dataset, keys: tuple[str, ...]) -> tf.data.Dataset:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
-from zoo.core import feeding, losses, optimizers, seeds, signatures, step
+from zoo.core import feeding, losses, optimizers, replicas, seeds, signatures, step
 from zoo.core.config import Config, refuse_idle_options, serialization_package
 from zoo.core.images import Images
 from zoo.core.modality import Modality
@@ -69,8 +69,7 @@ class Game(keras.Model):
 
     def generate(self, batch: dict[str, tf.Tensor]) -> Any:
         """Fake samples in [-1, 1] from new noise, one for each row of the batch."""
-        rows = tf.shape(batch[self.modality.key])[0]
-        latent = self.sample_latent((rows, self.config.latent_dim), self.seeds.next())
+        latent = replicas.draw_latents(self, tf.shape(batch[self.modality.key])[0])
         return self.generator(select_inputs(self.generator, batch, latent=latent), training=True)
 
     def generate_from(self, network: keras.Model, latent: tf.Tensor, **conditions: tf.Tensor) -> tf.Tensor:
@@ -293,7 +292,7 @@ class Game(keras.Model):
         """
         if (validation_data := kwargs.get("validation_data")) is not None:
             kwargs["validation_data"] = feeding.as_batches(self, validation_data)
-        batches = feeding.as_batches(self, x, y, batch_size, validate_data)
+        batches = feeding.for_replicas(self, feeding.as_batches(self, x, y, batch_size, validate_data))
         self._data_are_checked = True  # `fit` evaluates on the same validation data after each epoch
         try:
             return super().fit(batches, **{"shuffle": False, **kwargs})

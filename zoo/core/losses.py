@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from zoo.core import replicas
+
 mean, softplus = tf.reduce_mean, tf.nn.softplus
 Discriminator = Callable[[tf.Tensor], tf.Tensor]  # images -> logits, one for each row
 
@@ -86,7 +88,7 @@ def gradient_penalty(discriminator: Discriminator, real: tf.Tensor, fake: tf.Ten
 
 def interpolation_weights(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Uniform numbers in [0, 1) for `gradient_penalty`, one for each image: [n, 1, 1, 1]."""
-    return tf.random.stateless_uniform([tf.shape(images)[0], 1, 1, 1], seed)
+    return replicas.draw_rows(lambda rows: tf.random.stateless_uniform([rows, 1, 1, 1], seed), tf.shape(images)[0])
 
 
 def relativistic_loss(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:

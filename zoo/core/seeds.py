@@ -23,9 +23,10 @@ class TracePosition(threading.local):
 
 
 class StatelessSeeds(keras.random.SeedGenerator):
-    """Seeds that are a function of (seed, retries, step, position in the step, replica).
+    """Seeds that are a function of (seed, retries, step, position in the step), and the same in all replicas.
 
-    It replaces the seed generator of every Keras layer, whose state is in no checkpoint and is shared by all replicas.
+    It replaces the seed generator of every Keras layer, whose state is in no checkpoint. Replicas draw the numbers of all rows with the
+    same seed, and keep those of their own rows; see `zoo.core.replicas`.
 
     Args:
         seed: The run's seed.
@@ -43,8 +44,7 @@ class StatelessSeeds(keras.random.SeedGenerator):
 
     def next(self, ordered: bool = True) -> tf.Tensor:
         """The next seed, int64 [2], for `tf.random.stateless_*` operations."""
-        replica = tf.distribute.get_replica_context()
-        seed = self._fold(self._seed_of_step(), self.position.value, replica.replica_id_in_sync_group if replica else 0)
+        seed = self._fold(self._seed_of_step(), self.position.value, 0)  # 0: so that runs of earlier versions resume exactly
         self.position.value += 1
         return seed
 
@@ -63,6 +63,23 @@ class StatelessSeeds(keras.random.SeedGenerator):
         return seed
 
 
+class ReplicaSeeds(keras.random.SeedGenerator):
+    """Seeds that differ between replicas, for layers that draw the numbers of their own rows only, as Keras' do.
+
+    Args:
+        seeds: What they are derived from.
+    """
+
+    def __init__(self, seeds: StatelessSeeds) -> None:
+        super().__init__(seeds.base_seed)
+        self.seeds = seeds
+
+    def next(self, ordered: bool = True) -> tf.Tensor:
+        seed, replica = self.seeds.next(), tf.distribute.get_replica_context()
+        several = replica is not None and replica.num_replicas_in_sync > 1
+        return tf.random.experimental.stateless_fold_in(seed, tf.cast(replica.replica_id_in_sync_group, tf.int64)) if several else seed
+
+
 def flatten_layers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
     """The layer and all layers nested in it, each once, in the order of their definition."""
     pending, visited = [layer], set()
@@ -76,18 +93,20 @@ def flatten_layers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
 
 
 def replace_seed_generators(model: keras.Model, seeds: StatelessSeeds) -> None:
-    """Makes every random layer (dropout, noise) of a model draw from `seeds`.
+    """Makes every random layer (dropout, noise) of a model draw from `seeds`, or from seeds of each replica that are derived from them.
 
     Raises:
         RuntimeError: If a layer keeps a seed generator of its own under an unexpected name: a resumed run would draw other numbers.
     """
+    of_replica = ReplicaSeeds(seeds)
     for layer in flatten_layers(model):
         if layer is model:
             continue
         if hasattr(layer, "seed_generator"):
-            vars(layer)["seed_generator"] = seeds  # not by `setattr`: Keras tracks the state of what is assigned to a layer
+            own = seeds if getattr(layer, "draws_all_rows", False) else of_replica
+            vars(layer)["seed_generator"] = own  # not by `setattr`: Keras tracks the state of what is assigned to a layer
         for name, value in vars(layer).items():
-            if isinstance(value, keras.random.SeedGenerator) and value is not seeds:
+            if isinstance(value, keras.random.SeedGenerator) and value not in (seeds, of_replica):
                 raise RuntimeError(
                     f"layer {layer.name} keeps a seed generator of its own in '{name}'; runs of this model would not resume exactly"
                 )

@@ -61,8 +61,8 @@ def build_discriminator(config):
         x = layers.conv(x, width, config.discriminator_kernel, strides)
         x = layers.BatchNorm()(x) if i else x
         x = keras.layers.LeakyReLU(config.negative_slope)(x)
-        x = keras.layers.GaussianNoise(config.noise)(x) if config.noise else x
-        x = keras.layers.Dropout(config.dropout)(x) if config.dropout else x
+        x = layers.GaussianNoise(config.noise)(x) if config.noise else x
+        x = layers.Dropout(config.dropout)(x) if config.dropout else x
     x = keras.layers.Flatten()(x)
     for units in config.dense_units:
         x = keras.layers.Dense(units, use_bias=False, kernel_initializer=layers.normal_init())(x)

@@ -83,8 +83,8 @@ def build_perceptron_generator(config):
     label, one_hot = layers.label_input(config.num_classes)
     noise_features = keras.layers.Dense(config.noise_units, "relu")(latent)
     label_features = keras.layers.Dense(config.label_units, "relu")(one_hot)
-    x = keras.layers.Dropout(config.dropout)(keras.layers.Concatenate()([noise_features, label_features]))
-    x = keras.layers.Dropout(config.dropout)(keras.layers.Dense(config.joint_units, "relu")(x))
+    x = layers.Dropout(config.dropout)(keras.layers.Concatenate()([noise_features, label_features]))
+    x = layers.Dropout(config.dropout)(keras.layers.Dense(config.joint_units, "relu")(x))
     x = layers.sigmoid_output(keras.layers.Dense(int(np.prod(config.image_shape)))(x), config.image_shape)
     return keras.Model({"latent": latent, "label": label}, x, name="generator")
 
@@ -94,8 +94,8 @@ def build_perceptron_discriminator(config):
     label, one_hot = layers.label_input(config.num_classes)
     x = keras.layers.Flatten()(keras.layers.Rescaling(0.5, 0.5)(image))
     x = keras.layers.Concatenate()([layers.maxout(x, *config.image_maxout), layers.maxout(one_hot, *config.label_maxout)])
-    x = layers.maxout(keras.layers.Dropout(config.dropout)(x), *config.joint_maxout)
-    x = layers.logits(keras.layers.Dropout(config.dropout)(x))
+    x = layers.maxout(layers.Dropout(config.dropout)(x), *config.joint_maxout)
+    x = layers.logits(layers.Dropout(config.dropout)(x))
     return keras.Model({"image": image, "label": label}, x, name="discriminator")
 
 

@@ -19,7 +19,7 @@ import functools
 import keras
 import tensorflow as tf
 
-from zoo.core import Game, ImageConfig, add_counter, layers, losses
+from zoo.core import Game, ImageConfig, add_counter, layers, losses, replicas
 from zoo.core.images import image_to_image_signatures, interleave_rows
 from zoo.errors import UserError
 from zoo.metrics.translation import UNPAIRED_METRICS
@@ -176,6 +176,7 @@ class CycleGAN(Game):
 
     def replay(self, fake):
         """Exchange half of the new translations for earlier ones, at random, once the buffers are full (§4)."""
+        fake = {name: replicas.all_rows(fake[name]) for name in "xy"}
         count = tf.shape(fake["x"])[0]
         pooled = tf.cast(self.pooled.value, tf.int32)
         rows = pooled + tf.range(count)
@@ -189,7 +190,7 @@ class CycleGAN(Game):
             replayed[name] = tf.where((full & exchanged)[:, None, None, None], buffer.take(candidates), images)
             buffer.put(tf.where(full, tf.where(exchanged, candidates, -1), rows), images)
         self.pooled.assign_add(tf.cast(count, tf.int64))
-        return replayed
+        return {name: replicas.own_rows(images) for name, images in replayed.items()}
 
     def discriminator_loss(self, batch, fake):
         replayed = self.replay(fake)

@@ -32,7 +32,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from zoo.core import Game, ImageConfig, Omittable, Signature, layers, losses
+from zoo.core import Game, ImageConfig, Omittable, Signature, layers, losses, replicas
 from zoo.core.images import from_unit, image_to_image_signatures, to_unit
 from zoo.core.signatures import require_in_range
 from zoo.errors import UserError
@@ -177,8 +177,8 @@ def fuse_features(features, weights):
 def random_subset(shape, size_seed, order_seed):
     """Draw a random subset of each set, 1 to all of its images, as a mask of 0 and 1: float32 [n, images]."""
     rows, images = shape
-    size = tf.random.stateless_uniform([rows, 1], size_seed, 1, images + 1, tf.int32)
-    rank = tf.argsort(tf.random.stateless_uniform([rows, images], order_seed))
+    size = replicas.draw_rows(lambda count: tf.random.stateless_uniform([count, 1], size_seed, 1, images + 1, tf.int32), rows)
+    rank = tf.argsort(replicas.draw_rows(lambda count: tf.random.stateless_uniform([count, images], order_seed), rows))
     return tf.cast(rank < size, tf.float32)
 
 
@@ -233,8 +233,8 @@ class DRGAN(Game):
     def generate(self, batch):
         """Rotate single images, then fused sets, to random poses; with `view_weight` to those of other images of the same rows."""
         config, rows, count = self.config, tf.shape(batch["label"])[0], self.config.images_per_row
-        target = tf.random.stateless_uniform([rows], self.seeds.next(), 0, config.num_poses, tf.int64)
-        latent = self.sample_latent((rows, config.latent_dim), self.seeds.next())
+        target = replicas.draw_integers(self.seeds.next(), rows, config.num_poses)
+        latent = replicas.draw_latents(self, rows)
         encoding = self.generator.get_layer("encoder")({"image": self.flatten_sets(batch["image"])}, training=True)
         pose = tf.reshape(tf.roll(batch["pose"], -1, 1), [-1]) if config.view_weight else tf.repeat(target, count)
         inputs = {"features": encoding["features"], "pose": pose, "latent": tf.repeat(latent, count, axis=0)}

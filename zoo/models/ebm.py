@@ -20,7 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo.core import Game, ImageConfig, layers, losses
+from zoo.core import Game, ImageConfig, layers, losses, replicas
 from zoo.core.images import to_unit
 from zoo.errors import UserError
 from zoo.registry import register
@@ -56,7 +56,7 @@ def conv(x, filters, stddev=1.0, **kwargs):
 
 def residual_block(x, filters, dropout, downsample):
     """Residual block that starts as its shortcut (code, smart_res_block): [n, h, w, c] -> [n, h, w, filters], or half the size."""
-    y = keras.layers.LeakyReLU(0.2)(keras.layers.Dropout(dropout)(conv(layers.ChannelBias()(x), filters)))
+    y = keras.layers.LeakyReLU(0.2)(layers.Dropout(dropout)(conv(layers.ChannelBias()(x), filters)))
     y = conv(layers.ChannelBias()(y), filters, stddev=1e-10, min_norm=1.0)
     y = keras.layers.DepthwiseConv2D(1, use_bias=False, depthwise_initializer="ones")(y)  # a learned scale for each channel
     x = keras.layers.Add()([y, conv(x, filters) if x.shape[-1] != filters else x])
@@ -139,18 +139,21 @@ class EBM(Game):
             limit = self.config.gradient_clip
             gradient = tf.clip_by_value(gradient, -limit, limit) if limit else gradient
             step_seed = tf.random.experimental.stateless_fold_in(seed, i)
-            noise = tf.random.stateless_normal(tf.shape(images[:1] if shared_noise else images), step_seed)
+            draw = lambda rows: tf.random.stateless_normal([rows, *tf.unstack(tf.shape(images))[1:]], step_seed)  # noqa: E731
+            noise = draw(1) if shared_noise else replicas.draw_rows(draw, tf.shape(images)[0])
             return i + 1, tf.clip_by_value(images + self.config.step_size * gradient + self.config.noise * noise, -1, 1)
 
         return tf.while_loop(lambda i, images: i < last_step, step, (tf.constant(first_step), images))[1]
 
     def generate(self, batch):
-        shape = tf.shape(batch["image"])
-        rows = tf.random.stateless_uniform(shape[:1], self.seeds.next(), 0, self.buffer.rows, tf.int32)
-        restarts = tf.random.stateless_uniform(shape[:1], self.seeds.next()) < self.config.reinit_probability
-        start = tf.where(restarts[:, None, None, None], self.sample_latent(shape, self.seeds.next()), self.buffer.take(rows))
+        rows, *shape = tf.unstack(tf.shape(batch["image"]))
+        rows *= replicas.count()
+        places = tf.random.stateless_uniform([rows], self.seeds.next(), 0, self.buffer.rows, tf.int32)
+        restarts = tf.random.stateless_uniform([rows], self.seeds.next()) < self.config.reinit_probability
+        fresh = self.sample_latent([rows, *shape], self.seeds.next())
+        start = replicas.own_rows(tf.where(restarts[:, None, None, None], fresh, self.buffer.take(places)))
         images = self.run_langevin(self.discriminator, start, self.config.langevin_steps, self.seeds.next())
-        self.buffer.put(rows, images)
+        self.buffer.put(places, replicas.all_rows(images))
         return images
 
     def discriminator_loss(self, batch, fake):

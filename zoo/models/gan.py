@@ -57,10 +57,10 @@ def build_discriminator(config):
     image = keras.Input(config.image_shape, name="image")
     x = keras.layers.Flatten()(keras.layers.Rescaling(0.5, 0.5)(image))
     for rate in (config.input_dropout, config.dropout):
-        x = keras.layers.Dropout(rate)(x)
+        x = layers.Dropout(rate)(x)
         initializer = uniform_init(config.discriminator_init_range)
         x = layers.maxout(x, config.discriminator_units, config.maxout_pieces, kernel_initializer=initializer)
-    x = layers.logits(keras.layers.Dropout(config.dropout)(x), kernel_initializer=uniform_init(config.discriminator_init_range))
+    x = layers.logits(layers.Dropout(config.dropout)(x), kernel_initializer=uniform_init(config.discriminator_init_range))
     return keras.Model({"image": image}, x, name="discriminator")
 
 

@@ -20,7 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo.core import Game, ImageConfig, layers
+from zoo.core import Game, ImageConfig, layers, replicas
 from zoo.core.images import to_unit
 from zoo.errors import UserError
 from zoo.registry import register
@@ -111,7 +111,7 @@ class InfoGAN(Game):
         return tf.split(latent[..., -sum(sizes) :], sizes, -1)
 
     def generate(self, batch):
-        latent = self.sample_latent((tf.shape(batch["image"])[0], self.config.latent_dim), self.seeds.next())
+        latent = replicas.draw_latents(self, tf.shape(batch["image"])[0])
         return {"image": self.generator({"latent": latent}, training=True), "latent": latent}
 
     def information_loss(self, output, latent):

@@ -22,7 +22,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from zoo.core import Game, ImageConfig, layers, losses, optimizers
+from zoo.core import Game, ImageConfig, layers, losses, optimizers, replicas
 from zoo.errors import UserError
 from zoo.registry import register
 
@@ -107,11 +107,16 @@ def pixel_norm(x):
     return x * ops.rsqrt(ops.mean(ops.square(x), axis=-1, keepdims=True) + (1e-8 if x.dtype == "float32" else 1e-4))
 
 
-def append_batch_deviation(x):
+@keras.saving.register_keras_serializable("zoo")
+class BatchDeviation(keras.layers.Layer):
     """Minibatch standard deviation (§3): appends a channel, the deviation over the batch averaged over positions and channels."""
-    x32 = ops.cast(x, "float32")
-    deviation = ops.mean(ops.sqrt(ops.mean(ops.square(x32 - ops.mean(x32, axis=0, keepdims=True)), axis=0) + 1e-8))
-    return ops.concatenate([x, ops.cast(ops.ones_like(x32[..., :1]) * deviation, x.dtype)], axis=-1)
+
+    def call(self, x):
+        x32 = tf.cast(x, tf.float32)
+        mean = replicas.mean(tf.reduce_mean(x32, 0, keepdims=True))
+        variance = replicas.mean(tf.reduce_mean(tf.square(x32 - mean), 0))
+        deviation = tf.reduce_mean(tf.sqrt(variance + 1e-8))
+        return tf.concat([x, tf.cast(tf.ones_like(x32[..., :1]) * deviation, x.dtype)], -1)
 
 
 def fade_in_alpha(growth, stage):
@@ -169,7 +174,7 @@ def build_critics(config):
             previous = hidden(pooled_image, from_image[stage - 1])
             alpha = ops.cast(fade_in_alpha(growth, stage), x.dtype)
             x = previous * (1 - alpha) + x * alpha
-        x = hidden(hidden(append_batch_deviation(x), last_conv), dense)
+        x = hidden(hidden(BatchDeviation()(x), last_conv), dense)
         logit = ops.squeeze(head(keras.layers.Flatten()(x)), -1)
         models.append(keras.Model({"image": image, "growth": growth}, logit, name="discriminator"))
     return models
@@ -255,7 +260,7 @@ class PGGAN(Game):
         return previous + (images - previous) * fade_in_alpha(self.growth(images), self.stage)
 
     def generate(self, batch):
-        latent = self.sample_latent((tf.shape(batch["image"])[0], self.config.latent_dim), self.seeds.next())
+        latent = replicas.draw_latents(self, tf.shape(batch["image"])[0])
         return self.generators[self.stage]({"latent": latent, "growth": self.growth(latent)}, training=True)
 
     def generate_from(self, network, latent, **conditions):

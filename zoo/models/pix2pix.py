@@ -17,7 +17,7 @@ from typing import Literal
 import keras
 import tensorflow as tf
 
-from zoo.core import Game, ImageConfig, layers
+from zoo.core import Game, ImageConfig, layers, replicas
 from zoo.core.images import image_to_image_signatures, interleave_rows
 from zoo.metrics.translation import PAIRED_METRICS
 from zoo.registry import register
@@ -124,8 +124,7 @@ class Pix2Pix(Game):
         return source.with_jitter(config.jitter, config.flip)
 
     def generate(self, batch):
-        rows = tf.shape(batch["x"])[:1]
-        seed = tf.random.stateless_uniform(rows, self.seeds.next(), 0, 2**31, tf.int64)
+        seed = replicas.draw_integers(self.seeds.next(), tf.shape(batch["x"])[0], 2**31)
         return self.generator({"x": batch["x"], "seed": seed}, training=True)
 
     def call_discriminator(self, images, batch):

@@ -23,7 +23,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo.core import Game, ImageConfig, Signature, layers, losses
+from zoo.core import Game, ImageConfig, Signature, layers, losses, replicas
 from zoo.errors import UserError
 from zoo.metrics.classification import CLASSIFICATION_METRICS
 from zoo.registry import register
@@ -124,11 +124,11 @@ def build_generator(config):
 def build_discriminator(config):
     image = keras.Input(config.image_shape, name="image")
     x = keras.layers.Flatten()(keras.layers.Rescaling(0.5, 0.5)(image))
-    x = keras.layers.GaussianNoise(config.image_noise)(x)
+    x = layers.GaussianNoise(config.image_noise)(x)
     for i, units in enumerate(config.discriminator_units):
-        x = keras.layers.GaussianNoise(config.noise)(x) if i else x
+        x = layers.GaussianNoise(config.noise)(x) if i else x
         features = x = keras.layers.ReLU()(WeightNorm(units, gain=1.2 if i else 2.5, stddev=0.1)(x))
-    x = WeightNorm(config.num_classes, learn_gain=True, stddev=0.1, dtype="float32")(keras.layers.GaussianNoise(config.noise)(x))
+    x = WeightNorm(config.num_classes, learn_gain=True, stddev=0.1, dtype="float32")(layers.GaussianNoise(config.noise)(x))
     return keras.Model({"image": image}, {"classes": x, "features": features}, name="discriminator")
 
 
@@ -145,10 +145,10 @@ def build_convolutional_discriminator(config):
         x = WeightNorm(filters, kernel, strides, padding, gain=1.2)(x)
         return keras.layers.LeakyReLU(config.negative_slope)(x)
 
-    x = keras.layers.Dropout(config.image_dropout)(x)
+    x = layers.Dropout(config.image_dropout)(x)
     for width in config.discriminator_widths:
         x = conv(conv(conv(x, width), width), width, strides=2)
-        x = keras.layers.Dropout(config.dropout)(x)
+        x = layers.Dropout(config.dropout)(x)
     x = conv(x, width, padding="VALID")
     x = conv(conv(x, width, 1), width, 1)
     features = keras.layers.GlobalAveragePooling2D()(x)
@@ -213,8 +213,8 @@ class SGAN(Game):
     def generator_loss(self, batch, fake):
         outputs = (self.call_discriminator(images, batch) for images in (batch["image"], fake))
         real, fake = (tf.cast(output["features"], tf.float32) for output in outputs)
-        difference = tf.reduce_mean(tf.stop_gradient(real), axis=0) - tf.reduce_mean(fake, axis=0)
-        return {"g_features": tf.reduce_mean(tf.square(difference))}
+        real, fake = (replicas.mean(tf.reduce_mean(features, axis=0)) for features in (tf.stop_gradient(real), fake))
+        return {"g_features": tf.reduce_mean(tf.square(real - fake))}
 
     def discriminate(self, image, **conditions):
         classes = super().discriminate(image, **conditions)["classes"]

@@ -20,7 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo.core import Game, ImageConfig, Signature, layers, select_inputs
+from zoo.core import Game, ImageConfig, Signature, layers, replicas, select_inputs
 from zoo.core.images import from_unit, image_to_image_signatures, interleave_rows
 from zoo.registry import register
 
@@ -101,7 +101,7 @@ class VAE(Game):
         super().__init__(config, build_generator(config))
 
     def generate(self, batch):
-        noise = self.sample_latent((tf.shape(batch["image"])[0], self.config.latent_dim), self.seeds.next())
+        noise = replicas.draw_latents(self, tf.shape(batch["image"])[0])
         return self.generator(select_inputs(self.generator, batch, latent=noise), training=True)
 
     def generator_loss(self, batch, fake):

@@ -24,6 +24,7 @@ from zoo.core.layers.heads import (
     projection_logit,
     sigmoid_output,
 )
+from zoo.core.layers.noise import Dropout, GaussianNoise
 from zoo.core.layers.normalization import (
     BatchNorm,
     ChannelBias,
@@ -45,6 +46,8 @@ __all__ = [
     "BatchNorm",
     "ChannelBias",
     "Cosines",
+    "Dropout",
+    "GaussianNoise",
     "InstanceNorm",
     "LearnedScale",
     "ReplayBuffer",
