@@ -256,15 +256,13 @@ class TrainingSession:
             self.metric_names = self.evaluation.metrics_during_training(self.model, self.best)
 
     def _fit(self, run: Run) -> int | None:
-        # Keras' loop of several steps fails under MirroredStrategy.
-        max_steps_per_execution = self.options.steps_per_execution if self.replicas == 1 else 1
         with tf.summary.create_file_writer(str(run.folder)).as_default() as writer:
             callbacks = [*self.model.callbacks(), *self._build_callbacks(run, writer)]
             advice = f"; its checkpoints are intact; to continue: {run.resume_command()}"
             try:
                 with data.explain_read_errors(self.full_source.name, self.full_source.find_damage, advice):
                     repeat_evaluation(self.model, run, callbacks)
-                    return fit(self.model, run, self.prepared_source, callbacks, max_steps_per_execution)
+                    return fit(self.model, run, self.prepared_source, callbacks, self.options.steps_per_execution)
             except Diverged as error:
                 write_card(run, self.entry, self.model)
                 step, command = self.model.completed_steps, run.resume_command()

@@ -310,6 +310,14 @@ class Game(keras.Model):
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         return step.test_step(self, feeding.as_dict(self, data))
 
+    def make_train_function(self, force: bool = False) -> None:
+        if self.train_function is None or force:
+            self.train_function = step.build_function(self, self.train_step)
+
+    def make_test_function(self, force: bool = False) -> None:
+        if self.test_function is None or force:
+            self.test_function = step.build_function(self, self.test_step)
+
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         return list(self.step_metrics.means.values())

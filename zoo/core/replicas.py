@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 
 def count() -> int:
-    """Number of replicas."""
-    return tf.distribute.get_strategy().num_replicas_in_sync
+    """Number of replicas that compute a step together; 1 outside of a step, such as while networks are built."""
+    context = tf.distribute.get_replica_context()
+    return context.num_replicas_in_sync if context else 1
 
 
 def draw_rows(draw: Callable[[Any], tf.Tensor], rows: Any, axis: int = 0) -> tf.Tensor:

@@ -139,6 +139,42 @@ def _update_ema(game: Game) -> None:
         average.assign(current + share * (weight.value - current))
 
 
+def build_function(game: Game, one_step: Callable[[Any], Any]) -> Callable[[Any], dict[str, tf.Tensor]]:
+    """What `fit` and `evaluate` call: `steps_per_execution` steps on all replicas.
+
+    Keras' own function fails for several steps on several replicas, and for one step on several machines.
+
+    Args:
+        game: The model.
+        one_step: `train_step` or `test_step` of the model.
+
+    Returns:
+        Function of an iterator of batches that returns the means of the logged values.
+    """
+    strategy, count, eager = game.distribute_strategy, game.steps_per_execution, game.run_eagerly
+
+    def run_step(batch: Any) -> None:
+        strategy.run(one_step, args=(batch,))
+
+    if not eager:
+        run_step = tf.function(run_step, autograph=False, reduce_retracing=True, jit_compile=game.jit_compile)
+
+    def run_steps(iterator: Any) -> dict[str, tf.Tensor]:
+        def run_next(done: Any) -> list[Any]:
+            run_step(next(iterator))
+            return [done + 1]
+
+        if eager or count == 1:
+            for done in range(count):
+                run_next(done)
+        else:
+            tf.while_loop(lambda done: done < count, run_next, [tf.constant(0)])
+        with strategy.scope():
+            return game.step_metrics.results()
+
+    return run_steps if eager else tf.function(run_steps, autograph=False, reduce_retracing=True)
+
+
 def sampling_network(game: Game) -> keras.Model:
     """The live network that samples come from: the generator, or the discriminator of a model that has none."""
     return game.generator or game.discriminator

@@ -6,7 +6,7 @@ Both networks grow from 4x4 pixels: at each stage a new resolution is faded in, 
     generator       minimizes  -E f(G(z))
 
 Equalized learning rate: weights start from N(0, 1) and are scaled by He's constant at run time (§4.1). G uses pixelwise normalization
-(§4.2). D uses the minibatch standard deviation (§3), which makes its logits depend on the batch of their replica, so D is not served.
+(§4.2). D uses the minibatch standard deviation (§3), which makes its logits depend on their batch, so D is not served.
 `pggan_1024` is table 2, `pggan_32` the CIFAR-10 configuration of the authors' Theano code.
 
 Differs from the authors' code: the batch size is the same at every stage; the code's batches shrink. The learning rates are the same at

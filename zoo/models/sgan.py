@@ -12,8 +12,7 @@ Differs from the authors' code: gains of weight-normalized layers are initialize
 them from 500 images. The classifier is the discriminator itself after its learning rate has decayed; the code uses its EMA. G matches the
 features of the images that D has just been trained on; the code uses other images. `sgan_32` matches features by their squared difference;
 the code by the absolute one. The generator of `sgan_32` is DCGAN's; in the code, weights start from N(0, 0.05), batch normalization has no
-scale, the first one normalizes each unit, and the last layer is weight-normalized. With several replicas, each matches the mean features
-of its own images; the code has one device.
+scale, the first one normalizes each unit, and the last layer is weight-normalized.
 """
 
 import dataclasses
