@@ -152,9 +152,13 @@ def build_function(game: Game, one_step: Callable[[Any], Any]) -> Callable[[Any]
         Function of an iterator of batches that returns the means of the logged values.
     """
     strategy, count, eager = game.distribute_strategy, game.steps_per_execution, game.run_eagerly
+    logged: dict[str, None] = {}  # names
+
+    def run_replica(batch: Any) -> None:
+        logged.update(dict.fromkeys(one_step(batch)))
 
     def run_step(batch: Any) -> None:
-        strategy.run(one_step, args=(batch,))
+        strategy.run(run_replica, args=(batch,))
 
     if not eager:
         run_step = tf.function(run_step, autograph=False, reduce_retracing=True, jit_compile=game.jit_compile)
@@ -170,7 +174,8 @@ def build_function(game: Game, one_step: Callable[[Any], Any]) -> Callable[[Any]
         else:
             tf.while_loop(lambda done: done < count, run_next, [tf.constant(0)])
         with strategy.scope():
-            return game.step_metrics.results()
+            results = game.step_metrics.results()
+        return {name: results[name] for name in logged}
 
     return run_steps if eager else tf.function(run_steps, autograph=False, reduce_retracing=True)
 
