@@ -124,6 +124,8 @@ class Game(keras.Model):
 
     # -- what all models share ----------------------------------------------------------------------------------------
 
+    train_function: Any  # what `fit` calls for each execution; None: it is built again
+    test_function: Any
     class_names: tuple[str, ...] | None = None  # of a model that was loaded from a run, or is being trained: number -> name
 
     def __init__(self, config: Any, generator: keras.Model | None = None, discriminator: keras.Model | None = None) -> None:
