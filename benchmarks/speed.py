@@ -34,7 +34,7 @@ METRICS = ("frechet", "class_accuracy")
 MARKS = (0.5, 1, 2, 3, 4, 6, 8)  # minutes after which samples are scored
 RUNS = {  # name -> arguments of train.py
     "acgan_quick": "--model acgan_quick",
-    "acgan_quick, 2 minutes": "--model acgan_quick --class-weight 0.6 --schedule constant --steps 2400",
+    "acgan_quick, 2 minutes": "--model acgan_quick --class-weight 0.9 --steps 2350 --decay-start 0.75 --final-rate 0.3",
     "acgan": "--model acgan --steps 1000000",
     "cgan": "--model cgan --steps 1000000",
     "biggan": "--model biggan --steps 1000000",
