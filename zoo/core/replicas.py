@@ -33,13 +33,13 @@ def draw_rows(draw: Callable[[Any], tf.Tensor], rows: Any, axis: int = 0) -> tf.
 
 def draw_integers(seed: tf.Tensor, rows: Any, limit: int) -> tf.Tensor:
     """Integers from 0 up to a limit (exclusive) for the rows of this replica, int64 [rows]."""
-    return draw_rows(lambda count: tf.random.stateless_uniform([count], seed, 0, limit, tf.int64), rows)
+    return draw_rows(lambda n: tf.random.stateless_uniform([n], seed, 0, limit, tf.int64), rows)
 
 
 def draw_latents(game: Game, rows: Any) -> tf.Tensor:
     """New latent vectors for the rows of this replica, float32 [rows, latent_dim]."""
     seed = game.seeds.next()
-    return draw_rows(lambda count: game.sample_latent((count, game.config.latent_dim), seed), rows)
+    return draw_rows(lambda n: game.sample_latent((n, game.config.latent_dim), seed), rows)
 
 
 def own_rows(whole: tf.Tensor, axis: int = 0) -> tf.Tensor:

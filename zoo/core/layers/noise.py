@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
 
@@ -17,9 +19,7 @@ class Dropout(keras.layers.Dropout):
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         if not training or replicas.count() == 1:
             return super().call(inputs, training=training)
-        rows, *sides = tf.unstack(tf.shape(inputs))
-        drop = super().call
-        return inputs * replicas.draw_rows(lambda count: drop(tf.ones([count, *sides], inputs.dtype), training=True), rows)
+        return inputs * _draw_noise(super().call, inputs, 1)
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -31,6 +31,10 @@ class GaussianNoise(keras.layers.GaussianNoise):
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         if not training or replicas.count() == 1:
             return super().call(inputs, training=training)
-        rows, *sides = tf.unstack(tf.shape(inputs))
-        add_noise = super().call
-        return inputs + replicas.draw_rows(lambda count: add_noise(tf.zeros([count, *sides], inputs.dtype), training=True), rows)
+        return inputs + _draw_noise(super().call, inputs, 0)
+
+
+def _draw_noise(call: Callable[..., tf.Tensor], inputs: tf.Tensor, value: int) -> tf.Tensor:
+    """What a random layer makes of inputs that all have one value, for the rows of this replica."""
+    rows, *sides = tf.unstack(tf.shape(inputs))
+    return replicas.draw_rows(lambda n: call(tf.fill([n, *sides], tf.cast(value, inputs.dtype)), training=True), rows)
