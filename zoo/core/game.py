@@ -1,7 +1,6 @@
 """Base class of all models (a `keras.Model`), named after the two-player game of Goodfellow et al. 2014.
 
-Each player minimizes a sum of named loss terms with its own optimizer. What a model overrides comes first; what all models share follows.
-The training step itself is in `zoo.core.step`.
+Each player minimizes a sum of named loss terms with its own optimizer (`zoo.core.step`). What a model overrides comes first.
 """
 
 from __future__ import annotations
@@ -311,6 +310,9 @@ class Game(keras.Model):
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         return step.test_step(self, feeding.as_dict(self, data))
+
+    def _maybe_symbolic_build(self, *args: Any, **kwargs: Any) -> None:
+        pass  # All is built. Keras would trace a step for replicas, and fails for several machines.
 
     def make_train_function(self, force: bool = False) -> None:
         if self.train_function is None or force:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tensorflow as tf
 
 if TYPE_CHECKING:
@@ -56,9 +57,21 @@ def all_rows(own: tf.Tensor) -> tf.Tensor:
     return tf.distribute.get_replica_context().all_gather(own, 0) if count() > 1 else own
 
 
-def mean(value: tf.Tensor) -> tf.Tensor:
-    """The mean over all replicas of a tensor of the same shape; gradients pass to all of them."""
+def mean(value: Any) -> Any:
+    """The mean over all replicas of a tensor, or of each of several, of the same shape; gradients pass to all of them."""
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, value) if count() > 1 else value
+
+
+def positions(replica: int, replicas: int, batch_size: int, parts: int) -> np.ndarray:
+    """Positions in a batch of the rows of one replica: those of each part, one part after another; see `in_order_of_parts`.
+
+    Args:
+        replica: Number of the replica.
+        replicas: Number of replicas.
+        batch_size: Rows of the batch, a multiple of `parts * replicas`.
+        parts: Number of parts.
+    """
+    return np.arange(batch_size).reshape(parts, replicas, -1)[:, replica].ravel()
 
 
 def in_order_of_parts(batch: Any, parts: int, replicas: int) -> Any:

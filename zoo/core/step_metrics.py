@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from zoo.core import replicas
+
 
 class StepTrace(threading.local):
     """What is logged in one tracing of the step; replicas are traced in threads of their own."""
@@ -29,6 +31,7 @@ class StepMetrics(keras.metrics.Metric):
     """Means of named values, in one variable: names may appear while the step is traced, variables may not be created then.
 
     Beside each sum stands the number of steps until the value was not finite for the first time, which tells what went wrong and when.
+    All replicas hold the same numbers, those of the joined batch, so that each can read them without the others.
     """
 
     MAX_VALUES = 63  # values that can be logged
@@ -47,8 +50,10 @@ class StepMetrics(keras.metrics.Metric):
 
     def __init__(self) -> None:
         super().__init__(name="step_metrics")
-        self.total = self.add_variable((2, self.MAX_VALUES + 1), "zeros", name="total")  # sums of finite values; numbers of finite steps
-        self.finite_steps = self.add_variable((self.MAX_WEIGHTS,), "zeros", name="finite_steps")  # of each weight's gradient
+        own = {"aggregation": "only_first_replica"}  # is read without the others
+        # Sums of finite values; numbers of finite steps.
+        self.total = self.add_variable((2, self.MAX_VALUES + 1), "zeros", name="total", **own)
+        self.finite_steps = self.add_variable((self.MAX_WEIGHTS,), "zeros", name="finite_steps", **own)  # of each weight's gradient
         self.means: dict[str, StepMetrics.Mean] = {}
         self.watched_weights: list[str] = []
         self.trace = StepTrace()
@@ -92,11 +97,12 @@ class StepMetrics(keras.metrics.Metric):
         self.watched_weights.extend(path for path in gradients if path not in self.watched_weights)
         missing = tf.constant(float("nan"))  # a test step logs fewer values than a training step
         row = tf.stack([tf.add_n(list(values[name])) / len(values[name]) if name in values else missing for name in self.means])
+        finite = tf.stack([gradients.get(path, 1.0) for path in self.watched_weights][: self.MAX_WEIGHTS])
+        row, finite = replicas.mean((row, finite))
         is_finite, counts = tf.math.is_finite(row), self.total[1]
         rows = tf.stack([tf.where(is_finite, row, 0.0), tf.cast(is_finite & (counts[: row.shape[0]] >= counts[-1]), tf.float32)])
         self.total.assign_add(tf.concat([rows, tf.zeros([2, self.MAX_VALUES - row.shape[0]]), tf.ones([2, 1])], 1))
-        finite = tf.stack([gradients.get(path, 1.0) for path in self.watched_weights][: self.MAX_WEIGHTS])
-        finite = tf.pad(finite, [[0, self.MAX_WEIGHTS - finite.shape[0]]])
+        finite = tf.pad(tf.floor(finite), [[0, self.MAX_WEIGHTS - finite.shape[0]]])
         self.finite_steps.assign_add(tf.where(self.finite_steps >= counts[-1], finite, 0.0))
 
     def results(self) -> dict[str, tf.Tensor]:
@@ -120,9 +126,8 @@ class StepMetrics(keras.metrics.Metric):
         """
         counts = keras.ops.convert_to_numpy(self.total)[1]
         finite_steps = keras.ops.convert_to_numpy(self.finite_steps)
-        replicas = counts[-1] / steps
-        first_bad = {name: int(counts[i] / replicas) for i, name in enumerate(self.means)}
-        first_bad |= {name: int(finite_steps[i] / replicas) for i, name in enumerate(self.watched_weights[: self.MAX_WEIGHTS])}
+        first_bad = {name: int(counts[i]) for i, name in enumerate(self.means)}
+        first_bad |= {name: int(finite_steps[i]) for i, name in enumerate(self.watched_weights[: self.MAX_WEIGHTS])}
         step = min(first_bad.values(), default=steps)
         if step >= steps:
             return None

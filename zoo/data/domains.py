@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -92,10 +93,10 @@ class Domains:
         return self.x.config_defaults
 
     def batches(
-        self, batch_size: int, seed: int = 0, start: int = 0, split: str = "train", shard: tuple[int, int] = (0, 1)
+        self, batch_size: int, seed: int = 0, start: int = 0, split: str = "train", positions: Sequence[int] | None = None
     ) -> tf.data.Dataset:
         """Endless batches, see `Source.batches`."""
-        x, y = (part.batches(batch_size, seed + i, start, split, shard) for i, part in enumerate((self.x, self.y)))
+        x, y = (part.batches(batch_size, seed + i, start, split, positions) for i, part in enumerate((self.x, self.y)))
         return tf.data.Dataset.zip(x, y).map(lambda x, y: {"x": x["image"], "y": y["image"]})
 
     def load_examples(self, split: str = "train", count: int = 10_000, seed: int = 0) -> Arrays:

@@ -98,7 +98,7 @@ class Source:
         return {"image_shape": self.image_shape, "num_classes": self.num_classes, "num_poses": poses}
 
     def batches(
-        self, batch_size: int, seed: int = 0, start: int = 0, split: str = "train", shard: tuple[int, int] = (0, 1)
+        self, batch_size: int, seed: int = 0, start: int = 0, split: str = "train", positions: Sequence[int] | None = None
     ) -> tf.data.Dataset:
         """Endless batches in shuffled order; a batch is a function of the seed and its number.
 
@@ -107,19 +107,15 @@ class Source:
             seed: Determines the order and the random transforms.
             start: Number of the first batch.
             split: The split to read.
-            shard: Number of this worker and of all workers; each reads only its own consecutive rows of every batch. The rows of all
-                workers together are the batches of a single one.
+            positions: Of the examples in each batch that are read, where several processes share a batch; default: all.
 
         Returns:
-            Dataset of dicts; images are float32 [batch_size / workers, height, width, channels] in [-1, 1].
+            Dataset of dicts; images are float32 [positions, height, width, channels] in [-1, 1].
 
         Raises:
-            UserError: The split has fewer than `batch_size` examples, or these cannot be divided among the workers.
+            UserError: The split has fewer than `batch_size` examples.
         """
-        worker, workers = shard
-        if batch_size % workers:
-            raise UserError(f"a batch of {batch_size} images cannot be divided among {workers} workers; choose a multiple of {workers}")
-        part = slice(batch_size * worker // workers, batch_size * (worker + 1) // workers)
+        chosen = np.arange(batch_size) if positions is None else np.asarray(positions)
         size = self.sizes[split]
         if batch_size > size:
             raise UserError(
@@ -129,27 +125,27 @@ class Source:
         per_epoch = size // batch_size
         epochs = tf.data.Dataset.range(start // per_epoch, 2**62)
         arrays = self.arrays(split)
-        stream = epochs.flat_map(lambda epoch: self._shuffle(arrays, split, batch_size, seed, epoch, part))
+        stream = epochs.flat_map(lambda epoch: self._shuffle(arrays, split, batch_size, seed, epoch, chosen))
         stream = stream.skip(start % per_epoch)
         if labeled := self.labeled:
             numbers = tf.data.Dataset.range(start, 2**62)
             stream = tf.data.Dataset.zip(numbers, stream).map(
-                lambda number, batch: _join_labeled(batch, labeled, batch_size, part, [seed, -1 - number])
+                lambda number, batch: _join_labeled(batch, labeled, batch_size, chosen, [seed, -1 - number])
             )
         if self.mirrored and split == "train":
             numbered = tf.data.Dataset.zip(tf.data.Dataset.range(start, 2**62), stream)
             stream = numbered.map(
-                lambda number, batch: flip_half(batch, batch_size, part, [seed + MIRROR_SEED, -1 - number]),
+                lambda number, batch: flip_half(batch, batch_size, chosen, [seed + MIRROR_SEED, -1 - number]),
                 num_parallel_calls=tf.data.AUTOTUNE,
             )
         return stream.map(normalize_images, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
-    def _shuffle(self, arrays: Arrays, split: str, batch_size: int, seed: int, epoch: tf.Tensor, part: slice) -> tf.data.Dataset:
-        """A part of each batch of an epoch, in a global order that the seed and the epoch determine."""
+    def _shuffle(self, arrays: Arrays, split: str, batch_size: int, seed: int, epoch: tf.Tensor, positions: np.ndarray) -> tf.data.Dataset:
+        """The examples at some positions of each batch of an epoch, in a global order that the seed and the epoch determine."""
         size, transform, training = self.sizes[split], self.transform, split == "train"
         per_epoch = size // batch_size
         draw = self._draw_balanced if self.balanced and training else _permute
-        numbers = tf.reshape(tf.range(per_epoch * batch_size, dtype=tf.int64), [per_epoch, batch_size])[:, part]
+        numbers = tf.gather(tf.reshape(tf.range(per_epoch * batch_size, dtype=tf.int64), [per_epoch, batch_size]), positions, axis=1)
         rows = tf.gather(draw(arrays, size, [seed, epoch]), numbers)
         if not transform:
             return tf.data.Dataset.from_tensor_slices(rows).map(lambda rows: gather(arrays, rows))
@@ -157,7 +153,7 @@ class Source:
         return (
             tf.data.Dataset.zip(tf.data.Dataset.from_tensor_slices(flat_numbers), examples)
             .map(lambda number, example: transform(example, [seed + number, epoch], training), num_parallel_calls=tf.data.AUTOTUNE)
-            .batch(part.stop - part.start)
+            .batch(len(positions))
         )
 
     def _draw_balanced(self, arrays: Arrays, size: int, seed: Sequence[tf.Tensor]) -> tf.Tensor:
@@ -323,8 +319,8 @@ def _permute(arrays: Arrays, size: int, seed: Sequence[tf.Tensor]) -> tf.Tensor:
     return tf.argsort(tf.random.stateless_uniform([size], seed))
 
 
-def _join_labeled(batch: Example, labeled: Arrays, count: int, part: slice, seed: Sequence[tf.Tensor]) -> Example:
+def _join_labeled(batch: Example, labeled: Arrays, count: int, positions: np.ndarray, seed: Sequence[tf.Tensor]) -> Example:
     """The images of a part of a batch without their labels, and a part of `count` random labeled examples."""
-    rows = tf.random.stateless_uniform([count], seed, 0, len(labeled["label"]), tf.int32)[part]
+    rows = tf.gather(tf.random.stateless_uniform([count], seed, 0, len(labeled["label"]), tf.int32), positions)
     image, label = (tf.gather(labeled[key], rows) for key in ("image", "label"))
     return {"image": batch["image"], "labeled_image": image, "label": label}

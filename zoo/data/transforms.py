@@ -73,9 +73,9 @@ def _convert_channels(image: tf.Tensor, channels: int) -> tf.Tensor:
     return image
 
 
-def flip_half(batch: Example, count: int, part: slice, seed: Sequence[tf.Tensor]) -> Example:
-    """Flips half of the examples of a part of a batch of `count` horizontally, at random; all images of an example alike."""
-    flipped = (tf.random.stateless_uniform([count], seed) < 0.5)[part]
+def flip_half(batch: Example, count: int, positions: np.ndarray, seed: Sequence[tf.Tensor]) -> Example:
+    """Flips half of the examples at some positions of a batch of `count` horizontally, at random; all images of an example alike."""
+    flipped = tf.gather(tf.random.stateless_uniform([count], seed), positions) < 0.5
 
     def flip(images: tf.Tensor) -> tf.Tensor:
         mask = tf.reshape(flipped, [-1, *[1] * (images.shape.rank - 1)])
