@@ -56,6 +56,7 @@ SLOW_FILES = {  # tests that train, or build networks of full size
     "test_loop",
     "test_modality",
     "test_monitor",
+    "test_multi_worker",
     "test_parameter_counts",
     "test_perceptual",
     "test_pggan",

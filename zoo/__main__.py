@@ -19,6 +19,7 @@ from zoo.cli.data import Data
 from zoo.cli.evaluate import Evaluate
 from zoo.cli.export import Export
 from zoo.cli.generate import Generate
+from zoo.cli.launch import Launch
 from zoo.cli.list import List
 from zoo.cli.options import TrainOptions
 from zoo.cli.translate import Translate
@@ -28,7 +29,7 @@ from zoo.runs.commands import INSTALLED, MODULE, set_program
 from zoo.training import runtime
 
 PROG = "zoo"
-COMMANDS = (List, Data, Generate, Translate, Upscale, Evaluate, Compare, Analyze, Utility, Export)
+COMMANDS = (List, Launch, Data, Generate, Translate, Upscale, Evaluate, Compare, Analyze, Utility, Export)
 
 
 class Train(TrainOptions):
@@ -45,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv and argv[0] == "train":
         return training.main(argv[1:], f"{PROG} train")
     command = parsing.parse_command((List, Train, *COMMANDS[1:]), argv, PROG, __doc__)
+    if isinstance(command, Launch):  # computes nothing itself
+        return command()
     runtime.configure()
     command()
     return 0

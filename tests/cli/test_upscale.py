@@ -13,11 +13,11 @@ from PIL import Image
 import zoo
 from zoo import __main__ as tool
 from zoo import registry, runs
-from zoo.cli.session import initialize_from
 from zoo.cli.train import main as train_main
 from zoo.data.image_files import open_upright, to_pixels
 from zoo.errors import UserError
 from zoo.metrics import super_resolution
+from zoo.training.initialization import initialize_from
 
 TINY = ["--width", "4", "--blocks", "1", "--steps", "2", "--eval-every", "2", "--batch-size", "2"]
 TINY += ["--precision", "float32", "--eval-samples", "0"]

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from zoo.training import callbacks
-from zoo.training.callbacks import Interrupt
+from zoo.training import interrupt as module
+from zoo.training.interrupt import Interrupt
 
 NUMBERS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
@@ -27,19 +27,20 @@ def interrupt():
 @pytest.mark.parametrize("number", NUMBERS)
 def test_a_signal_stops_training_after_the_step(interrupt, monkeypatch, number):
     left = []
-    monkeypatch.setattr(callbacks, "_leave_terminal", lambda: left.append(True))
+    monkeypatch.setattr(module, "_leave_terminal", lambda: left.append(True))
     interrupt.on_train_begin()
     os.kill(os.getpid(), number)
-    assert interrupt.signal == number and bool(left) == (number == signal.SIGHUP)
+    assert bool(left) == (number == signal.SIGHUP) and not interrupt.model.stop_training
     interrupt.on_train_batch_end(0)
-    assert interrupt.model.stop_training
+    assert interrupt.signal == number and interrupt.model.stop_training
 
 
 def test_a_second_hangup_does_not_end_the_process_before_it_has_saved(interrupt, monkeypatch):
-    monkeypatch.setattr(callbacks, "_leave_terminal", lambda: None)
+    monkeypatch.setattr(module, "_leave_terminal", lambda: None)
     interrupt.on_train_begin()
     for _ in range(2):  # the shell and the kernel both send it
         os.kill(os.getpid(), signal.SIGHUP)
+    interrupt.on_train_end()
     assert interrupt.signal == signal.SIGHUP
 
 
@@ -49,6 +50,7 @@ def test_an_ignored_hangup_stays_ignored(monkeypatch):
         interrupt = Interrupt()
         interrupt.on_train_begin()
         os.kill(os.getpid(), signal.SIGHUP)
+        interrupt.on_train_end()
         assert interrupt.signal is None
         interrupt.restore_handlers()
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN

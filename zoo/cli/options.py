@@ -57,8 +57,8 @@ class TrainOptions:
     """precision of the layers; auto: bfloat16 on hardware that supports it, float16 on older GPUs, otherwise float32"""
     xla: Literal["auto", "on", "off"] = "auto"
     """compile the step with XLA; auto: on a single GPU"""
-    strategy: Literal["auto", "none", "mirrored"] = "auto"
-    """distribution strategy; auto: mirrored with several GPUs"""
+    strategy: Literal["auto", "none", "mirrored", "multi_worker"] = "auto"
+    """distribution strategy; auto: mirrored with several GPUs; multi_worker: the workers of TF_CONFIG or SLURM"""
     steps_per_execution: int = 8
     """upper bound on Keras' `steps_per_execution`; a divisor of --eval-every is used"""
     eval_samples: int = 1000

@@ -8,7 +8,6 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -19,7 +18,6 @@ from zoo.cli import console
 from zoo.cli.options import MIN_EVAL_SAMPLES, TrainOptions
 from zoo.cli.request import TrainRequest
 from zoo.core import Config, Game
-from zoo.core.step import sampling_network
 from zoo.errors import UserError, option_name, printable
 from zoo.metrics.extractors import check_extractor_name, load_extractor
 from zoo.metrics.registry import generates_images, requires_extractor
@@ -31,9 +29,12 @@ from zoo.runs.loading import explain_settings, limit_weights
 from zoo.serving.saved_model import export_model
 from zoo.training import runtime
 from zoo.training.callbacks import Evaluate, SaveCheckpoint, WriteEvaluation, repeat_evaluation
+from zoo.training.cluster import explain_lost_worker, open_cluster
+from zoo.training.initialization import initialize_from
 from zoo.training.loop import fit
 from zoo.training.monitor import Diverged, TrainingMonitor
 from zoo.training.tensorboard import Profile, TensorBoardSummaries
+from zoo.training.workers import this_worker
 
 PREVIEW_SIZE = 64  # real examples for the previews and the training monitor, the same at every evaluation
 PATH_OPTIONS = "^(file|inception):(.+)"  # feature extractors that name a file
@@ -58,8 +59,11 @@ class TrainingSession:
         self.evaluation: metrics.Evaluation | None = None
         self.metric_names: Sequence[str] = ()
         self.entry: ModelEntry = request.entry
+        worker = this_worker(self.options.strategy)
+        self._check_options(is_writer=worker is None or worker.is_chief)
+        self.cluster = open_cluster(self.options.strategy, worker)  # before TensorFlow computes anything
+        self.strategy = self.cluster.strategy
         self._open_data()
-        self._check_options()
         self._select_hardware()
         self.record = self._build_record()
         if self.run:
@@ -96,8 +100,8 @@ class TrainingSession:
                 plural = name.removeprefix("num_")
                 raise UserError(f"{option_name(name)} {given}: {self.source.name} has {count} {plural}; omit the option")
 
-    def _check_options(self) -> None:
-        if not self.run:
+    def _check_options(self, is_writer: bool) -> None:
+        if not self.run and is_writer:
             Run.check_free(self.options.run_dir)
         model = self.entry.model
         defaults = ["frechet"] if generates_images(model) else [metric.name for metric in model.own_metrics]
@@ -111,12 +115,11 @@ class TrainingSession:
 
     def _select_hardware(self) -> None:
         self.policy = runtime.select_precision(self.options.precision)
-        self.strategy = runtime.select_strategy(self.options.strategy)
         self.replicas = self.strategy.num_replicas_in_sync
         self.jit_compile = runtime.use_xla(self.options.xla, self.replicas)
         config = self.config
         runtime.check_replicas(self.replicas, self.policy, self.jit_compile, config.batch_size, config.gradient_accumulation)
-        self.hardware = runtime.describe(self.policy, self.jit_compile, self.replicas)
+        self.hardware = runtime.describe(self.policy, self.jit_compile, self.replicas, self.cluster.workers)
 
     def _build_record(self) -> RunRecord:
         options, source = self.options, self.source
@@ -137,7 +140,7 @@ class TrainingSession:
                 "model": options.model if ":" in options.model else None,
                 "data_dir": _absolute(options.data_dir),
                 "precision": runtime.precision_choice(self.policy),
-                "strategy": "mirrored" if self.replicas > 1 else "none",
+                "strategy": self._recorded_strategy(),
                 "xla": "on" if self.jit_compile else "off",
                 **dataclasses.asdict(data.Reading.from_options(dataclasses.asdict(options))),
                 "label_file": _absolute(options.label_file),
@@ -150,6 +153,12 @@ class TrainingSession:
             },
             command=self.request.command(),
         )
+
+    def _recorded_strategy(self) -> str:
+        """The strategy with which the run is resumed: not that of several workers, as it may be resumed on one."""
+        if self.cluster.workers > 1:
+            return "auto"
+        return "mirrored" if self.replicas > 1 else "none"
 
     def _recorded_version(self) -> str:
         """The version of the data; that of the run if an earlier version of this package named the same data so."""
@@ -164,9 +173,9 @@ class TrainingSession:
                 self.model: Game = self.entry.build(self.config)
             self.model.class_names = self.source.class_names
             self.model.compile(jit_compile=self.jit_compile)
-            self.restored = self._restore() if self.run else None
-            if self.options.init_from and not self.restored:
-                initialize_from(self.model, self.options.init_from)
+        self.restored = self._restore() if self.run and self.cluster.is_chief else None
+        if self.options.init_from and not self.restored and self.cluster.is_chief:
+            initialize_from(self.model, self.options.init_from)
 
     def _restore(self) -> str | None:
         """Restores the last checkpoint; None if the run was killed before its first one.
@@ -194,6 +203,8 @@ class TrainingSession:
 
     def print_dry_run(self) -> None:
         """Prints the plan, the resolved configuration and the shapes of a batch."""
+        if not self.cluster.is_chief:
+            return
         console.print_plan(self.entry, self.model, self.source, self.hardware, "none (dry run)")
         for name, value in dataclasses.asdict(self.config).items():
             print(f"  {name} = {value}")
@@ -210,12 +221,15 @@ class TrainingSession:
             UserError: If all steps are completed, or the run's folder cannot be written.
             Diverged: If training diverged again after all retries.
         """
+        if not self.cluster.is_chief:
+            return self._assist()
         run, start = self.run, self.model.completed_steps
         is_trained = bool(run and start >= self.config.steps and not run.unfinished_evaluation(start))
         if run and is_trained and find_export(run.export_folder, start) and is_card_current(run, start):
             command = f"{run.resume_command()} --steps {2 * start}"
             beyond = "" if start == self.config.steps else f", more than the {self.config.steps:,} requested"
-            raise UserError(f"{run.display_path} has completed its {start:,} steps{beyond}; to continue: {command}")
+            self._report_completed(f"{run.display_path} has completed its {start:,} steps{beyond}; to continue: {command}")
+            return None
         if not is_trained:
             self._open_evaluation()
         if run:
@@ -225,9 +239,25 @@ class TrainingSession:
         with run.own():
             return self._complete(run)
 
+    def _report_completed(self, message: str) -> None:
+        """A mistake of the user, unless all workers were restarted because one was lost while they ended."""
+        if self.cluster.workers == 1:
+            raise UserError(message)
+        self.cluster.copy_from_chief(self.model)
+        print(message, flush=True)
+        self.cluster.release()
+
+    def _assist(self) -> int | None:
+        """Trains as a worker that writes nothing, and waits until the chief has done the rest."""
+        self.cluster.copy_from_chief(self.model)
+        number = fit(self.model, None, self.prepared_source, self.model.callbacks(), self.options.steps_per_execution, self.cluster)
+        self.cluster.agree(None)  # the chief may be exporting
+        return number if self.model.completed_steps < self.config.steps else None
+
     def _complete(self, run: Run, is_trained: bool = False) -> int | None:
         """Does what a run lacks: training, the SavedModel, the card."""
         start = self.model.completed_steps
+        self.cluster.copy_from_chief(self.model)
         console.print_plan(self.entry, self.model, self.source, self.hardware, run.display_path)
         if self.evaluation:
             console.print_scores(self.evaluation, self.metric_names, self.model)
@@ -239,10 +269,12 @@ class TrainingSession:
             if number and self.model.completed_steps < self.config.steps:
                 write_card(run, self.entry, self.model)
                 print(f"\nsaved after step {self.model.completed_steps:,}; to continue: {printable(run.resume_command())}", file=sys.stderr)
+                self.cluster.release()
                 return number
             exported = find_export(run.export_folder, start) if self.model.completed_steps == start else None
             version = exported or export_model(load_model(run), run.export_folder)
             write_card(run, self.entry, self.model)
+        self.cluster.release()
         console.print_report(run, self.model, version)
         return None
 
@@ -262,7 +294,7 @@ class TrainingSession:
             try:
                 with data.explain_read_errors(self.full_source.name, self.full_source.find_damage, advice):
                     repeat_evaluation(self.model, run, callbacks)
-                    return fit(self.model, run, self.prepared_source, callbacks, self.options.steps_per_execution)
+                    return fit(self.model, run, self.prepared_source, callbacks, self.options.steps_per_execution, self.cluster)
             except Diverged as error:
                 write_card(run, self.entry, self.model)
                 step, command = self.model.completed_steps, run.resume_command()
@@ -291,40 +323,15 @@ def open_session(request: TrainRequest) -> Iterator[TrainingSession]:
     Raises:
         UserError: Another process owns the run, or has changed it since the request was read; and as `TrainingSession`.
     """
-    if request.run is None or request.options.dry_run:
-        yield TrainingSession(request)
+    worker = this_worker(request.options.strategy)
+    if request.run is None or request.options.dry_run or (worker and not worker.is_chief):
+        with explain_lost_worker(worker):
+            yield TrainingSession(request)
         return
-    with request.run.own():
+    with request.run.own(), explain_lost_worker(worker):
         if Run(request.run.display_path).record != request.run.record:
             raise UserError(f"{request.run.display_path} was changed by another process meanwhile; run the command again")
         yield TrainingSession(request)
-
-
-def initialize_from(model: Game, folder: str | Path) -> None:
-    """Copies the EMA generator of a run to a model's generator and to its EMA.
-
-    Raises:
-        UserError: If the two architectures differ; the message names the settings that differ.
-    """
-    other = load_model(folder)
-    weights, other_weights = model.ema_generator.weights, other.ema_generator.weights
-    if [tuple(weight.shape) for weight in weights] != [tuple(weight.shape) for weight in other_weights]:
-        raise UserError(
-            f"--init-from {folder}: its generator ({other.ema_generator.count_params():,} parameters) differs from this model's "
-            f"({model.ema_generator.count_params():,}); {_describe_difference(model.config, other.config)}"
-        )
-    for network in (sampling_network(model), model.ema_generator):
-        network.set_weights(other.ema_generator.get_weights())
-
-
-def _describe_difference(config: Any, other: Any) -> str:
-    """The architecture settings in which two configurations differ."""
-    shared = {field.name for field in dataclasses.fields(Config)} - {"num_classes", "latent_dim"}  # these do not determine the architecture
-    own, theirs = dataclasses.asdict(config), dataclasses.asdict(other)
-    names = [name for name in own if name in theirs and name not in shared and own[name] != theirs[name]]
-    if not names:
-        return "it is a run of another model"
-    return f"{', '.join(f'{name} {theirs[name]} in that run, {own[name]} here' for name in names)}; the architectures must be equal"
 
 
 def _absolute(path: str | None) -> str | None:

@@ -42,7 +42,7 @@ def _fixed_settings(record: RunRecord) -> dict[str, Any]:
     fields = record.to_dict()
     options = fields["options"]
     return {
-        **{name: fields[name] for name in ("model", "precision", "replicas", "xla")},
+        **{name: fields[name] for name in ("model", "precision", "xla")},
         **{f"data {name}": value for name, value in fields["data"].items()},
         "data name": FOLDER if record.data.name.startswith(FOLDER) else record.data.name,  # its version is that of its content
         **{name: value for name, value in fields["config"].items() if name not in LENGTH_FIELDS},

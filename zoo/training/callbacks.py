@@ -1,17 +1,12 @@
-"""Callbacks for `fit`: checkpoints, scores, sample grids, one line of metrics.jsonl per evaluation, signals."""
+"""Callbacks for `fit`: checkpoints, scores, sample grids, one line of metrics.jsonl per evaluation."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import signal
-import stat
 import sys
-import threading
 import time
 from collections.abc import Sequence
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -35,53 +30,6 @@ if TYPE_CHECKING:
 
 MAX_TIME_SHARE = 0.15  # maximum fraction of the training time for scores
 PROBE_SIZE = 50  # images from which the time of an evaluation is estimated
-SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]  # Windows has no SIGHUP
-
-
-class Interrupt(keras.callbacks.Callback):
-    """Ctrl-C, SIGTERM and SIGHUP end training after the current step, which is still evaluated and saved.
-
-    Under `nohup`, which ignores SIGHUP, it stays ignored.
-    Python allows signal handlers in the main thread only; in any other thread this callback does nothing.
-
-    Attributes:
-        signal: The number of the signal that was received, or None.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.signal: int | None = None
-        self._handlers: dict[int, Any] = {}
-
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        if self.signal is None and threading.current_thread() is threading.main_thread():
-            for number in SIGNALS:
-                if number in (signal.SIGINT, signal.SIGTERM) or signal.getsignal(number) is not signal.SIG_IGN:
-                    self._handlers.setdefault(number, signal.signal(number, self._receive))
-
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        self.signal = number
-        if number == getattr(signal, "SIGHUP", None):
-            _leave_terminal()
-            signal.signal(number, signal.SIG_IGN)  # the shell and the kernel may both send it
-        else:
-            self.restore_handlers()  # a second signal ends the process at once
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        if self.signal:
-            self.model.stop_training = True
-
-    def restore_handlers(self) -> None:
-        """Restores the signal handlers that were installed before."""
-        while self._handlers:
-            signal.signal(*self._handlers.popitem())
-
-
-def _leave_terminal() -> None:
-    """Sends what is printed to a terminal to the null device: after SIGHUP the terminal is gone, and printing would fail."""
-    for descriptor in (1, 2):
-        if stat.S_ISCHR(os.fstat(descriptor).st_mode):  # `isatty` is false by now
-            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 class SaveCheckpoint(keras.callbacks.Callback):

@@ -11,8 +11,9 @@ import keras
 
 from zoo.core import Game
 from zoo.runs import Run
-from zoo.training.callbacks import Interrupt
-from zoo.training.monitor import Diverged
+from zoo.training.cluster import Cluster
+from zoo.training.interrupt import Interrupt
+from zoo.training.monitor import Diverged, DivergenceCheck
 
 if TYPE_CHECKING:
     from zoo.data import Source
@@ -65,16 +66,22 @@ def phases(start: int, steps: int, eval_every: int, max_steps_per_execution: int
 
 
 def fit(
-    model: Game, run: Run, source: Source, callbacks: Sequence[keras.callbacks.Callback], max_steps_per_execution: int = 8
+    model: Game,
+    run: Run | None,
+    source: Source,
+    callbacks: Sequence[keras.callbacks.Callback],
+    max_steps_per_execution: int,
+    cluster: Cluster,
 ) -> int | None:
     """Trains the remaining steps, returning to the last checkpoint when a value is NaN or infinite.
 
     Args:
         model: The compiled model, at the step from which training continues.
-        run: The run that holds the checkpoints.
+        run: The run that holds the checkpoints; None for a worker that writes none.
         source: The prepared dataset.
         callbacks: Callbacks in the order of their calls; `Interrupt` is called before them.
         max_steps_per_execution: Upper bound on Keras' `steps_per_execution`.
+        cluster: The workers that train together.
 
     Returns:
         The number of the signal that interrupted training, or None.
@@ -82,20 +89,23 @@ def fit(
     Raises:
         Diverged: If training diverged again after `RETRIES` retries. The last checkpoint is intact.
     """
-    interrupt = Interrupt()
+    interrupt = Interrupt(cluster.agree)
     try:
         for attempt in range(1, RETRIES + 2):
             try:
-                _fit_phases(model, source, interrupt, callbacks, max_steps_per_execution)
+                _fit_phases(model, source, cluster, [interrupt, *callbacks, DivergenceCheck()], max_steps_per_execution)
                 return interrupt.signal
             except Diverged as error:
                 final = attempt > RETRIES
                 action = "giving up" if final else f"returning to the last checkpoint with new noise ({attempt} of {RETRIES})"
                 warning = f"{error}. {ADVICE}; {action}"
-                _return_to_checkpoint(model, run, warning)
+                if run:
+                    _return_to_checkpoint(model, run, warning)
+                cluster.copy_from_chief(model)
                 if final:
                     raise Diverged(warning) from None
-                print(f"\nwarning: {warning}", file=sys.stderr, flush=True)
+                if run:
+                    print(f"\nwarning: {warning}", file=sys.stderr, flush=True)
     finally:
         interrupt.restore_handlers()
     raise AssertionError("unreachable")
@@ -111,7 +121,7 @@ def _return_to_checkpoint(model: Game, run: Run, warning: str) -> None:
 
 
 def _fit_phases(
-    model: Game, source: Source, interrupt: Interrupt, callbacks: Sequence[keras.callbacks.Callback], max_steps_per_execution: int
+    model: Game, source: Source, cluster: Cluster, callbacks: Sequence[keras.callbacks.Callback], max_steps_per_execution: int
 ) -> None:
     config: Any = model.config
     phase_list = phases(model.completed_steps, config.steps, config.eval_every, max_steps_per_execution, model.config.stage_boundaries)
@@ -120,14 +130,14 @@ def _fit_phases(
             model.steps_per_execution, model.train_function = phase.steps_per_execution, None  # Keras builds another one
         first_epoch = phase.start // config.eval_every
         model.fit(
-            source.batches(config.batch_size * config.discriminator_steps, config.seed, phase.start),
+            cluster.batches(source, config, phase.start),
             steps_per_epoch=phase.length,
             initial_epoch=first_epoch,
             epochs=first_epoch + phase.epochs,
-            verbose=1 if sys.stdout.isatty() else 2,
+            verbose=0 if not cluster.is_chief else 1 if sys.stdout.isatty() else 2,
             shuffle=False,
-            callbacks=[interrupt, *callbacks],
+            callbacks=list(callbacks),
             validate_data=False,  # they come from the zoo's own sources
         )
-        if interrupt.signal:
+        if model.stop_training:
             break

@@ -47,8 +47,28 @@ class Diverged(UserError):
     exit_status = 3
 
 
+class DivergenceCheck(keras.callbacks.Callback):
+    """Raises `Diverged` for values that are NaN or infinite."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.epoch_start = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.epoch_start = self.model.completed_steps
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if all(math.isfinite(value) for value in (logs or {}).values()):
+            return
+        non_finite = self.model.step_metrics.first_non_finite(batch + 1)
+        if non_finite is None:
+            raise Diverged(f"by step {self.epoch_start + batch + 1}: a value exceeds the range of float32")
+        step = self.epoch_start + non_finite.step + 1
+        raise Diverged(f"step {step}: {_describe_non_finite(non_finite.values, non_finite.weights)}")
+
+
 class TrainingMonitor(keras.callbacks.Callback):
-    """Raises `Diverged` for values that are NaN or infinite, and warns about typical failures of GAN training.
+    """Warns about typical failures of GAN training.
 
     Failures are detected at each evaluation from the means since the last one. A failure that persists for `PATIENCE` evaluations triggers
     one warning.
@@ -72,25 +92,12 @@ class TrainingMonitor(keras.callbacks.Callback):
         self.labels: np.ndarray | None = None  # labels of the batch, if the model is class-conditional
         self.real_diversity: float | None = None
         self.last_diversity = 0.0
-        self.epoch_start = 0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if self.evaluations is None:
             self.evaluations = {}
             for row in self.run.evaluations():  # so that a resumed run warns when one that was never interrupted would
                 self._count_failures(row, row.get("diversity"))
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.epoch_start = self.model.completed_steps
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        if all(math.isfinite(value) for value in (logs or {}).values()):
-            return
-        non_finite = self.model.step_metrics.first_non_finite(batch + 1)
-        if non_finite is None:
-            raise Diverged(f"by step {self.epoch_start + batch + 1}: a value exceeds the range of float32")
-        step = self.epoch_start + non_finite.step + 1
-        raise Diverged(f"step {step}: {_describe_non_finite(non_finite.values, non_finite.weights)}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         diversity = self._relative_diversity()

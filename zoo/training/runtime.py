@@ -121,17 +121,23 @@ def _cpu_flags() -> set[str]:
     return set()
 
 
+def limit_gpu_memory() -> None:
+    """Lets TensorFlow allocate the memory of GPUs as it is needed."""
+    import tensorflow as tf
+
+    for gpu in tf.config.list_physical_devices("GPU"):
+        with contextlib.suppress(RuntimeError):  # devices are in use already: too late to change
+            tf.config.experimental.set_memory_growth(gpu, True)
+
+
 def select_strategy(choice: str = "auto") -> tf.distribute.Strategy:
-    """A `tf.distribute` strategy.
+    """A `tf.distribute` strategy for one machine.
 
     Args:
         choice: `mirrored` (over all GPUs, or all logical CPUs), `none`, or `auto`: mirrored if there are several GPUs.
     """
     import tensorflow as tf
 
-    for gpu in tf.config.list_physical_devices("GPU"):
-        with contextlib.suppress(RuntimeError):  # devices are in use already: too late to change
-            tf.config.experimental.set_memory_growth(gpu, True)
     gpus = tf.config.list_logical_devices("GPU")
     if choice == "auto":
         choice = "mirrored" if len(gpus) > 1 else "none"
@@ -180,8 +186,8 @@ def use_xla(choice: str = "auto", replicas: int = 1) -> bool:
     return choice == "on"
 
 
-def describe(policy: str, jit_compile: bool, replicas: int) -> str:
-    """One line for the console: `float32 on 2 CPU threads`."""
+def describe(policy: str, jit_compile: bool, replicas: int, workers: int = 1) -> str:
+    """One line for the console: `float32 on 2 CPU threads, 2 workers`."""
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
@@ -189,6 +195,8 @@ def describe(policy: str, jit_compile: bool, replicas: int) -> str:
     parts = [f"{policy} on {len(gpus)} GPU{plural}" if gpus else f"{policy} on {os.cpu_count()} CPU threads"]
     if jit_compile:
         parts.append("compiled with XLA")
-    if replicas > 1:
+    if workers > 1:
+        parts.append(f"{workers} workers")
+    if replicas > workers:
         parts.append(f"{replicas} replicas")
     return ", ".join(parts)

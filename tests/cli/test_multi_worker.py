@@ -1,0 +1,188 @@
+"""Two and three workers on this machine: they compute what one process does, end together, and resume after one was lost."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import GAN, ROOT, read_error, wait_for
+from equal_steps import train_alone
+
+import zoo
+from zoo.cli import launch, train
+from zoo.cli.launch import Launch
+from zoo.training.local_workers import LocalWorkers
+
+SECONDS = 300  # after which a hanging process fails the test
+KINDS = ("gan", "acgan", "pggan", "cyclegan", "drgan")  # one of each kind
+FADE = 3  # steps after which pggan fades in a stage
+LENGTH = ["--precision", "float32", "--steps", "48", "--eval-every", "8", "--steps-per-execution", "2"]
+TRAIN = ["train", *(word.replace("16", "12") for word in GAN[: GAN.index("--steps")]), *LENGTH, "--eval-samples", "0"]  # of 12 images each
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """The workers that are started; none is left behind."""
+    workers = []
+
+    class Recorded(LocalWorkers):
+        def __init__(self, *args):
+            super().__init__(*args)
+            workers.append(self)
+
+    monkeypatch.setattr(launch, "LocalWorkers", Recorded)
+    yield workers
+    for process in (process for one in workers for process in one.processes):
+        process.kill()
+
+
+def signal_later(started, number, worker, folder, step=8):
+    """Sends a signal to a worker once a checkpoint is there."""
+
+    def send():
+        wait_for(lambda: (folder / f"checkpoints/ckpt-{step}.index").exists(), SECONDS)
+        started[0].processes[worker].send_signal(number)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    return thread
+
+
+def final_weights(folder):
+    model = zoo.load(folder)
+    return [np.asarray(weight) for weight in model.weights]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The run of one process."""
+    folder = tmp_path_factory.mktemp("alone") / "run"
+    assert train.main([*TRAIN[1:], "--run-dir", str(folder)]) == 0
+    return folder
+
+
+@pytest.mark.parametrize("count, names", [(2, KINDS[:3]), (2, KINDS[3:]), (3, KINDS[:1])])
+def test_workers_compute_what_one_process_does(tmp_path, count, names):
+    """Data, noise, gradients and statistics are those of the joined batch, and all workers end with the same weights."""
+    command = [sys.executable, str(Path(__file__).with_name("equal_steps.py")), str(tmp_path), str(FADE), *names]
+    assert LocalWorkers(command, count).wait(fatal=1) == [0] * count
+    for name in names:
+        expected = train_alone(name, FADE)
+        results = [dict(np.load(tmp_path / f"{name}-{index}.npz")) for index in range(count)]
+        for player in "gd":
+            scale = max(np.abs(value).max() for key, value in expected.items() if key.startswith(player))
+            for key in (key for key in expected if key.startswith(player)):
+                np.testing.assert_allclose(results[0][key] / scale, expected[key] / scale, atol=5e-3, err_msg=f"{name} {key}")
+        for other in results[1:]:
+            assert all(np.array_equal(results[0][key], other[key]) for key in expected), name
+
+
+def test_a_killed_worker_is_named_and_all_continue(tmp_path, started, capfd, monkeypatch):
+    """After the restart the run has the same weights as one that was never interrupted, bit for bit."""
+    monkeypatch.chdir(tmp_path)
+    assert Launch((*TRAIN, "--run-dir", "whole"))() == 0
+    started.clear()
+    thread = signal_later(started, signal.SIGKILL, 1, Path("killed"))
+    assert Launch((*TRAIN, "--run-dir", "killed"), restarts=1)() == 0
+    thread.join()
+    output = capfd.readouterr()
+    assert "[0] zoo: error: worker 1 (localhost:" in output.err and "is gone" in output.err
+    assert "zoo launch: lost worker 1 (killed by SIGKILL); restart 1 of 1" in output.err and "[0] resumed    after step" in output.out
+    for first, second in zip(final_weights("whole"), final_weights("killed"), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_a_signal_at_any_worker_ends_all_and_the_run_resumes_on_another_number(tmp_path, started, alone, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    thread = signal_later(started, signal.SIGTERM, 1, Path("run"))
+    assert Launch((*TRAIN, "--run-dir", "run"))() == 128 + signal.SIGTERM
+    thread.join()
+    assert [process.returncode for process in started[0].processes] == [128 + signal.SIGTERM] * 2
+    rows = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    assert 8 <= rows[-1]["step"] < 48 and Path(f"run/checkpoints/ckpt-{rows[-1]['step']}.index").exists()
+    shutil.copytree("run", "three")
+    assert train.main(["--resume", "run"]) == 0
+    assert Launch(("train", "--resume", "three"), workers=3)() == 0
+    for folder in ("run", "three"):
+        for first, second in zip(final_weights(alone), final_weights(folder), strict=True):
+            np.testing.assert_allclose(first, second, atol=2e-3)
+
+
+def config(index, *ports):
+    return json.dumps({"cluster": {"worker": [f"localhost:{port}" for port in ports]}, "task": {"type": "worker", "index": index}})
+
+
+def start(arguments, tf_config):
+    command = [sys.executable, str(ROOT / "train.py"), *arguments, "--strategy", "multi_worker"]
+    env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "TF_CONFIG": tf_config}
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_worker_that_starts_late_is_waited_for(free_ports):
+    processes = [start([*GAN, "--dry-run"], config(0, *free_ports))]
+    try:
+        with pytest.raises(subprocess.TimeoutExpired):
+            processes[0].wait(15)
+        processes.append(start([*GAN, "--dry-run"], config(1, *free_ports)))
+        outputs = [process.communicate(timeout=SECONDS)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0]
+    assert "2 workers" in outputs[0] and "batch of image" in outputs[0]
+    assert outputs[1].startswith("worker 1 of 2 (localhost:") and outputs[1].count("\n") == 1
+
+
+def test_a_port_that_is_taken_is_one_line():
+    with socket.socket() as taken:
+        taken.bind(("localhost", 0))
+        taken.listen()
+        process = start(GAN, config(0, taken.getsockname()[1]))
+        try:
+            errors = process.communicate(timeout=SECONDS)[1].strip().splitlines()
+        finally:
+            process.kill()
+    assert process.returncode == 2 and "its port is taken" in errors[-1] and len(errors) == 1, errors
+
+
+@pytest.fixture
+def free_ports():
+    with socket.socket() as first, socket.socket() as second:
+        for one in (first, second):
+            one.bind(("localhost", 0))
+        return first.getsockname()[1], second.getsockname()[1]
+
+
+@pytest.mark.parametrize("text, message", [("{", "TF_CONFIG='{': expected"), (config(2, 1, 2), "the task is worker 2")])
+def test_a_wrong_tf_config_is_one_line(monkeypatch, capsys, text, message):
+    monkeypatch.setenv("TF_CONFIG", text)
+    assert message in read_error(capsys, [*GAN, "--strategy", "multi_worker"])
+
+
+def test_a_mistake_is_one_line_for_all_workers(started, capfd):
+    assert Launch(("train", "--model", "acgann"))() == 2
+    errors = capfd.readouterr().err.strip().splitlines()
+    assert len(errors) == 1 and "did you mean 'acgan'" in errors[0]
+    assert not Path("runs/acgann-0001").exists()
+
+
+@pytest.mark.parametrize(
+    "command, options, message",
+    [
+        (("list",), {}, "type: zoo launch --workers 2 -- train"),
+        ((), {}, "type: zoo launch --workers 2 -- train"),
+        (("train",), {"workers": 0}, "--workers 0: must be from 1 to 64"),
+        (("train",), {"restarts": -1}, "--restarts -1: must be at least 0"),
+        (("train", "--strategy", "mirrored"), {}, "--strategy mirrored: zoo launch starts several workers"),
+    ],
+)
+def test_what_cannot_be_launched_is_refused(command, options, message):
+    with pytest.raises(zoo.UserError, match=message):
+        Launch(command, **options)()
