@@ -5,9 +5,10 @@
     python benchmarks/scaling.py --large biggan_128                # what a large model needs of many accelerators, by arithmetic alone
 
 Two processes with one core each are measured three times: while they compute half of the batch each, without knowing of each other; as
-two workers that share the batch; and while they sum small and large arrays, which gives the latency and the bandwidth between them. The
-prediction is the first of these times, plus the bytes of the gradients over the bandwidth (a ring of N workers sends and receives
-2 (N - 1) / N of them), plus the latency of each collective operation of the traced step. All times are medians.
+two workers that share the batch; and while they sum small and large arrays, which gives the latency and the bandwidth between them. (A
+worker whose core is busy answers late: the sums alternate with multiplications of matrices, whose time is subtracted.) The prediction is
+the first of these times, plus the bytes of the gradients over the bandwidth (a ring of N workers sends and receives 2 (N - 1) / N of
+them), plus the latency of each collective operation of the traced step. All times are medians.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ from zoo.training.local_workers import environments
 TOP = Path(__file__).resolve().parents[1]
 MODELS = ("gan", "dcgan", "acgan", "wgan_gp", "sngan_projection", "biggan", "r3gan", "cyclegan", "srgan", "drgan")
 WORKERS = 2
-STEPS, STEPS_PER_EXECUTION = 8, 4  # of one measurement
-SMALL, LARGE = 64, 2**24  # numbers in the arrays whose sums are timed
-SUMS = 20  # of one measurement
+STEPS_PER_EXECUTION = 4
+SMALL, LARGE = 64, 2**22  # numbers in the arrays whose sums are timed
+SUMS, SIDE = 5, 512  # sums of one measurement, and the side of the matrix that is multiplied between them
 ACCELERATORS = (8, 64, 256)
 BATCH = 2048  # of BigGAN
 COLLECTIVES = ("CollectiveReduceV2", "CollectiveReduceV3", "CollectiveGatherV2")
@@ -126,11 +127,9 @@ def measure(options: Options, name: str) -> dict[str, Any]:
     model, cluster = session.model, session.cluster
     model.compile(jit_compile=session.jit_compile, steps_per_execution=STEPS_PER_EXECUTION)
     batches = cluster.batches(session.prepared_source, session.config, 0)
-
-    def train() -> None:
-        model.fit(batches, steps_per_epoch=STEPS, verbose=0, shuffle=False, validate_data=False)
-
-    row = {"seconds": median(train, options.repetitions) / STEPS}
+    model.make_train_function()
+    iterator = iter(batches)
+    row = {"seconds": median(lambda: model.train_function(iterator), options.repetitions) / STEPS_PER_EXECUTION}
     if is_worker:
         row |= {"collectives": count_collectives(model, batches), **measure_link(cluster, options.repetitions)}
         cluster.agree(None)  # a worker that ends first would be missing
@@ -146,23 +145,28 @@ def count_collectives(model: Any, batches: Any) -> int:
 
 
 def measure_link(cluster: Any, repetitions: int) -> dict[str, float]:
-    """Latency (seconds) of a sum over the workers, and the bandwidth (bytes per second) of a large one."""
+    """Latency (seconds) of a sum over the workers, and the bandwidth (bytes per second) of a large one.
+
+    Between two sums each worker computes for some milliseconds, as in a training step: what arrives has to wait for a free core.
+    """
     import tensorflow as tf
 
-    def seconds(size: int) -> float:
-        value = tf.ones([size])
+    matrix = tf.random.stateless_normal([SIDE, SIDE], (0, 1))
 
+    def seconds(size: int, is_summed: bool) -> float:
         @tf.function(autograph=False)
-        def add() -> Any:
-            total = value
+        def compute() -> Any:
+            total = tf.zeros([size])
             for _ in range(SUMS):  # one after another
-                total = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, total)
+                total += tf.reduce_mean(tf.matmul(matrix + total[0], matrix))
+                if is_summed:
+                    total = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, total)
             return total[0]
 
-        return median(lambda: cluster.strategy.run(add), repetitions) / SUMS
+        return median(lambda: cluster.strategy.run(compute), repetitions) / SUMS
 
-    latency, large = seconds(SMALL), seconds(LARGE // SUMS)
-    return {"latency": latency, "bandwidth": ring_bytes(LARGE // SUMS, WORKERS) / max(large - latency, 1e-9)}
+    small, large = (seconds(size, True) - seconds(size, False) for size in (SMALL, LARGE))
+    return {"latency": small, "bandwidth": ring_bytes(LARGE, WORKERS) / max(large - small, 1e-9)}
 
 
 def ring_bytes(parameters: int, workers: int) -> float:

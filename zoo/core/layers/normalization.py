@@ -8,22 +8,25 @@ import keras
 import tensorflow as tf
 from keras import KerasTensor
 
+from zoo.core import replicas
+
 
 @keras.saving.register_keras_serializable("zoo")
 class BatchNorm(keras.layers.BatchNormalization):
     """Batch normalization over all axes but the last, which uses the fused kernel in training.
 
     Its outputs and running statistics equal those of Keras' own layer, which consists of several small operations and is 3.6 times slower.
-    With several replicas, the statistics are those of the global batch.
+    With several replicas, the statistics are those of the joined batch.
     """
 
     def __init__(self, momentum: float = 0.9, epsilon: float = 1e-5, **kwargs: Any) -> None:
         super().__init__(momentum=momentum, epsilon=epsilon, **{**kwargs, "synchronized": True})
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        if not training or not self.trainable or replicas > 1:
+        if not training or not self.trainable:
             return super().call(inputs, training=training)
+        if replicas.count() > 1:
+            return self._normalize_on_replicas(inputs)
         channels = inputs.shape[-1]
         flat = inputs if inputs.shape.rank == 4 else tf.reshape(inputs, [-1, 1, 1, channels])
         empty = tf.constant([], tf.float32)  # in training mode the kernel takes no statistics
@@ -37,11 +40,23 @@ class BatchNorm(keras.layers.BatchNormalization):
             is_training=True,
         )
         elements = flat.shape.num_elements() or tf.cast(tf.size(flat), tf.float32)
-        variance *= 1 - channels / elements  # the kernel returns the unbiased variance; Keras accumulates the biased one
+        self._update_statistics(mean, variance * (1 - channels / elements))  # of the unbiased variance; Keras accumulates the biased one
+        return output if output.shape.rank == inputs.shape.rank else tf.reshape(output, tf.shape(inputs))
+
+    def _normalize_on_replicas(self, inputs: tf.Tensor) -> tf.Tensor:
+        """By the statistics of all replicas, which wait for each other once; in Keras' own layer three times."""
+        x, axes = tf.cast(inputs, tf.float32), list(range(inputs.shape.rank - 1))
+        moments = tf.stack([tf.reduce_mean(x, axes), tf.reduce_mean(tf.square(x), axes)])
+        mean, mean_square = tf.unstack(replicas.mean(moments))
+        variance = tf.maximum(mean_square - tf.square(mean), 0.0)
+        self._update_statistics(mean, variance)
+        scale = tf.math.rsqrt(variance + self.epsilon) * (self.gamma.value if self.scale else 1.0)
+        return tf.cast(x * scale + (self.beta.value if self.center else 0.0) - mean * scale, inputs.dtype)
+
+    def _update_statistics(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
         for moving, current in ((self.moving_mean, mean), (self.moving_variance, variance)):
             previous = tf.convert_to_tensor(moving.value)
             moving.assign(previous - (previous - current) * (1 - self.momentum))
-        return output if output.shape.rank == inputs.shape.rank else tf.reshape(output, tf.shape(inputs))
 
 
 def normalize_instances(x: tf.Tensor, gain: tf.Tensor | None, epsilon: float) -> tf.Tensor:
