@@ -51,8 +51,8 @@ class KilledWorkers(LocalWorkers):
     folder = Path()
     killed: list[str] = []
 
-    def __init__(self, command: Sequence[str], count: int) -> None:
-        super().__init__(command, count)
+    def start(self, command: Sequence[str]) -> None:
+        super().start(command)
         if self.plan:
             threading.Thread(target=self._kill_later, args=self.plan.pop(), daemon=True).start()
 

@@ -72,7 +72,7 @@ def alone(tmp_path_factory):
 def test_workers_compute_what_one_process_does(tmp_path, count, names):
     """Data, noise, gradients and statistics are those of the joined batch, and all workers end with the same weights."""
     command = [sys.executable, str(Path(__file__).with_name("equal_steps.py")), str(tmp_path), str(FADE), *names]
-    assert LocalWorkers(command, count).wait(fatal=1) == [0] * count
+    assert LocalWorkers(count).run(command, fatal=1) == [0] * count
     for name in names:
         expected = train_alone(name, FADE)
         results = [dict(np.load(tmp_path / f"{name}-{index}.npz")) for index in range(count)]
@@ -171,6 +171,18 @@ def test_a_mistake_is_one_line_for_all_workers(started, capfd):
     errors = capfd.readouterr().err.strip().splitlines()
     assert len(errors) == 1 and "did you mean 'acgan'" in errors[0]
     assert not Path("runs/acgann-0001").exists()
+
+
+def test_a_folder_is_recognized_in_any_spelling(monkeypatch, tmp_path):
+    """No other folder is made for the run."""
+    monkeypatch.chdir(tmp_path)
+    seen = []
+    monkeypatch.setattr(Launch, "_start", lambda self, arguments, count: (seen.append(arguments), ([0], None))[1])
+    for words in (["--run-dir", "a_b"], ["--run-dir=a_b"], ["--run_dir=a_b"], ["--resume", "a_b"]):
+        assert Launch(("train", *words))() == 0
+    assert [words[0] for words in seen] == ["--run-dir", "--run-dir=a_b", "--run-dir=a_b", "--resume"] and not list(tmp_path.iterdir())
+    assert Launch(("train", "--model", "a.py:mygan", "--data", "folder:my pictures"))() == 0
+    assert seen[-1][-2:] == ["--run-dir", "runs/mygan-my-pictures-0001"] and not list((tmp_path / "runs").iterdir())
 
 
 @pytest.mark.parametrize(

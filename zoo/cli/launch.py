@@ -55,7 +55,7 @@ class Launch:
             raise UserError(f"--workers {self.workers}: must be from 1 to {MAX_WORKERS}")
         if self.restarts < 0:
             raise UserError(f"--restarts {self.restarts}: must be at least 0")
-        arguments = list(self.command[1:])
+        arguments = [_with_dashes(word) for word in self.command[1:]]
         strategy = find_value(arguments, "--strategy")
         if strategy not in (None, "multi_worker"):
             raise UserError(f"--strategy {strategy}: zoo launch starts several workers (multi_worker); omit it")
@@ -78,9 +78,14 @@ class Launch:
 
     def _start(self, arguments: list[str], count: int) -> tuple[list[int], int | None]:
         """Runs the workers; returns their statuses, and the signal that this process has received, or None."""
-        workers = LocalWorkers([sys.executable, "-m", "zoo", "train", *arguments], count)
-        with workers.forwarding_signals():
-            return workers.wait(fatal=USER_ERROR), workers.signal
+        workers = LocalWorkers(count)
+        return workers.run([sys.executable, "-m", "zoo", "train", *arguments], fatal=USER_ERROR), workers.signal
+
+
+def _with_dashes(word: str) -> str:
+    """An option as the help text spells it: `--run_dir=a_b` -> `--run-dir=a_b`."""
+    option, equals, value = word.partition("=")
+    return f"{option.replace('_', '-')}{equals}{value}" if word.startswith("--") else word
 
 
 def _stem(arguments: Sequence[str]) -> str:

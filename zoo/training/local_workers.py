@@ -24,7 +24,6 @@ class LocalWorkers:
     """Processes that train together. Their output is printed with the number of the worker in front of each line.
 
     Args:
-        command: The words of the command that each of them runs.
         count: Number of workers.
 
     Attributes:
@@ -32,20 +31,46 @@ class LocalWorkers:
         signal: The last signal that was forwarded to them, or None.
     """
 
-    def __init__(self, command: Sequence[str], count: int) -> None:
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.processes: list[subprocess.Popen[str]] = []
         self.signal: int | None = None
+        self._readers: list[threading.Thread] = []
         self._printed: dict[str, int] = {}  # line on stderr -> worker
         self._lock = threading.Lock()
-        self.processes: list[subprocess.Popen[str]] = []
-        self._readers: list[threading.Thread] = []
-        for index, environment in enumerate(environments(count)):
+
+    def run(self, command: Sequence[str], fatal: int) -> list[int]:
+        """Runs a command in all workers until they have ended; signals that end training go to all of them.
+
+        Args:
+            command: The words of the command.
+            fatal: The status of an error that all workers have, or that none of the others can change: they are killed at once.
+
+        Returns:
+            Their exit statuses; negative: the number of the signal that killed a worker.
+        """
+        with self._forwarding_signals():
+            try:
+                self.start(command)
+                statuses = self._wait(fatal)
+            finally:
+                for process in self.processes:
+                    process.kill()
+        for reader in self._readers:
+            reader.join()
+        ended = [process.wait() for process in self.processes]
+        return [new if old is None else old for old, new in zip(statuses, ended, strict=True)]
+
+    def start(self, command: Sequence[str]) -> None:
+        """Starts the processes."""
+        for index, environment in enumerate(environments(self.count)):
             process = subprocess.Popen(
                 command,
                 env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                text=True,
+                encoding="utf-8",
                 errors="backslashreplace",
                 start_new_session=True,  # Ctrl-C reaches this process alone, which forwards it once
             )
@@ -54,34 +79,21 @@ class LocalWorkers:
                 reader = threading.Thread(target=self._print, args=(index, pipe, output), daemon=True)
                 reader.start()
                 self._readers.append(reader)
+        if self.signal:  # it came before all had been started
+            self._forward(self.signal)
 
-    def wait(self, fatal: int) -> list[int]:
-        """Waits until all have ended, and returns their statuses; negative: the number of the signal that killed a worker.
-
-        Args:
-            fatal: The status of an error that all workers have, or that none of the others can change: they are killed at once.
-        """
-        try:
-            while None in (statuses := [process.poll() for process in self.processes]) and not any(statuses):
-                time.sleep(POLL_SECONDS)
-            if fatal not in statuses:
-                self._wait_for_all(NOTICE_SECONDS)
-        finally:
-            self._kill()
-        ended = [process.wait() for process in self.processes]
-        for reader in self._readers:
-            reader.join()
-        return [new if old is None else old for old, new in zip(statuses, ended, strict=True)] if fatal in statuses else ended
-
-    def _wait_for_all(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while any(process.poll() is None for process in self.processes) and time.monotonic() < end:
+    def _wait(self, fatal: int) -> list[int | None]:
+        """Waits until all have ended, or should have; returns their statuses, None for those that have not."""
+        while (statuses := self._statuses())[0] is None and not any(statuses):
             time.sleep(POLL_SECONDS)
+        end = time.monotonic() + NOTICE_SECONDS
+        while None in statuses and fatal not in statuses and time.monotonic() < end:
+            time.sleep(POLL_SECONDS)
+            statuses = self._statuses()
+        return statuses
 
-    def _kill(self) -> None:
-        for process in self.processes:
-            if process.poll() is None:
-                process.kill()
+    def _statuses(self) -> list[int | None]:
+        return [process.poll() for process in self.processes]
 
     def _print(self, index: int, pipe: IO[str] | None, output: Any) -> None:
         """Prints what a worker writes; an error or warning that another one has printed is left out."""
@@ -92,15 +104,16 @@ class LocalWorkers:
                 if not is_repeated and line.strip():
                     print(f"[{index}] {line.rstrip()}", file=output, flush=True)
 
-    @contextlib.contextmanager
-    def forwarding_signals(self) -> Iterator[None]:
-        """While the block runs, signals that end training go to the workers, which end it together."""
+    def _forward(self, number: int) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(number)
 
+    @contextlib.contextmanager
+    def _forwarding_signals(self) -> Iterator[None]:
         def forward(number: int, frame: FrameType | None) -> None:
             self.signal = number
-            for process in self.processes:
-                if process.poll() is None:
-                    process.send_signal(number)
+            self._forward(number)
 
         handlers = {number: signal.signal(number, forward) for number in FORWARDED if signal.getsignal(number) is not signal.SIG_IGN}
         try:
