@@ -33,7 +33,7 @@ from tqdm import tqdm
 
 from zoo.cli import parsing
 from zoo.errors import UserError
-from zoo.training.local_workers import environments
+from zoo.training.local_workers import build_environments
 
 TOP = Path(__file__).resolve().parents[1]
 MODELS = ("gan", "dcgan", "acgan", "wgan_gp", "sngan_projection", "biggan", "r3gan", "cyclegan", "srgan", "drgan")
@@ -184,18 +184,20 @@ def measure_pair(options: Options, name: str, is_cluster: bool) -> dict[str, Any
         UserError: A process failed.
     """
     processes = []
-    for core, cluster in enumerate(environments(WORKERS)):
+    for core, cluster in enumerate(build_environments(WORKERS)):
         command = [__file__, "--measure", name, "--core", str(core), "--repetitions", str(options.repetitions)]
         environment = {**os.environ, **cluster}
         if not is_cluster:
             del environment["TF_CONFIG"]
         processes.append(subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True, env=environment))
-    rows = []
-    for process in processes:
-        output = process.communicate()[0]
-        if process.returncode:
-            raise UserError(f"measuring {name} failed with status {process.returncode}")
-        rows.append(json.loads(output.splitlines()[-1]))
+    try:
+        outputs = [process.communicate()[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    if any(process.returncode for process in processes):
+        raise UserError(f"measuring {name} failed with statuses {', '.join(str(process.returncode) for process in processes)}")
+    rows = [json.loads(output.splitlines()[-1]) for output in outputs]
     return max(rows, key=lambda row: row["seconds"])
 
 
@@ -203,20 +205,21 @@ def describe(name: str) -> dict[str, Any]:
     """What a step of a model computes, without computing it: operations and bytes of one image, parameters that are updated."""
     import tensorflow as tf
 
-    from zoo import registry
-    from zoo.testing import random_source
+    from zoo.cli.request import parse_request
+    from zoo.cli.session import TrainingSession
+    from zoo.registry import get_entry
+    from zoo.training import runtime
 
-    config = registry.get_entry(name).config.override(batch_size=WORKERS, gradient_accumulation=1)
-    model = registry.get_entry(name).build(config.resolve())
-    model.compile()
-    rows = config.batch_size * config.discriminator_steps
-    batch = next(iter(random_source(model, rows).batches(rows)))
+    runtime.configure()
+    words = ["--model", name, "--batch-size", str(WORKERS), "--gradient-accumulation", "1", "--eval-samples", "0", "--precision", "float32"]
+    session = TrainingSession(parse_request(words, "scaling.py"))
+    model, config, batch = session.model, session.config, next(iter(session.batches))
     step = tf.function(model.train_step, autograph=False).get_concrete_function(batch)
     counts = {player: sum(int(tf.size(weight)) for weight in network.trainable_variables) for player, network in model.players.items()}
     updates = {"d": config.discriminator_steps, "g": 1}
     return {
         "model": name,
-        "batch_size": registry.get_entry(name).config.batch_size,
+        "batch_size": get_entry(name).config.batch_size,
         "flops": count_cost(step.graph).flops / config.batch_size,
         "pixels": sum(int(tf.size(value)) for value in batch.values() if value.dtype == tf.float32) / config.batch_size,
         "reduced": sum(counts[player] * updates[player] for player in counts),

@@ -12,17 +12,17 @@
 set -uo pipefail
 
 RUN=${RUN:-runs/biggan}
-ARGUMENTS=${ARGUMENTS:---model biggan_128 --data folder:pictures}
+ARGUMENTS=(--model biggan_128 --data folder:pictures)
 
 # A job that was requeued continues from its last checkpoint.
 if [ -f "$RUN/config.json" ]; then
-    ARGUMENTS="--resume $RUN"
+    ARGUMENTS=(--resume "$RUN")
 else
-    ARGUMENTS="$ARGUMENTS --run-dir $RUN"
+    ARGUMENTS+=(--run-dir "$RUN")
 fi
 
-# shellcheck disable=SC2086  # several words
-srun --kill-on-bad-exit=0 --wait=90 zoo train --strategy multi_worker $ARGUMENTS
+# srun does not inherit the number of cores.
+srun --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" --kill-on-bad-exit=0 --wait=90 zoo train --strategy multi_worker "${ARGUMENTS[@]}"
 status=$?
 
 # 4: a worker was lost; 143: SLURM has sent SIGTERM, because the time is over or the machines are needed.

@@ -93,8 +93,10 @@ def test_the_pods_start_a_run_and_resume_it(job, stubs):
 def test_a_slurm_job_is_requeued_if_a_worker_was_lost(stubs, monkeypatch, status, is_requeued):
     monkeypatch.setenv("STATUS", str(status))
     monkeypatch.setenv("SLURM_JOB_ID", "17")
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "16")
     result = subprocess.run(["bash", str(DEPLOY / "slurm.sh")], capture_output=True, text=True)
     assert result.returncode == status and ("scontrol requeue 17" in result.stdout) == is_requeued
+    assert "srun --cpus-per-task=16 " in result.stdout
     assert "zoo train --strategy multi_worker --model biggan_128 --data folder:pictures --run-dir" in result.stdout
 
 

@@ -16,9 +16,11 @@ from command_line import GAN, ROOT, read_error, wait_for
 from equal_steps import train_alone
 
 import zoo
+from zoo import __main__ as tool
 from zoo.cli import launch, train
 from zoo.cli.launch import Launch
-from zoo.training.local_workers import LocalWorkers
+from zoo.training.cluster import LostWorkerError
+from zoo.training.local_workers import LocalWorkers, build_environments
 
 SECONDS = 300  # after which a hanging process fails the test
 KINDS = ("gan", "acgan", "pggan", "cyclegan", "drgan")  # one of each kind
@@ -29,18 +31,24 @@ TRAIN = ["train", *(word.replace("16", "12") for word in GAN[: GAN.index("--step
 
 @pytest.fixture
 def started(monkeypatch):
-    """The workers that are started; none is left behind."""
+    """The workers that are started, each with its number; none is left behind, and what hangs is killed."""
     workers = []
 
     class Recorded(LocalWorkers):
-        def __init__(self, *args):
-            super().__init__(*args)
+        def __init__(self, count):
+            super().__init__(count)
             workers.append(self)
 
+    def kill():
+        for process in (process for one in workers for process in one.processes):
+            process.kill()
+
     monkeypatch.setattr(launch, "LocalWorkers", Recorded)
+    timer = threading.Timer(SECONDS, kill)
+    timer.start()
     yield workers
-    for process in (process for one in workers for process in one.processes):
-        process.kill()
+    timer.cancel()
+    kill()
 
 
 def signal_later(started, number, worker, folder, step=8):
@@ -68,9 +76,17 @@ def alone(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """The run of two workers, started from the command line."""
+    folder = tmp_path_factory.mktemp("together") / "run"
+    assert tool.main(["launch", "--workers", "2", "--", *TRAIN, f"--run_dir={folder}"]) == 0
+    return folder
+
+
 @pytest.mark.parametrize("count, names", [(2, KINDS[:3]), (2, KINDS[3:]), (3, KINDS[:1])])
 def test_workers_compute_what_one_process_does(tmp_path, count, names):
-    """Data, noise, gradients and statistics are those of the joined batch, and all workers end with the same weights."""
+    """Data, noise, gradients and statistics are those of the global batch, and all workers end with the same weights."""
     command = [sys.executable, str(Path(__file__).with_name("equal_steps.py")), str(tmp_path), str(FADE), *names]
     assert LocalWorkers(count).run(command, fatal=1) == [0] * count
     for name in names:
@@ -84,19 +100,29 @@ def test_workers_compute_what_one_process_does(tmp_path, count, names):
             assert all(np.array_equal(results[0][key], other[key]) for key in expected), name
 
 
-def test_a_killed_worker_is_named_and_all_continue(tmp_path, started, capfd, monkeypatch):
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_killed_worker_is_named_and_all_continue(tmp_path, started, capfd, together, lost):
     """After the restart the run has the same weights as one that was never interrupted, bit for bit."""
-    monkeypatch.chdir(tmp_path)
-    assert Launch((*TRAIN, "--run-dir", "whole"))() == 0
-    started.clear()
-    thread = signal_later(started, signal.SIGKILL, 1, Path("killed"))
-    assert Launch((*TRAIN, "--run-dir", "killed"), restarts=1)() == 0
+    folder = tmp_path / "run"
+    thread = signal_later(started, signal.SIGKILL, lost, folder)
+    assert Launch((*TRAIN, "--run-dir", str(folder)), restarts=1)() == 0
     thread.join()
     output = capfd.readouterr()
-    assert "[0] zoo: error: worker 1 (localhost:" in output.err and "is gone" in output.err
-    assert "zoo launch: lost worker 1 (killed by SIGKILL); restart 1 of 1" in output.err and "[0] resumed    after step" in output.out
-    for first, second in zip(final_weights("whole"), final_weights("killed"), strict=True):
+    assert f"[{1 - lost}] zoo: error: worker {lost} (localhost:" in output.err and "is gone" in output.err
+    assert f"zoo launch: lost worker {lost} (killed by SIGKILL); restart 1 of 1" in output.err
+    assert "[0] resumed    after step" in output.out and started[0].processes[1 - lost].returncode == LostWorkerError.exit_status
+    for first, second in zip(final_weights(together), final_weights(folder), strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+def test_without_restarts_the_status_is_that_of_a_lost_worker(tmp_path, started, capfd):
+    """While the chief computes scores, as by default."""
+    scored = [word for word in TRAIN if word not in ("--eval-samples", "0")]
+    thread = signal_later(started, signal.SIGKILL, 1, tmp_path / "run")
+    assert Launch((*scored, "--eval-samples", "20", "--run-dir", str(tmp_path / "run")))() == LostWorkerError.exit_status == 4
+    thread.join()
+    output = capfd.readouterr()
+    assert "zoo launch: lost worker 1 (killed by SIGKILL); no restart is left" in output.err and "frechet" in output.out
 
 
 def test_a_signal_at_any_worker_ends_all_and_the_run_resumes_on_another_number(tmp_path, started, alone, monkeypatch):
@@ -104,7 +130,7 @@ def test_a_signal_at_any_worker_ends_all_and_the_run_resumes_on_another_number(t
     thread = signal_later(started, signal.SIGTERM, 1, Path("run"))
     assert Launch((*TRAIN, "--run-dir", "run"))() == 128 + signal.SIGTERM
     thread.join()
-    assert [process.returncode for process in started[0].processes] == [128 + signal.SIGTERM] * 2
+    assert [process.returncode for process in started[0].processes] == [128 + signal.SIGTERM] * 2  # the chief has saved
     rows = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
     assert 8 <= rows[-1]["step"] < 48 and Path(f"run/checkpoints/ckpt-{rows[-1]['step']}.index").exists()
     shutil.copytree("run", "three")
@@ -167,22 +193,58 @@ def test_a_wrong_tf_config_is_one_line(monkeypatch, capsys, text, message):
 
 
 def test_a_mistake_is_one_line_for_all_workers(started, capfd):
-    assert Launch(("train", "--model", "acgann"))() == 2
+    assert tool.main(["launch", "--workers", "2", "--", "train", "--model", "acgann"]) == 2
     errors = capfd.readouterr().err.strip().splitlines()
     assert len(errors) == 1 and "did you mean 'acgan'" in errors[0]
     assert not Path("runs/acgann-0001").exists()
+
+
+SCRIPT = """
+import json, os, signal, sys, time
+index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+print("of all", file=sys.stderr)
+print("of", index, file=sys.stderr, flush=True)
+print("threads", os.environ["TF_NUM_INTRAOP_THREADS"], flush=True)
+if "fail" in sys.argv and index == 1:
+    sys.exit(2)
+time.sleep(60)
+"""
+
+
+def test_signals_are_forwarded_and_lines_are_numbered(capfd):
+    workers = LocalWorkers(2)
+    threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    assert workers.run([sys.executable, "-c", SCRIPT], fatal=2) == [143, 143] and workers.signal == signal.SIGTERM
+    output = capfd.readouterr()
+    threads = max(1, os.cpu_count() // 2)
+    assert sorted(output.out.splitlines()) == [f"[0] threads {threads}", f"[1] threads {threads}"]
+    assert len(output.err.splitlines()) == 3 and {"[0] of 0", "[1] of 1"} < set(output.err.splitlines())
+
+
+def test_an_error_that_ends_all_kills_the_others():
+    assert LocalWorkers(2).run([sys.executable, "-c", SCRIPT, "fail"], fatal=2) == [None, 2]
+
+
+def test_gpus_are_shared(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,2,5,7")
+    assert [one["CUDA_VISIBLE_DEVICES"] for one in build_environments(2)] == ["0,2", "5,7"]
+    with pytest.raises(zoo.UserError, match="5 workers cannot share 4 GPUs"):
+        build_environments(5)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert "CUDA_VISIBLE_DEVICES" not in build_environments(2)[0]
 
 
 def test_a_folder_is_recognized_in_any_spelling(monkeypatch, tmp_path):
     """No other folder is made for the run."""
     monkeypatch.chdir(tmp_path)
     seen = []
-    monkeypatch.setattr(Launch, "_start", lambda self, arguments, count: (seen.append(arguments), ([0], None))[1])
+    monkeypatch.setattr(LocalWorkers, "run", lambda self, command, fatal: seen.append(command[command.index("train") + 1 :]) or [0, 0])
     for words in (["--run-dir", "a_b"], ["--run-dir=a_b"], ["--run_dir=a_b"], ["--resume", "a_b"]):
         assert Launch(("train", *words))() == 0
     assert [words[0] for words in seen] == ["--run-dir", "--run-dir=a_b", "--run-dir=a_b", "--resume"] and not list(tmp_path.iterdir())
     assert Launch(("train", "--model", "a.py:mygan", "--data", "folder:my pictures"))() == 0
-    assert seen[-1][-2:] == ["--run-dir", "runs/mygan-my-pictures-0001"] and not list((tmp_path / "runs").iterdir())
+    assert seen[-1][-2:] == ["--run-dir", "runs/mygan-my-pictures-0001"] and not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(

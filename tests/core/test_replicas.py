@@ -1,4 +1,4 @@
-"""Two replicas on two logical CPUs compute what one does on the joined batch."""
+"""Two replicas on two logical CPUs compute what one does on the global batch."""
 
 import keras
 import numpy as np
@@ -61,7 +61,7 @@ def largest_difference(first, second):
 
 @pytest.mark.parametrize("name", sorted(CLASSES.values()))
 def test_two_replicas_compute_what_one_does(strategy, name):
-    """Data, noise, gradients and statistics are those of the joined batch; SGD, because Adam amplifies rounding where gradients are 0."""
+    """Data, noise, gradients and statistics are those of the global batch; SGD, because Adam amplifies rounding where gradients are 0."""
     _, one = train(one_device(), name)
     model, two = train(strategy.scope(), name)
     assert largest_difference(one, two) < 1e-4
@@ -128,7 +128,7 @@ def test_graphs_with_control_flow_compute_the_same(strategy, no_graph_optimizer,
 
 
 def test_logs_are_means_over_replicas(strategy):
-    """The reported loss is that of the joined batch, not its share."""
+    """The reported loss is that of the global batch, not its share."""
     values = []
     for scope in (strategy.scope(), one_device()):
         model = train(scope, "acgan")[0]

@@ -53,14 +53,17 @@ def test_a_wrong_tf_config_is_one_line(environment, message):
 
 
 SLURM = {"SLURM_STEP_NUM_TASKS": "4", "SLURM_STEP_NODELIST": "n[2,10-11]", "SLURM_STEP_TASKS_PER_NODE": "1,2,1", "SLURM_PROCID": "2"}
+SLURM["SLURM_JOB_ID"] = "30017"
 
 
 def test_the_workers_of_slurm_are_in_the_order_of_its_list():
-    assert find_worker(SLURM) == Worker(("n2:8888", "n10:8888", "n10:8889", "n11:8888"), 2)
-    assert find_worker({**SLURM, "SLURM_STEP_TASKS_PER_NODE": "2(x3)"}).addresses[-1] == "n11:8889"
+    assert find_worker(SLURM) == Worker(("n2:20017", "n10:20017", "n10:20018", "n11:20017"), 2)
+    assert find_worker({**SLURM, "SLURM_STEP_TASKS_PER_NODE": "2(x3)"}).addresses[-1] == "n11:20018"
 
 
-@pytest.mark.parametrize("change", [{"SLURM_STEP_NODELIST": "n[2,"}, {"SLURM_STEP_TASKS_PER_NODE": "1"}, {"SLURM_PROCID": "4"}])
+@pytest.mark.parametrize(
+    "change", [{"SLURM_STEP_NODELIST": "n[2,"}, {"SLURM_STEP_TASKS_PER_NODE": "1"}, {"SLURM_PROCID": "4"}, {"SLURM_JOB_ID": "x"}]
+)
 def test_variables_of_slurm_that_contradict_each_other_are_one_line(change):
     with pytest.raises(UserError, match="the variables of SLURM do not describe a cluster"):
         find_worker({**SLURM, **change})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import signal
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Annotated
 
 import tyro
 
+from zoo.cli.import_path import PACKAGE_ROOT
 from zoo.cli.parsing import find_value
 from zoo.errors import UserError
 from zoo.runs.naming import make_next_folder, slug
@@ -36,16 +38,17 @@ class Launch:
     def __call__(self) -> int:
         arguments = self._check()
         if {"-h", "--help", "--list"} & set(arguments):
-            return self._start(arguments, 1)[0][0]
+            return subprocess.call(_command(arguments))
         folder = find_value(arguments, "--resume") or find_value(arguments, "--run-dir")
-        if folder:
-            return self._train(arguments, Path(folder).expanduser())
+        if folder or "--dry-run" in arguments:
+            return self._train(arguments, Path(folder or "runs").expanduser())
         folder = str(make_next_folder(Path("runs"), _stem(arguments)))
         try:
             return self._train([*arguments, "--run-dir", folder], Path(folder))
         finally:
-            with contextlib.suppress(OSError):  # it is not empty
+            with contextlib.suppress(OSError):  # they are not empty
                 Path(folder).rmdir()
+                Path("runs").rmdir()
 
     def _check(self) -> list[str]:
         """The options of the training, which is told to be one of several workers."""
@@ -64,11 +67,14 @@ class Launch:
     def _train(self, arguments: list[str], folder: Path) -> int:
         """Trains until it ends by itself, or no restart is left; returns the exit status."""
         for restart in range(self.restarts + 1):
-            statuses, number = self._start(arguments, self.workers)
-            status = next((one for one in statuses if one in (USER_ERROR, DIVERGED)), statuses[0])
-            if statuses[0] == 0 or number or status in (USER_ERROR, DIVERGED) or _are_interrupted(statuses):
+            workers = LocalWorkers(self.workers)
+            statuses = workers.run(_command(arguments), fatal=USER_ERROR)
+            status = _select_status(statuses)
+            if status in (0, USER_ERROR, DIVERGED) or workers.signal or _are_interrupted(statuses):
                 break
-            lost = ", ".join(f"worker {index} ({_describe(one)})" for index, one in enumerate(statuses) if one < 0 or one == 1)
+            if _is_complete(folder):  # the chief was lost while it ended
+                return 0
+            lost = ", ".join(f"worker {index} ({_describe(one)})" for index, one in enumerate(statuses) if one and (one < 0 or one == 1))
             last = restart == self.restarts
             action = "no restart is left" if last else f"restart {restart + 1} of {self.restarts}"
             print(f"zoo launch: lost {lost or 'a worker'}; {action}", file=sys.stderr, flush=True)
@@ -76,10 +82,32 @@ class Launch:
                 arguments = _resume(arguments, folder)
         return status if status >= 0 else 128 - status
 
-    def _start(self, arguments: list[str], count: int) -> tuple[list[int], int | None]:
-        """Runs the workers; returns their statuses, and the signal that this process has received, or None."""
-        workers = LocalWorkers(count)
-        return workers.run([sys.executable, "-m", "zoo", "train", *arguments], fatal=USER_ERROR), workers.signal
+
+def _command(arguments: Sequence[str]) -> list[str]:
+    """The command of a worker. It imports this package, whatever lies in the working directory."""
+    script = f"import sys; sys.path.insert(0, {PACKAGE_ROOT!r}); from zoo.__main__ import MODULE, script; script(MODULE)"
+    return [sys.executable, "-P", "-c", script, "train", *arguments]
+
+
+def _select_status(statuses: Sequence[int | None]) -> int:
+    """The exit status of a training: that of the chief, unless a worker has an error that ends all."""
+    errors = [status for status in statuses if status in (USER_ERROR, DIVERGED)]
+    first = errors[0] if errors else statuses[0]
+    return -signal.SIGKILL if first is None else first
+
+
+def _is_complete(folder: Path) -> bool:
+    """Whether a run has done all its steps, and has its SavedModel and its card."""
+    from zoo.reports.model_card import is_card_current
+    from zoo.runs import Run, find_export
+
+    try:
+        run = Run(folder)
+    except UserError:
+        return False
+    step = run.completed_steps()
+    is_trained = step >= run.record.config["steps"] and not run.unfinished_evaluation(step)
+    return is_trained and find_export(run.export_folder, step) is not None and is_card_current(run, step)
 
 
 def _with_dashes(word: str) -> str:
@@ -106,9 +134,9 @@ def _resume(arguments: Sequence[str], folder: Path) -> list[str]:
     return [*words, "--resume", str(folder)]
 
 
-def _are_interrupted(statuses: Sequence[int]) -> bool:
+def _are_interrupted(statuses: Sequence[int | None]) -> bool:
     """Whether a signal has ended training at all workers, each of which has ended by itself."""
-    return all(status - 128 in FORWARDED for status in statuses)
+    return all(status is not None and status - 128 in FORWARDED for status in statuses)
 
 
 def _describe(status: int) -> str:

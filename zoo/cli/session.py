@@ -17,7 +17,7 @@ from zoo import data, metrics
 from zoo.cli import console
 from zoo.cli.options import MIN_EVAL_SAMPLES, TrainOptions
 from zoo.cli.request import TrainRequest
-from zoo.core import Config, Game
+from zoo.core import Game
 from zoo.errors import UserError, option_name, printable
 from zoo.metrics.extractors import check_extractor_name, load_extractor
 from zoo.metrics.registry import generates_images, requires_extractor
@@ -31,10 +31,10 @@ from zoo.training import runtime
 from zoo.training.callbacks import Evaluate, SaveCheckpoint, WriteEvaluation, repeat_evaluation
 from zoo.training.cluster import explain_lost_worker, open_cluster
 from zoo.training.initialization import initialize_from
-from zoo.training.loop import fit
+from zoo.training.loop import check_step_size, fit
 from zoo.training.monitor import Diverged, TrainingMonitor
 from zoo.training.tensorboard import Profile, TensorBoardSummaries
-from zoo.training.workers import this_worker
+from zoo.training.workers import select_worker
 
 PREVIEW_SIZE = 64  # real examples for the previews and the training monitor, the same at every evaluation
 PATH_OPTIONS = "^(file|inception):(.+)"  # feature extractors that name a file
@@ -59,7 +59,7 @@ class TrainingSession:
         self.evaluation: metrics.Evaluation | None = None
         self.metric_names: Sequence[str] = ()
         self.entry: ModelEntry = request.entry
-        worker = this_worker(self.options.strategy)
+        worker = select_worker(self.options.strategy)
         self._check_options(is_writer=worker is None or worker.is_chief)
         self.cluster = open_cluster(self.options.strategy, worker)  # before TensorFlow computes anything
         self.strategy = self.cluster.strategy
@@ -71,7 +71,7 @@ class TrainingSession:
             self.run.record.data.name = self.record.data.name  # a folder may have been moved
             self.run.record.options["model"] = self.record.options["model"] or self.run.model_spec
         self.prepared_source = self.entry.model.prepare_data(self.config, self.source)
-        _check_step_size(self.config, self.prepared_source)
+        check_step_size(self.config, self.prepared_source)
         self._build_model()
         if self.options.eval_samples and self.best:  # before a feature extractor is trained
             metrics.Evaluation(self.prepared_source, None, self.options.eval_samples).check_metric(self.model, self.best)
@@ -116,10 +116,12 @@ class TrainingSession:
     def _select_hardware(self) -> None:
         self.policy = runtime.select_precision(self.options.precision)
         self.replicas = self.strategy.num_replicas_in_sync
-        self.jit_compile = runtime.use_xla(self.options.xla, self.replicas)
+        is_recorded = self.run is not None and "xla" not in self.request.typed
+        xla = "auto" if is_recorded and self.replicas > 1 else self.options.xla  # the run may have begun on one GPU
+        self.jit_compile = runtime.use_xla(xla, self.replicas)
         config = self.config
         runtime.check_replicas(self.replicas, self.policy, self.jit_compile, config.batch_size, config.gradient_accumulation)
-        self.hardware = runtime.describe(self.policy, self.jit_compile, self.replicas, self.cluster.workers)
+        self.hardware = runtime.describe(self.policy, self.jit_compile, self.replicas, self.cluster.num_workers)
 
     def _build_record(self) -> RunRecord:
         options, source = self.options, self.source
@@ -156,7 +158,7 @@ class TrainingSession:
 
     def _recorded_strategy(self) -> str:
         """The strategy with which the run is resumed: not that of several workers, as it may be resumed on one."""
-        if self.cluster.workers > 1:
+        if self.cluster.num_workers > 1:
             return "auto"
         return "mirrored" if self.replicas > 1 else "none"
 
@@ -228,8 +230,7 @@ class TrainingSession:
         if run and is_trained and find_export(run.export_folder, start) and is_card_current(run, start):
             command = f"{run.resume_command()} --steps {2 * start}"
             beyond = "" if start == self.config.steps else f", more than the {self.config.steps:,} requested"
-            self._report_completed(f"{run.display_path} has completed its {start:,} steps{beyond}; to continue: {command}")
-            return None
+            raise UserError(f"{run.display_path} has completed its {start:,} steps{beyond}; to continue: {command}")
         if not is_trained:
             self._open_evaluation()
         if run:
@@ -239,19 +240,14 @@ class TrainingSession:
         with run.own():
             return self._complete(run)
 
-    def _report_completed(self, message: str) -> None:
-        """A mistake of the user, unless all workers were restarted because one was lost while they ended."""
-        if self.cluster.workers == 1:
-            raise UserError(message)
-        self.cluster.copy_from_chief(self.model)
-        print(message, flush=True)
-        self.cluster.release()
-
     def _assist(self) -> int | None:
         """Trains as a worker that writes nothing, and waits until the chief has done the rest."""
         self.cluster.copy_from_chief(self.model)
-        number = fit(self.model, None, self.prepared_source, self.model.callbacks(), self.options.steps_per_execution, self.cluster)
-        self.cluster.agree(None)  # the chief may be exporting
+        try:
+            number = self._fit_steps(None, self.model.callbacks())
+        except Diverged:
+            raise SystemExit(Diverged.exit_status) from None  # the chief explains it
+        self.cluster.agree(None)
         return number if self.model.completed_steps < self.config.steps else None
 
     def _complete(self, run: Run, is_trained: bool = False) -> int | None:
@@ -290,16 +286,27 @@ class TrainingSession:
     def _fit(self, run: Run) -> int | None:
         with tf.summary.create_file_writer(str(run.folder)).as_default() as writer:
             callbacks = [*self.model.callbacks(), *self._build_callbacks(run, writer)]
-            advice = f"; its checkpoints are intact; to continue: {run.resume_command()}"
             try:
-                with data.explain_read_errors(self.full_source.name, self.full_source.find_damage, advice):
-                    repeat_evaluation(self.model, run, callbacks)
-                    return fit(self.model, run, self.prepared_source, callbacks, self.options.steps_per_execution, self.cluster)
+                return self._fit_steps(run, callbacks)
             except Diverged as error:
                 write_card(run, self.entry, self.model)
                 step, command = self.model.completed_steps, run.resume_command()
                 advice = f"the checkpoint after step {step:,} is intact; changed settings need a new run; to continue: {command}"
                 raise Diverged(f"{error}; {advice}") from None
+
+    def _fit_steps(self, run: Run | None, callbacks: Sequence[keras.callbacks.Callback]) -> int | None:
+        """Trains the remaining steps.
+
+        Args:
+            run: The run; None for a worker that writes nothing.
+            callbacks: The callbacks of the training.
+        """
+        advice = f"; its checkpoints are intact; to continue: {run.resume_command()}" if run else ""
+        read_errors = data.explain_read_errors(self.full_source.name, self.full_source.find_damage, advice)
+        with read_errors, explain_lost_worker(self.cluster.worker):
+            if run:
+                repeat_evaluation(self.model, run, callbacks)
+            return fit(self.model, run, self.prepared_source, callbacks, self.options.steps_per_execution, self.cluster)
 
     def _build_callbacks(self, run: Run, writer: Any) -> list[keras.callbacks.Callback]:
         """The callbacks in the order in which they are called; `WriteEvaluation` records the results of those before it."""
@@ -323,7 +330,7 @@ def open_session(request: TrainRequest) -> Iterator[TrainingSession]:
     Raises:
         UserError: Another process owns the run, or has changed it since the request was read; and as `TrainingSession`.
     """
-    worker = this_worker(request.options.strategy)
+    worker = select_worker(request.options.strategy)
     if request.run is None or request.options.dry_run or (worker and not worker.is_chief):
         with explain_lost_worker(worker):
             yield TrainingSession(request)
@@ -336,15 +343,3 @@ def open_session(request: TrainRequest) -> Iterator[TrainingSession]:
 
 def _absolute(path: str | None) -> str | None:
     return os.path.abspath(os.path.expanduser(path)) if path else path
-
-
-def _check_step_size(config: Config, source: Any) -> None:
-    """Raises UserError if a step needs more examples than the prepared dataset has."""
-    steps, parts, available = config.discriminator_steps, config.gradient_accumulation, source.sizes["train"]
-    if available < 2:
-        raise UserError(f"{source.name} has {available} training image; at least 2 are needed, and hundreds for useful results")
-    if config.batch_size * steps > available:
-        largest = available // steps // parts * parts
-        advice = f"--batch-size {largest} is the largest possible" if largest else f"at least {steps * parts} are needed"
-        needed = f"{config.batch_size * steps} images ({steps} times --batch-size {config.batch_size})"
-        raise UserError(f"a step takes {needed}, and {source.name} has {available} training images; {advice}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.cli import parsing
 from zoo.cli.request import build_request, parse_request, print_models_and_exit
+from zoo.errors import UserError
 from zoo.runs.commands import script_command, set_program
 from zoo.training import runtime
 
@@ -45,6 +46,8 @@ def train(model: str | None = None, *, resume: str | os.PathLike[str] | None = N
     """
     runtime.configure()
     request = build_request(model, resume, options)
+    if request.options.strategy == "multi_worker":  # all but the first worker have no run to return
+        raise UserError("strategy='multi_worker' is for the command line: zoo train --strategy multi_worker")
     from zoo.cli.session import open_session
 
     with runtime.dtype_policy(), open_session(request) as session:

@@ -62,7 +62,7 @@ def mean(value: Any) -> Any:
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, value) if count() > 1 else value
 
 
-def positions(replica: int, replicas: int, batch_size: int, parts: int) -> np.ndarray:
+def replica_positions(replica: int, replicas: int, batch_size: int, parts: int) -> np.ndarray:
     """Positions in a batch of the rows of one replica: those of each part, one part after another; see `in_order_of_parts`.
 
     Args:
@@ -70,6 +70,9 @@ def positions(replica: int, replicas: int, batch_size: int, parts: int) -> np.nd
         replicas: Number of replicas.
         batch_size: Rows of the batch, a multiple of `parts * replicas`.
         parts: Number of parts.
+
+    Returns:
+        int64 [batch_size / replicas].
     """
     return np.arange(batch_size).reshape(parts, replicas, -1)[:, replica].ravel()
 

@@ -31,7 +31,7 @@ class StepMetrics(keras.metrics.Metric):
     """Means of named values, in one variable: names may appear while the step is traced, variables may not be created then.
 
     Beside each sum stands the number of steps until the value was not finite for the first time, which tells what went wrong and when.
-    All replicas hold the same numbers, those of the joined batch, so that each can read them without the others.
+    All replicas hold the same numbers, those of the global batch, so that each can read them without the others.
     """
 
     MAX_VALUES = 63  # values that can be logged
@@ -50,10 +50,9 @@ class StepMetrics(keras.metrics.Metric):
 
     def __init__(self) -> None:
         super().__init__(name="step_metrics")
-        own = {"aggregation": "only_first_replica"}  # is read without the others
-        # Sums of finite values; numbers of finite steps.
-        self.total = self.add_variable((2, self.MAX_VALUES + 1), "zeros", name="total", **own)
-        self.finite_steps = self.add_variable((self.MAX_WEIGHTS,), "zeros", name="finite_steps", **own)  # of each weight's gradient
+        # Sums of finite values and numbers of finite steps; below, those of each weight's gradient. A replica reads its own.
+        self.total = self.add_variable((2, self.MAX_VALUES + 1), "zeros", name="total", aggregation="only_first_replica")
+        self.finite_steps = self.add_variable((self.MAX_WEIGHTS,), "zeros", name="finite_steps", aggregation="only_first_replica")
         self.means: dict[str, StepMetrics.Mean] = {}
         self.watched_weights: list[str] = []
         self.trace = StepTrace()

@@ -26,6 +26,8 @@ VALUE_WIDTH = 40  # characters of a setting in a message
 def describe_differences(made: RunRecord, wanted: RunRecord) -> list[str]:
     """The settings that differ from those that a run was made with, as `seed 0 -> 1`."""
     before = _fixed_settings(made)
+    if made.replicas != wanted.replicas:  # XLA compiles for a single one only, and results are equal up to rounding anyway
+        before["xla"] = wanted.xla
     # Fields that a later version of the model has added are not compared: the run does not have them.
     added = set(wanted.config) - set(made.config)
     names = {"data name": (made.data.name, wanted.data.name)}  # instead of the kind of data

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,12 +111,15 @@ class RandomSamples:
         arrays: dict[str, np.ndarray] = {model.modality.key: samples, "label": draw.randint(0, model.config.num_classes, count)}
         return cls({key: arrays[key] for key in model.batch_keys})
 
-    def batches(self, batch_size: int, seed: int = 0, start: int = 0) -> tf.data.Dataset:
+    def batches(
+        self, batch_size: int, seed: int = 0, start: int = 0, split: str = "train", positions: Sequence[int] | None = None
+    ) -> tf.data.Dataset:
         """Batches that are a function of the seed and their number; see `zoo.data.Source.batches`."""
         count = len(next(iter(self.arrays.values())))
 
         def gather(number: tf.Tensor) -> dict[str, tf.Tensor]:
             rows = tf.random.stateless_uniform([batch_size], [seed, number], 0, count, tf.int32)
+            rows = rows if positions is None else tf.gather(rows, positions)
             return {key: tf.gather(values, rows) for key, values in self.arrays.items()}
 
         return tf.data.Dataset.range(start, 2**62).map(gather)

@@ -1,4 +1,4 @@
-"""Training on several workers: the strategy over them, their data, what they agree on, and the loss of one."""
+"""Training on several workers: the strategy over them, their rows of the data, agreement on signals, and errors about a lost worker."""
 
 from __future__ import annotations
 
@@ -23,21 +23,33 @@ if TYPE_CHECKING:
 
 ABORTED = "Collective ops is aborted"  # in TensorFlow's error when a worker is gone
 TASK = re.compile(r"/job:worker/replica:\d+/task:(\d+)")  # how TensorFlow names a worker
-NUMBERS = 128  # that workers can agree on, such as those of signals
+MAX_NUMBER = 127  # that workers can agree on, such as that of a signal
 
 
 def create_strategy(worker: Worker) -> tf.distribute.Strategy:
     """Connects with the other workers, which it waits for; before TensorFlow has computed anything.
 
+    Args:
+        worker: This process in its cluster.
+
+    Returns:
+        A strategy with one replica for each GPU of each worker, or for each worker without one.
+
     Raises:
-        UserError: The port of this worker is taken, or TensorFlow has computed something.
+        UserError: The port of this worker is taken, TensorFlow has computed something, or the other workers do not start.
     """
-    cluster: Any = tf.train.ClusterSpec({"worker": list(worker.addresses)})
-    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(cluster, task_type="worker", task_id=worker.index, rpc_layer="grpc")
-    if not worker.is_chief:
-        print(f"{worker.name}: waiting for the others", flush=True)
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": list(worker.addresses)}),
+        task_type="worker",
+        task_id=worker.index,
+        num_accelerators={"GPU": len(tf.config.list_physical_devices("GPU"))},
+        rpc_layer="grpc",
+    )
+    print(f"{worker.name}: waiting for the others", flush=True)
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    except tf.errors.DeadlineExceededError:
+        raise UserError(f"{worker.name}: the other workers did not start in time; check their addresses, and start all again") from None
     except tf.errors.UnknownError as error:
         if "Could not start gRPC server" not in str(error):
             raise
@@ -56,18 +68,22 @@ class LostWorkerError(UserError):
 
 @contextlib.contextmanager
 def explain_lost_worker(worker: Worker | None) -> Iterator[None]:
-    """Raises LostWorkerError if TensorFlow fails inside the block because another worker is gone.
+    """Converts the error with which TensorFlow fails inside the block when another worker is gone.
 
     Args:
         worker: This process in its cluster; None: it trains alone.
+
+    Raises:
+        LostWorkerError: Another worker is gone.
     """
     try:
         yield
     except tf.errors.OpError as error:
-        if not worker or (ABORTED not in str(error) and not isinstance(error, tf.errors.UnavailableError)):
+        lost = TASK.findall(str(error))
+        if not worker or not (lost or ABORTED in str(error)):
             raise
-        lost = sorted({int(index) for index in TASK.findall(str(error))} - {worker.index})
-        names = join_first(f"worker {index} ({worker.addresses[index]})" for index in lost if index < len(worker.addresses))
+        indices = sorted({int(index) for index in lost} - {worker.index})
+        names = join_first(f"worker {index} ({worker.addresses[index]})" for index in indices if index < len(worker.addresses))
         raise LostWorkerError(f"{names or 'another worker'} is gone; to continue from the last checkpoint, resume the run") from None
 
 
@@ -77,6 +93,9 @@ def open_cluster(choice: str, worker: Worker | None) -> Cluster:
     Args:
         choice: The value of `--strategy`.
         worker: This process in its cluster; None: it trains alone.
+
+    Returns:
+        The cluster, with the strategy of the training.
 
     Raises:
         UserError: As `create_strategy`.
@@ -102,14 +121,14 @@ class Cluster:
         return self.worker is None or self.worker.is_chief
 
     @property
-    def workers(self) -> int:
+    def num_workers(self) -> int:
         """Number of workers."""
         return len(self.worker.addresses) if self.worker else 1
 
     @functools.cached_property
     def own_replicas(self) -> list[int]:
         """Numbers of the replicas of this worker."""
-        count = self.strategy.num_replicas_in_sync // self.workers
+        count = self.strategy.num_replicas_in_sync // self.num_workers
         first = count * self.worker.index if self.worker else 0
         return list(range(first, first + count))
 
@@ -120,12 +139,15 @@ class Cluster:
             source: The prepared dataset.
             config: The configuration of the model.
             start: Number of the first step.
+
+        Returns:
+            The dataset that `fit` takes: of global batches, or for one of several workers of its own rows.
         """
         size, parts = config.batch_size * config.discriminator_steps, config.discriminator_steps * config.gradient_accumulation
         if self.worker is None:
             return source.batches(size, config.seed, start)
         own, count = self.own_replicas, self.strategy.num_replicas_in_sync
-        positions = [position for replica in own for position in replicas.positions(replica, count, size, parts)]
+        positions = [position for replica in own for position in replicas.replica_positions(replica, count, size, parts)]
         batches = source.batches(size, config.seed, start, positions=positions)
 
         def split(batch: Any) -> tf.data.Dataset:
@@ -135,19 +157,30 @@ class Cluster:
         return self.strategy.distribute_datasets_from_function(lambda _: batches.flat_map(split) if len(own) > 1 else batches)
 
     def agree(self, number: int | None) -> int | None:
-        """The largest number that any worker gives, or None if none gives one; it waits until all workers have called it."""
+        """Waits until all workers have called this.
+
+        Args:
+            number: A number from 1 to `MAX_NUMBER`, or None.
+
+        Returns:
+            The largest number that any worker gives, or None if none gives one.
+        """
         if self.worker is None:
             return number
-        (counts,) = self._sum([np.eye(NUMBERS, dtype=np.int64)[number or 0]])
+        (counts,) = self._sum([np.eye(MAX_NUMBER + 1, dtype=np.int64)[number or 0]])
         return int(np.flatnonzero(counts)[-1]) or None
 
     def release(self) -> None:
-        """Lets the other workers end, which wait in `agree` for the chief. That one of them is lost by now does not matter."""
+        """Lets the other workers end: they wait in `agree` until the chief has written everything. A worker that is lost is ignored."""
         with contextlib.suppress(tf.errors.OpError):
             self.agree(None)
 
     def copy_from_chief(self, model: Game) -> None:
-        """Gives a model the weights, optimizers and counters of the chief's; it waits until all workers have called it."""
+        """Copies weights, optimizers and counters from the chief's model to that of each worker; waits until all workers have called this.
+
+        Args:
+            model: The compiled model, with the same variables in all workers.
+        """
         if self.worker is None:
             return
         of_optimizers = [variable for optimizer in optimizers.by_player(model).values() for variable in optimizer.variables]

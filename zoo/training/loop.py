@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import keras
 
 from zoo.core import Game
+from zoo.errors import UserError
 from zoo.runs import Run
 from zoo.training.cluster import Cluster
 from zoo.training.interrupt import Interrupt
@@ -63,6 +64,18 @@ def phases(start: int, steps: int, eval_every: int, max_steps_per_execution: int
         steps_per_execution = max(n for n in range(1, max_steps_per_execution + 1) if common % n == 0)
         for part in parts:
             yield Phase(*part, steps_per_execution)
+
+
+def check_step_size(config: Any, source: Any) -> None:
+    """Raises UserError if a step needs more examples than the prepared dataset has."""
+    steps, parts, available = config.discriminator_steps, config.gradient_accumulation, source.sizes["train"]
+    if available < 2:
+        raise UserError(f"{source.name} has {available} training image; at least 2 are needed, and hundreds for useful results")
+    if config.batch_size * steps > available:
+        largest = available // steps // parts * parts
+        advice = f"--batch-size {largest} is the largest possible" if largest else f"at least {steps * parts} are needed"
+        needed = f"{config.batch_size * steps} images ({steps} times --batch-size {config.batch_size})"
+        raise UserError(f"a step takes {needed}, and {source.name} has {available} training images; {advice}")
 
 
 def fit(

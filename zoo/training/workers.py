@@ -1,4 +1,4 @@
-"""The workers that train together: which ones, from TF_CONFIG or from the variables of SLURM. Imports nothing heavy."""
+"""The workers that train together: which ones, from TF_CONFIG or from the variables of SLURM. Imports nothing heavy but for SLURM."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from zoo.errors import UserError, shorten
 
-SLURM_PORT = 8888  # of the first task of a machine
+SLURM_PORTS = 20_000, 10_000  # the first port, and how many are used; which one depends on the job
 ADDRESS = re.compile(r"[^\s:/]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
 EXPECTED = 'expected {"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": 0}}'
 
@@ -44,12 +44,15 @@ def find_worker(environment: Mapping[str, str] = os.environ) -> Worker:
     Args:
         environment: Environment variables.
 
+    Returns:
+        The worker.
+
     Raises:
         UserError: There is no cluster, or its description is wrong.
     """
     if "TF_CONFIG" in environment:
         return _from_tf_config(environment["TF_CONFIG"])
-    if int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+    if environment.get("SLURM_STEP_NUM_TASKS", "1") != "1":
         return _from_slurm(environment)
     raise UserError(
         "--strategy multi_worker: there is no cluster; set TF_CONFIG on each machine, start with srun, or on this machine: "
@@ -57,7 +60,7 @@ def find_worker(environment: Mapping[str, str] = os.environ) -> Worker:
     )
 
 
-def this_worker(strategy: str) -> Worker | None:
+def select_worker(strategy: str) -> Worker | None:
     """This process in its cluster if the value of `--strategy` asks for one, else None; see `find_worker`."""
     return find_worker() if strategy == "multi_worker" else None
 
@@ -89,7 +92,9 @@ def _from_slurm(environment: Mapping[str, str]) -> Worker:
     try:
         hosts = slurm.expand_hostlist(environment["SLURM_STEP_NODELIST"])
         counts = slurm.expand_tasks_per_node(environment["SLURM_STEP_TASKS_PER_NODE"])
-        addresses = [f"{host}:{SLURM_PORT + i}" for host, count in zip(hosts, counts, strict=True) for i in range(count)]
+        first, count = SLURM_PORTS
+        port = first + int(environment.get("SLURM_JOB_ID", "0")) % count
+        addresses = [f"{host}:{port + i}" for host, tasks in zip(hosts, counts, strict=True) for i in range(tasks)]
         return Worker(tuple(addresses), range(len(addresses)).index(int(environment["SLURM_PROCID"])))
     except (KeyError, ValueError) as error:
         raise UserError(f"--strategy multi_worker: the variables of SLURM do not describe a cluster ({error}); start with srun") from None

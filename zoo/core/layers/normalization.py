@@ -16,7 +16,7 @@ class BatchNorm(keras.layers.BatchNormalization):
     """Batch normalization over all axes but the last, which uses the fused kernel in training.
 
     Its outputs and running statistics equal those of Keras' own layer, which consists of several small operations and is 3.6 times slower.
-    With several replicas, the statistics are those of the joined batch.
+    With several replicas, the statistics are those of the global batch.
     """
 
     def __init__(self, momentum: float = 0.9, epsilon: float = 1e-5, **kwargs: Any) -> None:
@@ -44,7 +44,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         return output if output.shape.rank == inputs.shape.rank else tf.reshape(output, tf.shape(inputs))
 
     def _normalize_on_replicas(self, inputs: tf.Tensor) -> tf.Tensor:
-        """By the statistics of all replicas, which wait for each other once; in Keras' own layer three times."""
+        """Normalizes by the statistics of the global batch, with one collective operation; Keras' own layer has three."""
         x, axes = tf.cast(inputs, tf.float32), list(range(inputs.shape.rank - 1))
         moments = tf.stack([tf.reduce_mean(x, axes), tf.reduce_mean(tf.square(x), axes)])
         mean, mean_square = tf.unstack(replicas.mean(moments))
