@@ -265,11 +265,10 @@ def update(options: Options, *rows: dict[str, Any]) -> None:
     merged = list(merge_rows(options.rows, rows, ["model"]).values())
     measured = sorted((row for row in merged if "seconds" in row), key=lambda row: row["batch_size"] * row["flops"])
     large = [row for row in merged if "seconds" not in row]
-    page = INTRODUCTION + "".join(map(format_row, measured))
+    page = INTRODUCTION + format_head(COLUMNS) + "".join(map(format_row, measured))
     if large:
-        page += LARGE_INTRODUCTION.format(rate=options.accelerator, link=options.link) + "".join(
-            format_large(row, options) for row in large
-        )
+        page += LARGE_INTRODUCTION.format(rate=options.accelerator, link=options.link)
+        page += "\n".join(format_head(LARGE_COLUMNS) + format_large(row, options) for row in large)
     write_rows(options.rows, [*measured, *large], page)
 
 

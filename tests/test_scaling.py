@@ -29,6 +29,9 @@ def test_the_page(scaling, tmp_path):
     options = scaling.Options(rows=tmp_path / "scaling.jsonl")
     scaling.update(options, {**DESCRIBED, **MEASURED}, {**DESCRIBED, "model": "large"})
     page = (tmp_path / "scaling.md").read_text()
+    for columns in (scaling.COLUMNS, scaling.LARGE_COLUMNS):
+        head = f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n"
+        assert head in page and page[page.index(head) + len(head) :].partition("\n")[0].count("|") == len(columns) + 1
     assert "| gan | 64 | 2.000 | 1.0 | 4.0 | 10 | 100.0 | 120.0 | 120.0 | +0% | 0.83 | a CPU |" in page
     # 4.1 TFLOP at 100 TFLOP/s: 41 ms / 8; 7 MB in a tenth of that.
     assert "| large | 2,048 | 4 | 0.00 | 8 | 256 | 5 | 14 | 400 | 0.95 |" in page

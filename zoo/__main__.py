@@ -20,6 +20,7 @@ from zoo.cli.evaluate import Evaluate
 from zoo.cli.export import Export
 from zoo.cli.generate import Generate
 from zoo.cli.launch import Launch
+from zoo.cli.launch import main as launch_main
 from zoo.cli.list import List
 from zoo.cli.options import TrainOptions
 from zoo.cli.translate import Translate
@@ -45,9 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if argv and argv[0] == "train":
         return training.main(argv[1:], f"{PROG} train")
+    if argv and argv[0] == "launch":
+        return launch_main(argv[1:], PROG)
     command = parsing.parse_command((List, Train, *COMMANDS[1:]), argv, PROG, __doc__)
-    if isinstance(command, Launch):  # computes nothing itself
-        return command()
     runtime.configure()
     command()
     return 0

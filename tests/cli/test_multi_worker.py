@@ -260,3 +260,16 @@ def test_a_folder_is_recognized_in_any_spelling(monkeypatch, tmp_path):
 def test_what_cannot_be_launched_is_refused(command, options, message):
     with pytest.raises(zoo.UserError, match=message):
         Launch(command, **options)()
+
+
+@pytest.mark.parametrize("words", [["--", "train"], ["train"]])
+def test_the_command_line(monkeypatch, words):
+    launched = []
+    monkeypatch.setattr(Launch, "__call__", lambda self: launched.append(self) or 0)
+    assert tool.main(["launch", "--workers", "3", *words, "--model", "gan", "--workers", "x"]) == 0
+    assert launched == [Launch(("train", "--model", "gan", "--workers", "x"), workers=3)]
+
+
+def test_a_mistyped_option_is_suggested(capsys):
+    message = read_error(capsys, ["launch", "--restart", "3", "--", "train", "--model", "gan"], tool.main)
+    assert "unknown option --restart; did you mean --restarts?" in message

@@ -14,7 +14,7 @@ from typing import Annotated
 import tyro
 
 from zoo.cli.import_path import PACKAGE_ROOT
-from zoo.cli.parsing import find_value
+from zoo.cli.parsing import find_value, parse_command
 from zoo.errors import UserError
 from zoo.runs.naming import make_next_folder, slug
 from zoo.training.local_workers import FORWARDED, LocalWorkers
@@ -81,6 +81,22 @@ class Launch:
             if not last and (folder / "config.json").exists():
                 arguments = _resume(arguments, folder)
         return status if status >= 0 else 128 - status
+
+
+def main(argv: Sequence[str], prog: str) -> int:
+    """Parses the words before `--` alone, so that suggestions for a mistyped option belong to this command, and runs it.
+
+    Args:
+        argv: The words after `launch`. `--` may be left out.
+        prog: The program, as the help text shows it.
+
+    Returns:
+        The exit status.
+    """
+    place = next((i for i, word in enumerate(argv) if word in ("--", "train")), len(argv))
+    command = argv[place + 1 :] if argv[place : place + 1] == ["--"] else argv[place:]
+    launch: Launch = parse_command((Launch,), ["launch", *argv[:place]], prog, None)
+    return dataclasses.replace(launch, command=tuple(command))()
 
 
 def _command(arguments: Sequence[str]) -> list[str]:
