@@ -3,8 +3,8 @@
     python benchmarks/lost_workers.py
     python benchmarks/lost_workers.py --runs 100 --seed 1
 
-Every run trains a small GAN on two workers, one of which, drawn at random, is killed by SIGKILL at a random moment after the run's folder was created;
-`zoo launch --restarts 1` starts both again. The run counts if it ends with status 0 and the same weights, bit for bit.
+Every run trains a small GAN on two workers, one of which, drawn at random, is killed by SIGKILL at a random moment after the run's folder
+was created; `zoo launch --restarts 1` starts both again. The run counts if it ends with status 0 and the same weights, bit for bit.
 """
 
 from __future__ import annotations
