@@ -114,6 +114,11 @@ def test_an_interrupt_saves_and_is_raised(working_directory):
     assert 0 < zoo.load("r").completed_steps < 100_000
 
 
+def test_several_workers_are_for_the_command_line():
+    with pytest.raises(UserError, match="zoo train --strategy multi_worker"):
+        zoo.train("gan", strategy="multi_worker")
+
+
 def test_renamed_options_warn(working_directory):
     with pytest.warns(FutureWarning) as warnings:
         zoo.train("gan", steps=1, every=1, run_dir="r", **{**SMALL, "pieces": 2, "scores": 0})

@@ -189,6 +189,7 @@ def test_other_settings_are_refused_by_name(run, change, message):
 
 def test_its_length_and_the_hardware_options_may_change(run):
     longer = {**RECORD.config, "steps": 40, "eval_every": 4}
+    run.check_settings(dataclasses.replace(RECORD, replicas=3, xla=True))  # equal up to rounding, and XLA compiles for one only
     run.check_settings(dataclasses.replace(RECORD, config=longer, options={**RECORD.options, "precision": "auto"}))
     added = {**RECORD.config, "added_later": 3}
     run.check_settings(dataclasses.replace(RECORD, config=added))
