@@ -25,7 +25,7 @@ from zoo.training.local_workers import LocalWorkers, build_environments
 SECONDS = 300  # after which a hanging process fails the test
 KINDS = ("gan", "acgan", "pggan", "cyclegan", "drgan")  # one of each kind
 FADE = 3  # steps after which pggan fades in a stage
-LENGTH = ["--precision", "float32", "--steps", "48", "--eval-every", "8", "--steps-per-execution", "2"]
+LENGTH = ["--precision", "float32", "--steps", "96", "--eval-every", "8", "--steps-per-execution", "2"]
 TRAIN = ["train", *(word.replace("16", "12") for word in GAN[: GAN.index("--steps")]), *LENGTH, "--eval-samples", "0"]  # of 12 images each
 
 
@@ -132,7 +132,7 @@ def test_a_signal_at_any_worker_ends_all_and_the_run_resumes_on_another_number(t
     thread.join()
     assert [process.returncode for process in started[0].processes] == [128 + signal.SIGTERM] * 2  # the chief has saved
     rows = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
-    assert 8 <= rows[-1]["step"] < 48 and Path(f"run/checkpoints/ckpt-{rows[-1]['step']}.index").exists()
+    assert 8 <= rows[-1]["step"] < 96 and Path(f"run/checkpoints/ckpt-{rows[-1]['step']}.index").exists()
     shutil.copytree("run", "three")
     assert train.main(["--resume", "run"]) == 0
     assert Launch(("train", "--resume", "three"), workers=3)() == 0
@@ -214,7 +214,12 @@ time.sleep(60)
 
 def test_signals_are_forwarded_and_lines_are_numbered(capfd):
     workers = LocalWorkers(2)
-    threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+
+    def end():
+        wait_for(lambda: {"of 0\n", "of 1\n"} <= set(workers._printed), SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=end).start()
     assert workers.run([sys.executable, "-c", SCRIPT], fatal=2) == [143, 143] and workers.signal == signal.SIGTERM
     output = capfd.readouterr()
     threads = max(1, os.cpu_count() // 2)
