@@ -73,12 +73,13 @@ def train(options: Options, folder: Path) -> tuple[int, float]:
 
 
 def read_weights(folder: Path) -> dict[str, np.ndarray]:
-    """The variables of the last checkpoint."""
+    """The weights, optimizers and counters of the last checkpoint."""
     import tensorflow as tf
 
     reader = tf.train.load_checkpoint(str(folder / "checkpoints"))
     types = reader.get_variable_to_dtype_map()
-    names = [name for name in types if types[name] != tf.string and "step_metrics" not in name]  # not the means of what was logged
+    # Not the means of what was logged, nor how many checkpoints the last process has written.
+    names = [name for name in types if types[name] != tf.string and not any(part in name for part in ("step_metrics", "save_counter"))]
     return {name: reader.get_tensor(name) for name in names}
 
 
