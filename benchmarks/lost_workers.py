@@ -3,8 +3,8 @@
     python benchmarks/lost_workers.py
     python benchmarks/lost_workers.py --runs 100 --seed 1
 
-Every run trains a small GAN on two workers, one of which, drawn at random, is killed by SIGKILL at a random moment after the run's folder
-was created; `zoo launch --restarts 1` starts both again. The run counts if it ends with status 0 and the same weights, bit for bit.
+Every run trains a small GAN on two workers, one of which, drawn at random, is killed by SIGKILL at a random moment of its training;
+`zoo launch --restarts 1` starts both again. The run counts if it ends with status 0 and the same weights, bit for bit.
 """
 
 from __future__ import annotations
@@ -65,11 +65,14 @@ class KilledWorkers(LocalWorkers):
 
 
 def train(options: Options, folder: Path) -> tuple[int, float]:
-    """Exit status of a training with one restart, and its seconds from the creation of its folder on."""
+    """Exit status of a training with one restart, and the seconds from the creation of its folder to its last evaluation."""
     arguments = ["--steps", str(options.steps), "--eval-every", str(options.eval_every), "--eval-samples", "0", *MODEL]
     KilledWorkers.folder = folder
     status = launch.Launch(("train", *arguments, "--run-dir", str(folder)), WORKERS, restarts=1)()
-    return status, time.time() - (folder / "config.json").stat().st_mtime
+    if status:
+        return status, 0.0
+    begin, end = ((folder / name).stat().st_mtime for name in ("config.json", "metrics.jsonl"))
+    return status, end - begin
 
 
 def read_weights(folder: Path) -> dict[str, np.ndarray]:
