@@ -72,7 +72,7 @@ class Launch:
             status = _select_status(statuses)
             if status in (0, USER_ERROR, DIVERGED) or workers.signal or _are_interrupted(statuses):
                 break
-            if _is_complete(folder):  # the chief was lost while it ended
+            if _is_complete(folder, find_value(arguments, "--steps")):  # the chief was lost while it ended
                 return 0
             lost = ", ".join(f"worker {index} ({_describe(one)})" for index, one in enumerate(statuses) if one and (one < 0 or one == 1))
             last = restart == self.restarts
@@ -112,8 +112,13 @@ def _select_status(statuses: Sequence[int | None]) -> int:
     return -signal.SIGKILL if first is None else first
 
 
-def _is_complete(folder: Path) -> bool:
-    """Whether a run has done all its steps, and has its SavedModel and its card."""
+def _is_complete(folder: Path, steps: str | None) -> bool:
+    """Whether a run has done all its steps, and has its SavedModel and its card.
+
+    Args:
+        folder: The run's folder.
+        steps: The value of `--steps`, of which the run has no record if it was lost before training began; None: not given.
+    """
     from zoo.reports.model_card import is_card_current
     from zoo.runs import Run, find_export
 
@@ -122,6 +127,8 @@ def _is_complete(folder: Path) -> bool:
     except UserError:
         return False
     step = run.completed_steps()
+    if steps not in (None, str(run.record.config["steps"])):
+        return False
     is_trained = step >= run.record.config["steps"] and not run.unfinished_evaluation(step)
     return is_trained and find_export(run.export_folder, step) is not None and is_card_current(run, step)
 
