@@ -19,7 +19,7 @@ def fields(required, **properties):
 
 CONTAINER = fields(
     ["name", "image"],
-    name={"const": "tensorflow"},  # the operator looks for it
+    name={"const": "tensorflow"},  # the name that the operator requires
     image=TEXT,
     command={"type": "array", "items": TEXT},
     args={"type": "array", "items": TEXT},

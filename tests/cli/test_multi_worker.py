@@ -243,13 +243,18 @@ def test_gpus_are_shared(monkeypatch):
 def test_a_folder_is_recognized_in_any_spelling(monkeypatch, tmp_path):
     """No other folder is made for the run."""
     monkeypatch.chdir(tmp_path)
-    seen = []
-    monkeypatch.setattr(LocalWorkers, "run", lambda self, command, fatal: seen.append(command[command.index("train") + 1 :]) or [0, 0])
+    trainings = []
+    monkeypatch.setattr(LocalWorkers, "run", lambda self, command, fatal: trainings.append(command) or [0, 0])
     for words in (["--run-dir", "a_b"], ["--run-dir=a_b"], ["--run_dir=a_b"], ["--resume", "a_b"]):
         assert Launch(("train", *words))() == 0
-    assert [words[0] for words in seen] == ["--run-dir", "--run-dir=a_b", "--run-dir=a_b", "--resume"] and not list(tmp_path.iterdir())
+    assert [words[words.index("train") + 1] for words in trainings] == [
+        "--run-dir",
+        "--run-dir=a_b",
+        "--run-dir=a_b",
+        "--resume",
+    ] and not list(tmp_path.iterdir())
     assert Launch(("train", "--model", "a.py:mygan", "--data", "folder:my pictures"))() == 0
-    assert seen[-1][-2:] == ["--run-dir", "runs/mygan-my-pictures-0001"] and not (tmp_path / "runs").exists()
+    assert trainings[-1][-2:] == ["--run-dir", "runs/mygan-my-pictures-0001"] and not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from zoo.cli.import_path import PACKAGE_ROOT
 from zoo.cli.parsing import find_value, parse_command
 from zoo.errors import UserError
 from zoo.runs.naming import make_next_folder, slug
-from zoo.training.local_workers import FORWARDED, LocalWorkers
+from zoo.training.local_workers import ENDING_SIGNALS, LocalWorkers
 
 MAX_WORKERS = 64
 EXAMPLE = "zoo launch --workers 2 -- train --model acgan"
@@ -51,7 +51,7 @@ class Launch:
                 Path("runs").rmdir()
 
     def _check(self) -> list[str]:
-        """The options of the training, which is told to be one of several workers."""
+        """Validates the options; returns those of the training, with `--strategy multi_worker`."""
         if not self.command or self.command[0] != "train":
             raise UserError(f"zoo launch starts a training on several workers; type: {EXAMPLE}")
         if not 1 <= self.workers <= MAX_WORKERS:
@@ -159,7 +159,7 @@ def _resume(arguments: Sequence[str], folder: Path) -> list[str]:
 
 def _are_interrupted(statuses: Sequence[int | None]) -> bool:
     """Whether a signal has ended training at all workers, each of which has ended by itself."""
-    return all(status is not None and status - 128 in FORWARDED for status in statuses)
+    return all(status is not None and status - 128 in ENDING_SIGNALS for status in statuses)
 
 
 def _describe(status: int) -> str:

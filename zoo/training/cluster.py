@@ -105,7 +105,7 @@ def open_cluster(choice: str, worker: Worker | None) -> Cluster:
 
 
 class Cluster:
-    """The workers that train together, as seen from one of them; a process that trains alone is a cluster of one.
+    """The workers that train together, and the role of this process; a process that trains alone is a cluster of one.
 
     Args:
         strategy: The strategy of the training.

@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]  # Windows has no SIGHUP
+from zoo.training.local_workers import ENDING_SIGNALS
 
 
 class Interrupt(keras.callbacks.Callback):
@@ -37,7 +37,7 @@ class Interrupt(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if self._received is None and threading.current_thread() is threading.main_thread():
-            for number in SIGNALS:
+            for number in ENDING_SIGNALS:
                 if number in (signal.SIGINT, signal.SIGTERM) or signal.getsignal(number) is not signal.SIG_IGN:
                     self._handlers.setdefault(number, signal.signal(number, self._receive))
 

@@ -21,7 +21,7 @@ from zoo.errors import UserError
 POLL_SECONDS = 0.1
 NVIDIA_GPUS = Path("/proc/driver/nvidia/gpus")  # one folder for each, on Linux
 NOTICE_SECONDS = 600  # within which the others notice that a worker is gone: at once, or after an evaluation
-FORWARDED = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+ENDING_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]  # Windows has no SIGHUP
 
 
 class LocalWorkers:
@@ -132,7 +132,7 @@ class LocalWorkers:
             self.signal = number
             self._forward(number)
 
-        handlers = {number: signal.signal(number, forward) for number in FORWARDED if signal.getsignal(number) is not signal.SIG_IGN}
+        handlers = {number: signal.signal(number, forward) for number in ENDING_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN}
         try:
             yield
         finally:

@@ -40,7 +40,7 @@ class BatchNorm(keras.layers.BatchNormalization):
             is_training=True,
         )
         elements = flat.shape.num_elements() or tf.cast(tf.size(flat), tf.float32)
-        self._update_statistics(mean, variance * (1 - channels / elements))  # of the unbiased variance; Keras accumulates the biased one
+        self._update_statistics(mean, variance * (1 - channels / elements))  # the kernel's is unbiased, that of Keras is not
         return output if output.shape.rank == inputs.shape.rank else tf.reshape(output, tf.shape(inputs))
 
     def _normalize_on_replicas(self, inputs: tf.Tensor) -> tf.Tensor:
