@@ -67,7 +67,7 @@ def test_a_picture_of_any_size_and_mode_is_upscaled(run, working_directory, mode
 def test_a_model_needs_only_the_signature(run, working_directory, monkeypatch):
     Image.fromarray(noise(150, 20, 3)).save("small.png")
     expected = zoo.load(run).upscale(np.asarray(Image.open("small.png")))
-    for name in ("upscale", "upscale_factor", "tile_overlap"):
+    for name in ("upscale", "upscale_factor"):
         monkeypatch.delattr(registry.get_entry("srresnet").model, name)
     assert tool.main(["upscale", str(run), "small.png", "large.png"]) == 0
     np.testing.assert_allclose(np.asarray(Image.open("large.png")).astype(int), expected, atol=1)

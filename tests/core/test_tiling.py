@@ -13,10 +13,11 @@ def test_tiles_have_no_seams():
     last_layer = model.ema_generator.get_layer("image")
     output = model.ema_generator({"low": picture[None] / np.float32(127.5) - 1})
     last_layer.kernel.assign(to_numpy(last_layer.kernel) * 0.4 / np.std(output))  # at the start the pictures are nearly gray
-    function = model.signatures()["upscale"].function
+    signature = model.signatures()["upscale"]
 
-    def upscale(tile, overlap=model.tile_overlap):
-        return upscale_in_tiles(lambda images: function(images)["image"], picture, model.upscale_factor, tile, overlap).astype(int)
+    def upscale(tile, overlap=signature.tile_overlap):
+        upscaled = upscale_in_tiles(lambda images: signature.function(images)["image"], picture, model.upscale_factor, tile, overlap)
+        return upscaled.astype(int)
 
     whole = upscale(64)
     assert whole.shape == (148, 172, 3) and whole.std() > 3
@@ -24,7 +25,7 @@ def test_tiles_have_no_seams():
     assert np.abs(upscale(9, overlap=0) - whole).max() > 1
     np.testing.assert_array_equal(model.upscale(picture), whole)
     low = tf.constant(picture[None] / 255, tf.float32)
-    np.testing.assert_allclose(to_numpy(function(low)["image"])[0], whole / 255, atol=1 / 255)
+    np.testing.assert_allclose(to_numpy(signature.function(low)["image"])[0], whole / 255, atol=1 / 255)
 
 
 def test_tiles_see_every_pixel_once():

@@ -31,12 +31,14 @@ class Signature:
         inputs: Name, type and shape of each input; the first dimension is that of the rows.
         outputs: Names of the outputs.
         padding: Input -> a value that the function accepts, where that is not 0. It stands in for a request without rows.
+        tile_overlap: Of a function of images of any size: pixels by which tiles overlap, such as the radius of the receptive field.
     """
 
     function: Callable[..., dict[str, tf.Tensor]]
     inputs: list[tf.TensorSpec]
     outputs: tuple[str, ...]
     padding: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    tile_overlap: int = 32
 
     def __call__(self, *values: tf.Tensor) -> dict[str, tf.Tensor]:
         """The outputs; zero rows give zero rows, although many operations fail on them: one row is appended for the computation."""

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from zoo.core.game import Game
 
 SIGNATURE = "upscale"  # of super-resolution models
-DEFAULT_OVERLAP = 32  # of tiles, in pixels
 PROBE = 8  # side of the picture from which the scale is measured
 
 
@@ -20,20 +19,19 @@ def upscale_picture(model: Game, picture: np.ndarray) -> np.ndarray:
     """Upscale a picture of any size by a model's signature `upscale`, tile by tile.
 
     Args:
-        model: It has the signature `upscale`: `image` of any size -> `image`. A model may also have the attribute `tile_overlap`, the
-            radius of its receptive field in pixels of the input: with it, tiles have no seams. Without it, tiles overlap by 32 pixels.
+        model: It has the signature `upscale`: `image` of any size -> `image`.
         picture: uint8 [height, width, channels].
 
     Returns:
         uint8 [scale * height, scale * width, channels].
     """
-    signature = model.signatures()[SIGNATURE].function
+    signature = model.signatures()[SIGNATURE]
 
     def function(images: tf.Tensor) -> tf.Tensor:
-        return signature(images)["image"]
+        return signature.function(images)["image"]
 
     scale = function(tf.zeros([1, PROBE, PROBE, picture.shape[-1]])).shape[1] // PROBE
-    return upscale_in_tiles(function, picture, scale, overlap=getattr(model, "tile_overlap", DEFAULT_OVERLAP))
+    return upscale_in_tiles(function, picture, scale, overlap=signature.tile_overlap)
 
 
 def upscale_in_tiles(

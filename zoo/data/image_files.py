@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from zoo.errors import UserError, join_first, printable
 
@@ -41,7 +41,7 @@ GRAYSCALE_MODES = ("1", "L", "LA")
 TRANSPARENT_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # of decoded images, by their number of channels
 RANGES = (1, 255, 1023, 4095, 16383, 65535)  # largest values of deep images that are usual
-ORIENTATION_TAG, SIDEWAYS = 0x0112, (5, 6, 7, 8)  # EXIF: orientations that exchange width and height
+SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 # What Pillow raises for files that are damaged, truncated, too large or no images.
 DECODE_ERRORS = (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
@@ -254,7 +254,7 @@ def reason(error: BaseException) -> str:
 
 def _upright_size(picture: ImageFile.ImageFile) -> Size:
     """Size of a picture after its EXIF rotation, which Pillow has applied already to that of TIFF files."""
-    sideways = picture.format != "TIFF" and picture.getexif().get(ORIENTATION_TAG) in SIDEWAYS
+    sideways = picture.format != "TIFF" and picture.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS
     return (picture.height, picture.width) if sideways else picture.size
 
 

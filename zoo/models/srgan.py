@@ -263,12 +263,9 @@ class SRResNet(Game):
     def signatures(self):
         shape = (None, None, self.config.image_shape[-1])
         offered = image_to_image_signatures("upscale", lambda image: self.ema_generator({"low": image}, training=False), shape)
+        radius = 2 * self.config.blocks + 8  # of the receptive field: 4 + 2 per block + 1 + 1 + 1/2 + 1 low-resolution pixels, rounded up
+        offered["upscale"] = dataclasses.replace(offered["upscale"], tile_overlap=radius)
         return {"serving_default": offered["upscale"], **offered}
-
-    @property
-    def tile_overlap(self):
-        """Radius of the generator's receptive field, in low-resolution pixels: the overlap at which tiles have no seams."""
-        return 2 * self.config.blocks + 8  # 4 + 2 per block + 1 + 1 + 1/2 + 1, rounded up
 
     def upscale(self, picture):
         """Upscale a uint8 picture [h, w, channels] of any size by a factor of 4 with the EMA generator, in tiles, for the metrics."""
