@@ -23,6 +23,7 @@ LAYERS = {
     "zoo.runs": 1,
     "zoo.core": 2,
     "zoo.models": 3,
+    "zoo.pretrained": 4,
     "zoo.training": 4,
     "zoo.serving": 4,
     "zoo.reports": 4,

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from zoo import registry, testing
     from zoo.cli.train import train
     from zoo.errors import UserError
+    from zoo.pretrained.loading import load_model as load
     from zoo.registry import create, list_models, register
     from zoo.runs.folder import Run
-    from zoo.runs.loading import load_model as load
 
 _LOCATIONS = {  # public name -> (module, attribute; None: the module itself)
     "Run": ("zoo.runs.folder", "Run"),
     "UserError": ("zoo.errors", "UserError"),
     "create": ("zoo.registry", "create"),
     "list_models": ("zoo.registry", "list_models"),
-    "load": ("zoo.runs.loading", "load_model"),
+    "load": ("zoo.pretrained.loading", "load_model"),
     "register": ("zoo.registry", "register"),
     "registry": ("zoo.registry", None),
     "testing": ("zoo.testing", None),

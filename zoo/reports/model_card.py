@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.data.licenses import find_license
 from zoo.errors import join_first
 from zoo.files import read_file, write_text
 from zoo.metrics.registry import Metric
@@ -35,16 +36,6 @@ MISUSE = (
     "identify people without their consent, and do not present its outputs as photographs or as measured data. Its outputs carry no "
     "watermark, and detectors of generated content are unreliable: label the outputs as generated, and do not rely on a detector as proof."
 )
-LICENSES = {  # dataset -> the rest of a sentence that begins with its name
-    "digits": 'is the UCI dataset "Optical Recognition of Handwritten Digits" (Alpaydin & Kaynak), CC BY 4.0',
-    **dict.fromkeys(
-        ("outlines", "outline_pairs", "turned_digits"), "is derived from the digits of the UCI dataset (Alpaydin & Kaynak), CC BY 4.0"
-    ),
-    "photographs": "consists of two photographs that ship with scikit-learn (danielbuechele; vultilion), CC BY 2.0",
-    "mnist": "is MNIST (LeCun, Cortes, Burges), CC BY-SA 3.0",
-    "fashion_mnist": "is Fashion-MNIST (Zalando), MIT",
-    "cifar10": "is CIFAR-10 (Krizhevsky 2009), whose authors state no license",
-}
 CATALOG = "https://www.tensorflow.org/datasets/catalog"
 
 
@@ -189,8 +180,8 @@ def _describe_license(data: str, version: str) -> str:
     if data.startswith("folder:"):
         owner = "the person who trained the model"
         return f"The images in {name} are from {owner}; the rights belong to their authors and to the people depicted."
-    if short_name in LICENSES:
-        return f"The dataset {name} {markdown.escape(LICENSES[short_name])}."
+    if license := find_license(data):
+        return f"The dataset {name} {markdown.escape(license.attribution)}."
     catalog = f" in the [TFDS catalog]({CATALOG}/{short_name})" if re.fullmatch(r"\w+", short_name) else ""
     return f"This card does not know the license of the dataset {name}: look it up{catalog} before you publish any outputs."
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import re
 import shutil
 from pathlib import Path
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 MAX_TO_KEEP = 3
+UNSAVED_WEIGHTS = 10**6  # elements of variables that are in no checkpoint, such as the sums of metrics
 STEP = "(0|[1-9][0-9]{0,17})"
 INDEX_FILE = re.compile(rf"ckpt-{STEP}\.index")
 CHECKPOINT_FILE = re.compile(rf"ckpt-{STEP}\.(?:index|data-[0-9]{{5}}-of-[0-9]{{5}})")
@@ -66,6 +69,17 @@ def restore_checkpoint(model: keras.Model, path: str) -> None:
 def checkpoint_step(path: str | Path) -> int:
     """The step of a checkpoint: `.../ckpt-200` -> 200."""
     return int(Path(path).name.removeprefix("ckpt-"))
+
+
+def weight_limit(paths: list[str]) -> int | None:
+    """An upper bound on the number of weights of a model with these checkpoints; None if none can be read."""
+    import tensorflow as tf
+
+    sizes = []
+    for path in paths:
+        with contextlib.suppress(ValueError, tf.errors.OpError):  # a damaged one is reported when it is restored
+            sizes.append(sum(math.prod(shape) for _, shape in tf.train.list_variables(path)))
+    return max(sizes) + UNSAVED_WEIGHTS if sizes else None
 
 
 def is_intact(path: str) -> bool:

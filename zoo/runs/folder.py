@@ -19,7 +19,7 @@ from zoo.files import write_text
 from zoo.records import read_object
 from zoo.runs import measurements
 from zoo.runs.best import SCORE_FILE, BestCheckpoint, read_best, remove_best, save_best
-from zoo.runs.checkpoints import build_manager, checkpoint_step, list_checkpoints, remove_checkpoints, restore_checkpoint
+from zoo.runs.checkpoints import build_manager, checkpoint_step, list_checkpoints, remove_checkpoints, restore_checkpoint, weight_limit
 from zoo.runs.commands import command_prefix, program_name
 from zoo.runs.naming import check_can_be_made, expand_home, explain_folder_error, list_runs, make_folder, make_next_folder, slug
 from zoo.runs.ownership import NOT_A_RUN, identify, own
@@ -33,7 +33,6 @@ from zoo.types import Protocol
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
-
 
 MARKUP = frozenset("`<>\"'&|;$\\")  # characters that no path of a model's file may have in what is printed and in the card
 
@@ -69,6 +68,11 @@ class Run:
     @property
     def record(self) -> RunRecord:
         return self._record
+
+    @property
+    def record_path(self) -> str:
+        """The path of config.json, for messages."""
+        return f"{self.display_path}/config.json"
 
     @property
     def export_folder(self) -> Path:
@@ -195,6 +199,10 @@ class Run:
         """The number of completed steps: that of the newest checkpoint, or of the last evaluation where the checkpoints are missing."""
         checkpoints = self.checkpoints()
         return checkpoint_step(checkpoints[0]) if checkpoints else max((row["step"] for row in self.evaluations()), default=0)
+
+    def weight_limit(self) -> int | None:
+        """An upper bound on the number of weights of the run's model; None if no checkpoint can be read."""
+        return weight_limit(self.checkpoints())
 
     def manager(self, model: keras.Model) -> tf.train.CheckpointManager:
         """The manager that writes the run's checkpoints."""

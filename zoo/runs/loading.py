@@ -8,22 +8,44 @@ import math
 import numbers
 import os
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from zoo import registry
 from zoo.errors import UserError, shorten
 from zoo.files import check_path
 from zoo.precision import dtype_policy
 from zoo.runs.folder import Run
+from zoo.runs.record import RunRecord
 
 if TYPE_CHECKING:
     import keras
 
-UNSAVED_WEIGHTS = 10**6  # elements of variables that are in no checkpoint, such as the sums of metrics
 ERROR_WIDTH = 120  # characters of an error of Keras
 
 
-def load_model(run: Run | str | os.PathLike[str], checkpoint: str | int = "last") -> keras.Model:
+class TrainedModel(Protocol):
+    """What a model is loaded from: a run, or what was published of one."""
+
+    @property
+    def record(self) -> RunRecord: ...
+
+    @property
+    def record_path(self) -> str: ...
+
+    @property
+    def display_path(self) -> Any: ...
+
+    @property
+    def model_spec(self) -> str | None: ...
+
+    def find_checkpoints(self, which: str | int) -> list[str]: ...
+
+    def weight_limit(self) -> int | None: ...
+
+    def restore(self, model: Any, which: str | int = "last") -> Any: ...
+
+
+def load_model(run: TrainedModel | str | os.PathLike[str], checkpoint: str | int = "last") -> keras.Model:
     """Builds the model of a run and restores its weights, in float32. Does not need the dataset.
 
     No code is imported from the run's folder: the model must be registered.
@@ -40,7 +62,7 @@ def load_model(run: Run | str | os.PathLike[str], checkpoint: str | int = "last"
     """
     if isinstance(checkpoint, bool) or not isinstance(checkpoint, (str, numbers.Integral)):
         raise UserError(f"checkpoint={shorten(checkpoint)}: expected 'last', 'best' or a step")
-    if not isinstance(run, Run):
+    if isinstance(run, (str, os.PathLike)):
         run = Run(check_path("run", run))
     name = run.record.model
     try:
@@ -59,21 +81,21 @@ def load_model(run: Run | str | os.PathLike[str], checkpoint: str | int = "last"
 
 
 @contextlib.contextmanager
-def explain_settings(run: Run) -> Iterator[None]:
+def explain_settings(run: TrainedModel) -> Iterator[None]:
     """Names the file in errors about recorded settings that are invalid, or from which no model can be built."""
     import tensorflow as tf
 
     try:
         yield
     except UserError as error:
-        raise UserError(f"{run.display_path}/config.json: {error}") from None
+        raise UserError(f"{run.record_path}: {error}") from None
     except (ValueError, TypeError, ArithmeticError, MemoryError, tf.errors.OpError) as error:  # of layers that do not fit together
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:ERROR_WIDTH]}"
-        raise UserError(f"{run.display_path}/config.json: no model can be built from these settings ({reason})") from None
+        raise UserError(f"{run.record_path}: no model can be built from these settings ({reason})") from None
 
 
 @contextlib.contextmanager
-def limit_weights(run: Run, initialize: bool = True) -> Iterator[None]:
+def limit_weights(run: TrainedModel, initialize: bool = True) -> Iterator[None]:
     """Refuses to build a model that has more weights than the run's checkpoint, before memory is allocated for them.
 
     Args:
@@ -86,14 +108,10 @@ def limit_weights(run: Run, initialize: bool = True) -> Iterator[None]:
     """
     import tensorflow as tf
 
-    sizes = []
-    for checkpoint in run.checkpoints():
-        with contextlib.suppress(ValueError, tf.errors.OpError):  # a damaged one is reported when it is restored
-            sizes.append(sum(math.prod(shape) for _, shape in tf.train.list_variables(checkpoint)))
-    if not sizes:
+    limit = run.weight_limit()
+    if limit is None:
         yield
         return
-    limit = max(sizes) + UNSAVED_WEIGHTS
     total = 0
 
     def create(next_creator: Callable[..., Any], initial_value: Any, **kwargs: Any) -> Any:

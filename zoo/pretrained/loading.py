@@ -1,0 +1,92 @@
+"""Loading a trained model: by name, from a run, from a file, or from the web."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo import runs
+from zoo.errors import UserError, join_first, shorten, suggest
+from zoo.files import check_path
+from zoo.pretrained import web
+from zoo.pretrained.archive import open_archive
+from zoo.pretrained.manifest import FILE
+from zoo.pretrained.published import PublishedModel, list_pretrained, open_folder, open_pretrained
+from zoo.runs import Run
+
+if TYPE_CHECKING:
+    import keras
+
+ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+ARCHIVE_SUFFIX = ".zip"
+
+
+def load_model(
+    source: Run | PublishedModel | str | os.PathLike[str],
+    checkpoint: str | int = "last",
+    sha256: str | None = None,
+    discriminator: bool = True,
+) -> keras.Model:
+    """Builds a trained model and loads its weights, in float32. Does not need the dataset.
+
+    No code is loaded: the model must be registered.
+
+    Args:
+        source: The name of a pretrained model (`zoo.list_models(pretrained=True)`); the folder of a run, or of a published model; a .zip
+            file of one; `hf://USER/NAME` or `hf://USER/NAME@REVISION` on the Hugging Face Hub; `https://.../x.zip`.
+        checkpoint: Of a run: `last`, `best`, or a step.
+        sha256: SHA-256 of the .zip file, which an https:// address needs.
+        discriminator: Whether to load the discriminator of a published model, which has a file of its own; if False, it is untrained.
+
+    Returns:
+        The model, not compiled.
+
+    Raises:
+        UserError: There is no such model or checkpoint, its files are damaged, it cannot be downloaded, or it is not registered.
+    """
+    opened = open_model(source, sha256)
+    if isinstance(opened, PublishedModel):
+        opened.loads_discriminator = discriminator
+    return runs.load_model(opened, checkpoint)
+
+
+def open_model(source: Run | PublishedModel | str | os.PathLike[str], sha256: str | None = None) -> Run | PublishedModel:
+    """The run or published model that a name, path or address stands for; see `load_model`. A folder precedes a name."""
+    if isinstance(source, (Run, PublishedModel)):
+        return source
+    text = os.fspath(check_path("run", source))
+    if address := ADDRESS.match(text):
+        return _open_address(text, address[1].lower(), sha256)
+    if sha256 is not None:
+        raise UserError(f"sha256={shorten(sha256)}: only an https:// address needs it")
+    path = Path(os.path.expanduser(text))
+    if path.is_dir() and not (path / "config.json").exists() and (path / FILE).exists():
+        return open_folder(path, text)
+    if path.suffix.lower() == ARCHIVE_SUFFIX and path.is_file():
+        return open_archive(path, text)
+    if path.exists() or not _is_name(text):
+        return Run(source)
+    names = list_pretrained()
+    if text in names:
+        return open_pretrained(text)
+    raise UserError(
+        f"{text} is neither a run nor a pretrained model{suggest(text, names) or '.'} Pretrained: {join_first(names, 20) or 'none'}. "
+        "`zoo list --pretrained` describes them; a run is given by its folder, as runs/acgan-digits-0001"
+    )
+
+
+def _open_address(text: str, scheme: str, sha256: str | None) -> PublishedModel:
+    if scheme == "hf":
+        if sha256 is not None:
+            raise UserError(f"{text}: a model on the hub is verified by its manifest; omit sha256")
+        return web.open_hub(text)
+    if scheme in ("http", "https"):
+        return open_archive(web.download(text, sha256), text)
+    raise UserError(f"{shorten(text)}: {scheme}:// addresses are not supported; give https:// or hf://, a path, or a name")
+
+
+def _is_name(text: str) -> bool:
+    """Whether a text looks like the name of a pretrained model and not like a path."""
+    return os.sep not in text and not text.startswith((".", "~")) and not text.endswith(ARCHIVE_SUFFIX)
