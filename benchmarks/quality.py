@@ -26,7 +26,7 @@ from tqdm import tqdm
 from zoo import registry
 from zoo.cli import parsing
 from zoo.errors import UserError
-from zoo.runs import Run, export_versions, latest_grid, load_model
+from zoo.runs import Run, append_scores, export_versions, latest_grid, load_model
 from zoo.runs.scores import score_fields
 from zoo.training import runtime
 
@@ -151,7 +151,7 @@ def evaluate_checkpoint(run: Run, checkpoint: str, evaluations: Iterable[Evaluat
         samples = samples.with_extractor(evaluation.extractor) if samples else evaluation.generate_samples(model)
         scores = evaluation.scores(samples, evaluation.available_metrics(model, METRICS))
         protocol = evaluation.protocol(model.compute_dtype)
-        run.append_scores(model.completed_steps, checkpoint, scores, protocol)
+        append_scores(run.folder, model.completed_steps, checkpoint, scores, protocol, run.rows())
         results[protocol.extractor] = score_fields(scores, protocol)
     return results
 

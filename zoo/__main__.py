@@ -23,6 +23,7 @@ from zoo.cli.launch import Launch
 from zoo.cli.launch import main as launch_main
 from zoo.cli.list import List
 from zoo.cli.options import TrainOptions
+from zoo.cli.publish import Publish
 from zoo.cli.translate import Translate
 from zoo.cli.upscale import Upscale
 from zoo.cli.utility import Utility
@@ -30,7 +31,7 @@ from zoo.runs.commands import INSTALLED, MODULE, set_program
 from zoo.training import runtime
 
 PROG = "zoo"
-COMMANDS = (List, Launch, Data, Generate, Translate, Upscale, Evaluate, Compare, Analyze, Utility, Export)
+COMMANDS = (List, Launch, Data, Generate, Translate, Upscale, Evaluate, Compare, Analyze, Utility, Export, Publish)
 
 
 class Train(TrainOptions):

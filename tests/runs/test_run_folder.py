@@ -15,7 +15,7 @@ import tensorflow as tf
 from zoo.errors import UserError
 from zoo.runs import BestCheckpoint, DataRecord, Run, RunRecord, commands, explain_write_errors, score_points
 from zoo.runs.commands import command_prefix, program_name
-from zoo.runs.scores import export_versions, format_score, format_table, latest_grid, round_score
+from zoo.runs.scores import append_scores, export_versions, format_score, format_table, latest_grid, round_score
 from zoo.types import Protocol, ScorePoint
 
 ROOT = Path(__file__).parents[2]
@@ -228,7 +228,9 @@ def test_truncated_and_foreign_lines_are_skipped_and_the_next_one_is_whole(run):
 
 def test_scores_that_were_computed_later_are_added(run):
     run.append({"step": 10, "images": 80, "seconds": 1.5, "images_per_second": 1.0})
-    run.append_scores(10, "best", {"frechet": (1 / 3, None), "kid": (0.123456789, 0.0123456789), "recall": 0.5}, PROTOCOL)
+    append_scores(
+        run.folder, 10, "best", {"frechet": (1 / 3, None), "kid": (0.123456789, 0.0123456789), "recall": 0.5}, PROTOCOL, run.rows()
+    )
     assert run.rows()[-1] == {
         "step": 10,
         "images": 80,
@@ -244,10 +246,10 @@ def test_scores_that_were_computed_later_are_added(run):
 
 def test_score_points_are_sorted_and_split_by_protocol(run):
     other = dataclasses.replace(PROTOCOL, seed=1)
-    run.append_scores(20, "last", {"kid": (2.0, 0.1)}, PROTOCOL)
-    run.append_scores(10, "best", {"kid": 1.0}, PROTOCOL)
-    run.append_scores(20, "last", {"kid": 3.0}, PROTOCOL)
-    run.append_scores(20, "last", {"kid": 9.0, "recall": math.nan}, other)
+    append_scores(run.folder, 20, "last", {"kid": (2.0, 0.1)}, PROTOCOL)
+    append_scores(run.folder, 10, "best", {"kid": 1.0}, PROTOCOL)
+    append_scores(run.folder, 20, "last", {"kid": 3.0}, PROTOCOL)
+    append_scores(run.folder, 20, "last", {"kid": 9.0, "recall": math.nan}, other)
     run.append({"step": 30, "scores": {"kid": 5.0}})
     run.append({"step": 30, "scores": {"kid": None}, "protocol": PROTOCOL.to_dict()})
     points = score_points(run)

@@ -6,6 +6,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
+from zoo.cli.arguments import output_folder
 from zoo.cli.measuring import FeatureMeasurement, own_if_inside
 from zoo.errors import UserError
 from zoo.types import Omittable
@@ -19,11 +20,8 @@ class Analyze(FeatureMeasurement):
     """folder for the tables and plots; if omitted, analysis/ in the run's folder"""
 
     def __call__(self) -> None:
-        from zoo.runs import Run
-
-        run = Run(self.run)
-        folder = self.out or run.display_path / "analysis"
-        with own_if_inside(folder, run):
+        folder = output_folder(self.trained, self.out, "analysis")
+        with own_if_inside(folder, self.trained):
             self._analyze(folder)
 
     def _analyze(self, folder: Path) -> None:

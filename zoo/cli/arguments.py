@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,9 +15,12 @@ if TYPE_CHECKING:
     import numpy as np
 
     from zoo.core import Game
+    from zoo.pretrained import PublishedModel
+    from zoo.runs import Run
 
 MAX_SEED = 2**63 - 1
-RunFolder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+MODEL_HELP = "folder of a run, name of a pretrained model (`zoo list --pretrained`), or hf://USER/NAME, https://.../x.zip#sha256=HASH"
+TrainedModel = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help=MODEL_HELP)]
 
 
 def register_model(spec: str | None) -> None:
@@ -73,3 +78,23 @@ def write_picture(path: Path, picture: np.ndarray) -> None:
         write_png(path, picture)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error}") from None
+
+
+def output_folder(trained: Run | PublishedModel, out: Path | None, name: str) -> Path:
+    """The folder to write to: `out`, or NAME in the run's folder; raises UserError if a published model has no `out`."""
+    from zoo.runs import Run
+
+    if out is not None:
+        return out
+    if not isinstance(trained, Run):
+        raise UserError(f"{trained.display_path} is not a run, in whose folder results are written; give one: --out FOLDER")
+    return trained.display_path / name
+
+
+@contextlib.contextmanager
+def explain_output_errors(folder: Path) -> Iterator[None]:
+    """Converts errors of a folder that cannot be written to a UserError."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"--out {folder}: cannot be written to: {error.strerror or error}") from None

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from zoo.cli.measuring import FeatureMeasurement, OpenedRun, explain_output_errors, own_if_inside
+from zoo.cli.arguments import explain_output_errors, output_folder
+from zoo.cli.measuring import FeatureMeasurement, OpenedRun, own_if_inside
 from zoo.errors import UserError, printable
 from zoo.types import Omittable
 
@@ -35,18 +36,13 @@ class Evaluate(FeatureMeasurement):
     """folder whose metrics.jsonl the scores are appended to; if omitted, the run's, which must be writable and not in training"""
 
     def __call__(self) -> None:
-        from zoo.runs import Run
-
-        run = Run(self.run)
-        if self.out is not None:
-            with own_if_inside(self.out, run):
-                with explain_output_errors(self.out):  # before anything is computed
-                    self.out.mkdir(parents=True, exist_ok=True)
-                self._evaluate()
-            return
-        if not os.access(run.folder, os.W_OK):
-            raise UserError(f"{run.display_path} cannot be written to; write the scores elsewhere: --out FOLDER")
-        with run.own():
+        folder = output_folder(self.trained, self.out, ".")
+        with own_if_inside(folder, self.trained):
+            if self.out is not None:
+                with explain_output_errors(folder):  # before anything is computed
+                    folder.mkdir(parents=True, exist_ok=True)
+            elif not os.access(folder, os.W_OK):
+                raise UserError(f"{folder} cannot be written to; write the scores elsewhere: --out FOLDER")
             self._evaluate()
 
     def _evaluate(self) -> None:
@@ -105,18 +101,19 @@ class Evaluate(FeatureMeasurement):
     def _write(self, opened: OpenedRun, scores: dict[str, Score], protocol: Protocol) -> None:
         from zoo.registry import get_entry
         from zoo.reports.model_card import write_card
-        from zoo.runs import explain_write_errors
+        from zoo.runs import Run, append_scores, explain_write_errors
         from zoo.training.tensorboard import write_evaluation
 
         run, model, _ = opened
         step = model.completed_steps
         if self.out is not None:
             with explain_output_errors(self.out):
-                run.append_scores(step, self.checkpoint, scores, protocol, self.out)
+                append_scores(self.out, step, self.checkpoint, scores, protocol, run.rows() if isinstance(run, Run) else [])
             print(f"\nwritten to {self.out / 'metrics.jsonl'}")
             return
+        assert isinstance(run, Run)  # others need --out
         with explain_write_errors(run):
-            run.append_scores(step, self.checkpoint, scores, protocol)
+            append_scores(run.folder, step, self.checkpoint, scores, protocol, run.rows())
             write_evaluation(run.folder, step, self.checkpoint, scores, protocol)
             write_card(run, get_entry(run.record.model), model)
         print(printable(f"\nwritten to {run.display_path / 'metrics.jsonl'} and {run.display_path / 'README.md'}", "\n"))

@@ -1,4 +1,4 @@
-"""`zoo generate`: samples from a run."""
+"""`zoo generate`: samples from a trained model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.cli.arguments import RunFolder, check_seeds, check_truncation, register_model, require_noise_model, write_picture
+from zoo.cli.arguments import TrainedModel, check_seeds, check_truncation, register_model, require_noise_model, write_picture
 from zoo.cli.options import MAX_COUNT
 from zoo.errors import UserError, printable, suggest
 from zoo.types import Omittable
@@ -26,10 +26,9 @@ BATCH = 100  # samples that are generated at once
 
 @dataclasses.dataclass(frozen=True)
 class Generate:
-    """generate samples from a run, without the dataset"""
+    """generate samples from a run or a pretrained model, without the dataset"""
 
-    run: RunFolder
-    """folder of the run"""
+    run: TrainedModel
     out: Path = Path("samples.png")
     """PNG file for a grid of all images, or a folder (a name without .png) for one PNG per image"""
     count: int = 64
@@ -50,7 +49,7 @@ class Generate:
     def __call__(self) -> None:
         import numpy as np
 
-        from zoo.runs import load_model
+        from zoo.pretrained import load_model
 
         for name, value in (("count", self.count), ("columns", self.columns)):
             if value is not None and not 1 <= value <= MAX_COUNT:
@@ -58,7 +57,7 @@ class Generate:
         self._check_out()
         check_seeds(self.seed, self.count)
         register_model(self.model)
-        model: Any = load_model(self.run, self.checkpoint)
+        model: Any = load_model(self.run, self.checkpoint, discriminator=False)
         require_noise_model(model, "generate")
         check_truncation(model, self.truncation)
         self._check_size(model)

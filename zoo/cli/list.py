@@ -10,8 +10,14 @@ from typing import Any
 class List:
     """print the table of models"""
 
+    pretrained: bool = False
+    """list the pretrained models, which need no training, with their scores and licenses"""
+
     def __call__(self) -> None:
-        print(format_models())
+        if self.pretrained:
+            print_pretrained()
+        else:
+            print(format_models())
 
 
 def format_models() -> str:
@@ -30,6 +36,31 @@ def format_models() -> str:
         paper, summary = entry.paper, entry.summary
         lines.append(f"  {name:{width}}  {_describe_size(entry.config):14}  {', '.join(entry.model.batch_keys)}")
     return "\n".join(lines)
+
+
+def print_pretrained() -> None:
+    """Prints the table of pretrained models."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from zoo.pretrained import list_pretrained, open_pretrained
+
+    table = Table("name", "model", "data", "MB", "scores", "license", box=None, pad_edge=False, header_style="")
+    for name in list_pretrained():
+        manifest = open_pretrained(name).manifest
+        size = f"{sum(file.bytes for file in manifest.weights.values()) / 1e6:.1f}"
+        table.add_row(name, manifest.record.model, manifest.record.data.name, size, _describe_scores(manifest), manifest.license)
+    Console().print(table)
+    print("\nSamples: zoo generate NAME    in Python: zoo.load(NAME)    scores and limits: docs/pretrained.md")
+
+
+def _describe_scores(manifest: Any) -> str:
+    """The scores under the protocol with the most samples."""
+    from zoo.runs import format_score
+
+    if not manifest.scores:
+        return "–"
+    return ", ".join(f"{name.replace('_', ' ')} {format_score(value)}" for name, value in manifest.scores[0].values.items())
 
 
 def _describe_size(config: Any) -> str:

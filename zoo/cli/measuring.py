@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+import functools
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeGuard
 
-from zoo.cli.arguments import RunFolder, check_truncation, register_model, require_noise_model
+from zoo.cli.arguments import TrainedModel, check_truncation, explain_output_errors, register_model, require_noise_model
 from zoo.errors import UserError, printable
 from zoo.types import Omittable
 
 if TYPE_CHECKING:
     from zoo.core import Game
     from zoo.metrics import Evaluation
+    from zoo.pretrained import PublishedModel
     from zoo.runs import Run
 
 
 class OpenedRun(NamedTuple):
     """A run, its model, and the evaluation that compares its samples with real images."""
 
-    run: Run
+    run: Run | PublishedModel
     model: Game
     evaluation: Evaluation
 
@@ -30,8 +32,7 @@ class OpenedRun(NamedTuple):
 class Measurement:
     """A measurement of a run."""
 
-    run: RunFolder
-    """folder of the run"""
+    run: TrainedModel
     checkpoint: str = "last"
     """checkpoint to load: `last`, `best`, or a step"""
     count: int = 10_000
@@ -59,11 +60,11 @@ class Measurement:
         """
         from zoo import data, metrics
         from zoo.data.source import FOLDER_PREFIX
-        from zoo.runs import Run, load_model
+        from zoo.pretrained import load_model
 
         metrics.check_sample_count(self.count, self.seed)  # before an extractor is trained
         register_model(self.model)
-        run = Run(self.run)
+        run = self.trained
         model: Any = load_model(run, self.checkpoint)
         self.check_model(model)
         if self.live and not model.generates_from_noise:
@@ -81,6 +82,13 @@ class Measurement:
         source = model.prepare_data(model.config, source)
         evaluation = metrics.Evaluation(source, extractor, self.count, split, self.seed, self.live, self.truncation, show_progress)
         return OpenedRun(run, model, evaluation)
+
+    @functools.cached_property
+    def trained(self) -> Run | PublishedModel:
+        """The run, or the published model."""
+        from zoo.pretrained import open_model
+
+        return open_model(self.run)
 
     def check_model(self, model: Game) -> None:
         """Raises UserError if the model does not support the measurement."""
@@ -105,38 +113,31 @@ class Measurement:
         protocol = evaluation.protocol(model.compute_dtype).describe(omit=self.protocol_in_title)
         source = f"{run.display_path}, checkpoint {self.checkpoint} (step {model.completed_steps:,}); {protocol}"
         text = f"{title}\n{format_table(header, rows)}\n{source}\n"
-        with explain_write_errors(run) if is_inside(folder, run) else explain_output_errors(folder):
+        with explain_write_errors(run) if has_folder(run, folder) else explain_output_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             analysis.plot(folder / f"{name}.png")
             write_text(folder / f"{name}.txt", text)
         print(printable(f"{text}plotted in {folder / name}.png\n", "\n"))
 
 
-def is_inside(folder: Path, run: Run) -> bool:
+def has_folder(run: Run | PublishedModel, folder: Path) -> TypeGuard[Run]:
     """Whether a folder is that of a run, or below it."""
-    return folder.resolve().is_relative_to(run.folder.resolve())
+    from zoo.runs import Run
+
+    return isinstance(run, Run) and folder.resolve().is_relative_to(run.folder.resolve())
 
 
-def own_if_inside(folder: Path, run: Run) -> contextlib.AbstractContextManager[None]:
+def own_if_inside(folder: Path, run: Run | PublishedModel) -> contextlib.AbstractContextManager[None]:
     """Owns a run while a block writes to a folder, if that is in the run.
 
     Raises:
         UserError: Another process owns the run; or the folder is that of another run, which this command does not own.
     """
-    if is_inside(folder, run):
+    if has_folder(run, folder):
         return run.own()
     if (folder / "config.json").exists():
         raise UserError(f"--out {folder} is another run; give a folder that is not a run")
     return contextlib.nullcontext()
-
-
-@contextlib.contextmanager
-def explain_output_errors(folder: Path) -> Iterator[None]:
-    """Converts errors of a folder that cannot be written to a UserError."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"--out {folder}: cannot be written to: {error.strerror or error}") from None
 
 
 @dataclasses.dataclass(frozen=True)

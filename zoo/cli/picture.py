@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from zoo.cli.arguments import RunFolder, register_model, write_picture
+from zoo.cli.arguments import TrainedModel, register_model, write_picture
 from zoo.errors import UserError, printable
 from zoo.types import Omittable
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-    from zoo.runs.record import RunRecord
+    from zoo.pretrained import PublishedModel
+    from zoo.runs import Run, RunRecord
 
 
 @dataclasses.dataclass(frozen=True)
 class PictureCommand:
     """A command that applies a run's model to images."""
 
-    run: RunFolder
-    """folder of the run"""
+    run: TrainedModel
     picture: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE")]
     """the image file, or a folder of images"""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
@@ -53,9 +53,14 @@ class PictureCommand:
     @functools.cached_property
     def record(self) -> RunRecord:
         """The record of the run."""
-        from zoo.runs import Run
+        return self.trained.record
 
-        return Run(self.run).record
+    @functools.cached_property
+    def trained(self) -> Run | PublishedModel:
+        """The run, or the published model."""
+        from zoo.pretrained import open_model
+
+        return open_model(self.run)
 
     def apply(self, model: Any, file: Path, highest: float | None) -> tuple[np.ndarray, str]:
         """What the model makes of an image file, uint8 [h, w, channels], and a description.
@@ -69,7 +74,7 @@ class PictureCommand:
 
     def open(self) -> Any:
         """The run's model."""
-        from zoo.runs import load_model
+        from zoo.pretrained import load_model
 
         if self.picture.is_dir():
             if self.out.suffix.lower() == ".png" or self.out.is_file():
@@ -79,7 +84,7 @@ class PictureCommand:
         elif self.out.suffix.lower() != ".png":
             raise UserError(f"{self.out}: images are written as PNG; give a name that ends in .png")
         register_model(self.model)
-        return load_model(self.run, self.checkpoint)
+        return load_model(self.trained, self.checkpoint, discriminator=False)
 
     def _list_files(self, channels: int) -> list[tuple[Path, Path, float | None]]:
         """The image files of the folder, the files to write (of the same name, as PNG), and the value that is white in deep images.

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import ClassVar
 
+from zoo.cli.arguments import output_folder
 from zoo.cli.measuring import Measurement, own_if_inside
 from zoo.errors import UserError
 from zoo.types import Omittable
@@ -27,16 +28,13 @@ class Utility(Measurement):
     protocol_in_title: ClassVar[tuple[str, ...]] = ("real_images", "fake_images", "extractor", "extractor_sha256", "resizing")
 
     def __call__(self) -> None:
-        from zoo.runs import Run
-
         if self.repeats < 1:
             raise UserError(f"--repeats {self.repeats}: must be at least 1")
         for size in self.sizes or ():
             if size < 1:
                 raise UserError(f"--sizes {size}: must be at least 1")
-        run = Run(self.run)
-        folder = self.out or run.display_path / "utility"
-        with own_if_inside(folder, run):
+        folder = output_folder(self.trained, self.out, "utility")
+        with own_if_inside(folder, self.trained):
             self._measure(folder)
 
     def _measure(self, folder: Path) -> None:

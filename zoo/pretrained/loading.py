@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo import runs
+from zoo import registry, runs
 from zoo.errors import UserError, join_first, shorten, suggest
 from zoo.files import check_path
 from zoo.pretrained import web
@@ -50,6 +51,16 @@ def load_model(
     if isinstance(opened, PublishedModel):
         opened.loads_discriminator = discriminator
     return runs.load_model(opened, checkpoint)
+
+
+def list_models(pattern: str = "*", pretrained: bool = False) -> list[str]:
+    """Names of models that match a shell-style pattern, sorted: `list_models("*gan_32")`.
+
+    Args:
+        pattern: The pattern.
+        pretrained: Whether to list the pretrained models, which `zoo.load` takes, instead of the models that `zoo.create` takes.
+    """
+    return fnmatch.filter(list_pretrained(), pattern) if pretrained else registry.list_models(pattern)
 
 
 def open_model(source: Run | PublishedModel | str | os.PathLike[str], sha256: str | None = None) -> Run | PublishedModel:

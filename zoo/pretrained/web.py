@@ -54,35 +54,53 @@ def open_hub(address: str) -> PublishedModel:
     Raises:
         UserError: It does not exist, cannot be downloaded, or contains pickles.
     """
-    parts = HUB_ADDRESS.fullmatch(address)
-    if not parts:
-        raise UserError(f"{address}: expected hf://USER/NAME or hf://USER/NAME@REVISION")
+    repository, revision = _parse_hub_address(address)
     hub = import_hub(address)
-    repository, revision = parts[1], parts[2]
-    with contextlib.suppress(OSError):  # offline, it may be in the cache; what is wrong with it shows when its manifest is fetched
-        refuse_pickles(hub.HfApi().list_repo_files(repository, revision=revision), address)
+    is_offline = False
+    with _explain_hub_errors(address, hub):
+        try:
+            files = hub.HfApi().model_info(repository, revision=revision, timeout=TIMEOUT).siblings or []
+        except hub.errors.HfHubHTTPError:
+            raise
+        except (OSError, hub.errors.HTTPError):  # no network: it may be in the cache
+            is_offline, files = True, []
+    refuse_pickles([file.rfilename for file in files], address)
 
     def fetch(name: str) -> Path:
-        try:
-            return Path(hub.hf_hub_download(repository, name, revision=revision, cache_dir=cache_folder() / "hub"))
-        except hub.errors.LocalEntryNotFoundError:
-            raise UserError(f"{address}: {name} is not in the cache ({cache_folder()}), and the hub cannot be reached") from None
-        except hub.errors.RevisionNotFoundError:
-            raise UserError(f"{address}: the hub has no revision {revision} of {repository}") from None
-        except hub.errors.EntryNotFoundError:
-            raise FileNotFoundError(name) from None
-        except hub.errors.RepositoryNotFoundError:
-            raise UserError(f"{address}: the hub has no model of this name, or it is private and no token is set") from None
-        except (OSError, ValueError) as error:
-            raise UserError(f"{address}: {name} cannot be downloaded: {' '.join(str(error).split())[:200]}") from None
+        with _explain_hub_errors(address, hub):
+            folder = cache_folder() / "hub"
+            path = hub.HfApi().hf_hub_download(repository, name, revision=revision, cache_dir=folder, local_files_only=is_offline)
+        return Path(path)
 
     return PublishedModel(address, fetch)
+
+
+def parse_hub_address(address: str) -> str:
+    """`USER/NAME` of a place on the hub that a model can be uploaded to; raises UserError for anything else."""
+    repository, revision = _parse_hub_address(address)
+    if revision:
+        raise UserError(f"{address}: a model cannot be uploaded to a revision; omit @{revision}")
+    return repository
+
+
+def upload(folder: Path, address: str) -> None:
+    """Uploads the files of a published model to `hf://USER/NAME`, which is created if it does not exist.
+
+    Raises:
+        UserError: The hub cannot be reached, or refuses it.
+    """
+    hub, repository = import_hub(address), parse_hub_address(address)
+    try:
+        hub.HfApi().create_repo(repository, exist_ok=True)
+        hub.HfApi().upload_folder(repo_id=repository, folder_path=folder, commit_message="Publish a model of the GAN zoo")
+    except (OSError, ValueError, hub.errors.HTTPError) as error:
+        raise UserError(f"{address}: the upload failed: {_first_line(error)}") from None
 
 
 def import_hub(address: str) -> Any:
     """The package `huggingface_hub`; raises UserError if it is not installed."""
     try:
-        import huggingface_hub
+        import huggingface_hub.errors
     except ImportError:
         raise UserError(f"{address} needs the package huggingface_hub: pip install 'gan-zoo[hub]'") from None
     return huggingface_hub
@@ -104,6 +122,23 @@ def _explain_download_errors(address: str, folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _explain_hub_errors(address: str, hub: Any) -> Iterator[None]:
+    """Converts the errors of the hub to a UserError, and that of a file which is not in the model to a FileNotFoundError."""
+    try:
+        yield
+    except hub.errors.LocalEntryNotFoundError:
+        raise UserError(f"{address} is not in the cache ({cache_folder()}), and the hub cannot be reached") from None
+    except hub.errors.EntryNotFoundError:
+        raise FileNotFoundError(address) from None
+    except hub.errors.RevisionNotFoundError:
+        raise UserError(f"{address}: the hub has this model, but not this revision") from None
+    except hub.errors.RepositoryNotFoundError:
+        raise UserError(f"{address}: the hub has no model of this name, or it is private and no token is set") from None
+    except (OSError, ValueError, hub.errors.HTTPError) as error:
+        raise UserError(f"{address} cannot be downloaded: {_first_line(error)}") from None
+
+
+@contextlib.contextmanager
 def _timeout() -> Iterator[None]:
     """Limits the time that `get_file` waits for an answer, which it does not limit itself."""
     before = socket.getdefaulttimeout()
@@ -112,3 +147,14 @@ def _timeout() -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
+
+
+def _parse_hub_address(address: str) -> tuple[str, str | None]:
+    parts = HUB_ADDRESS.fullmatch(address)
+    if not parts:
+        raise UserError(f"{address}: expected hf://USER/NAME or hf://USER/NAME@REVISION")
+    return parts[1], parts[2]
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

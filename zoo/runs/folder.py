@@ -25,10 +25,9 @@ from zoo.runs.naming import check_can_be_made, expand_home, explain_folder_error
 from zoo.runs.ownership import NOT_A_RUN, identify, own
 from zoo.runs.progress import Progress, read_progress, write_progress
 from zoo.runs.record import RunRecord, git_commit, package_versions, zoo_version
-from zoo.runs.scores import ScoreValue, grid_step, list_grids, score_fields
+from zoo.runs.scores import grid_step, list_grids
 from zoo.runs.settings import describe_differences
 from zoo.runs.writing import explain_moved_folder, explain_write_errors
-from zoo.types import Protocol
 
 if TYPE_CHECKING:
     import keras
@@ -289,23 +288,6 @@ class Run:
         """Appends a line to metrics.jsonl."""
         self._check_in_place()
         measurements.append_row(self.folder, row)
-
-    def append_scores(
-        self, step: int, checkpoint: str | int, scores: Mapping[str, ScoreValue], protocol: Protocol, folder: Path | None = None
-    ) -> None:
-        """Appends scores that were computed after training.
-
-        Args:
-            step: The step of the scored checkpoint.
-            checkpoint: The scored checkpoint: `last`, `best`, or a step.
-            scores: Name -> number, or `metrics.Score` (value and uncertainty).
-            protocol: The protocol of the scores.
-            folder: The folder whose metrics.jsonl they are appended to; default: the run's.
-        """
-        trained = next((row for row in self.rows() if row["step"] == step), {})
-        progress: dict[str, Any] = {name: trained[name] for name in ("images", "seconds") if name in trained}
-        row = {"step": step, **progress, "evaluated": True, "checkpoint": checkpoint, **score_fields(scores, protocol)}
-        measurements.append_row(folder or self.folder, row)
 
     def write_progress(self, progress: Progress) -> None:
         """Writes what an evaluation needs, before its checkpoint is written."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo.records import build_from, read_object
+from zoo.runs.measurements import append_row
 from zoo.types import Protocol, ScorePoint
 
 if TYPE_CHECKING:
@@ -60,6 +61,29 @@ def score_fields(scores: Mapping[str, ScoreValue], protocol: Protocol) -> dict[s
     errors = {name: round_score(error) for name, (_, error) in pairs.items() if error is not None}
     values = {name: round_score(value) for name, (value, _) in pairs.items()}
     return {"scores": values, **({"errors": errors} if errors else {}), "protocol": protocol.to_dict()}
+
+
+def append_scores(
+    folder: Path,
+    step: int,
+    checkpoint: str | int,
+    scores: Mapping[str, ScoreValue],
+    protocol: Protocol,
+    rows: Sequence[Mapping[str, Any]] = (),
+) -> None:
+    """Appends scores that were computed after training to the metrics.jsonl of a folder.
+
+    Args:
+        folder: The folder, such as the run's.
+        step: The step of the scored checkpoint.
+        checkpoint: The scored checkpoint: `last`, `best`, or a step.
+        scores: Name -> number, or `metrics.Score` (value and uncertainty).
+        protocol: The protocol of the scores.
+        rows: The rows of the run, which tell images and seconds up to the step.
+    """
+    trained = next((row for row in rows if row["step"] == step), {})
+    progress: dict[str, Any] = {name: trained[name] for name in ("images", "seconds") if name in trained}
+    append_row(folder, {"step": step, **progress, "evaluated": True, "checkpoint": checkpoint, **score_fields(scores, protocol)})
 
 
 def latest_grid(run: Run) -> Path | None:

@@ -1,0 +1,78 @@
+"""`zoo publish`: a run's model as small and safe files, to share it."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from zoo.errors import UserError, printable
+from zoo.types import Omittable
+
+if TYPE_CHECKING:
+    from zoo.pretrained import PublishedModel
+    from zoo.runs import Run
+
+HUB = "hf://"
+SAMPLES = "samples.png"
+
+
+@dataclasses.dataclass(frozen=True)
+class Publish:
+    """write a run's weights as small files that hold no code, with a manifest and a card, for `zoo.load` on other machines"""
+
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """folder of the run"""
+    to: Omittable[str] = None
+    """folder to write to, or hf://USER/NAME to upload to the Hugging Face Hub; if omitted, published/NAME"""
+    name: Omittable[str] = None
+    """name of the published model, such as acgan-mnist; if omitted, that of the folder or address"""
+    summary: Omittable[str] = None
+    """what the model makes, in one line"""
+    license: Omittable[str] = None
+    """SPDX identifier of the license of the weights, such as cc-by-4.0; if omitted, that of the data, where it is known"""
+    attribution: Omittable[str] = None
+    """who made the data, in one sentence; if omitted, as it is known of the data"""
+    limit: tuple[str, ...] = ()
+    """known limitations, one sentence each"""
+    checkpoint: str = "last"
+    """checkpoint to publish: `last`, `best`, or a step"""
+
+    def __call__(self) -> None:
+        from zoo.pretrained import web
+        from zoo.runs import Run
+
+        run = Run(self.run)
+        if self.to and self.to.startswith(HUB):
+            repository = web.parse_hub_address(self.to)
+            with tempfile.TemporaryDirectory() as folder:
+                self._write(run, Path(folder), self.name or repository.rpartition("/")[2].lower(), self.to)
+                web.upload(Path(folder), self.to)
+            print(printable(f"{self.to}: zoo.load({self.to!r}) loads it"))
+            return
+        folder_path = Path(self.to or Path("published", self.name or run.folder.name.lower())).expanduser()
+        if folder_path.exists() and (not folder_path.is_dir() or any(folder_path.iterdir())):
+            raise UserError(f"--to {folder_path} already exists and is not an empty folder; choose another one")
+        model = self._write(run, folder_path, self.name or folder_path.name.lower(), str(folder_path))
+        size = sum(file.bytes for file in model.manifest.weights.values()) / 1e6
+        print(printable(f"{folder_path}: {size:.1f} MB; zoo.load({str(folder_path)!r}) loads it"))
+
+    def _write(self, run: Run, folder: Path, name: str, address: str) -> PublishedModel:
+        from zoo.pretrained.publishing import publish
+        from zoo.registry import get_entry
+        from zoo.reports.published_card import write_published_card
+        from zoo.runs.scores import grid_step, list_grids
+
+        published = publish(run, folder, self.checkpoint, name, self.summary, self.license, self.attribution, self.limit)
+        manifest = published.manifest
+        grid = next((path for path in list_grids(run) if grid_step(path) == manifest.step), None)
+        if grid:
+            shutil.copyfile(grid, folder / SAMPLES)
+        entry = get_entry(manifest.record.model)
+        model = entry.build(entry.configure(**manifest.record.config_values()).resolve())
+        write_published_card(folder, manifest, entry, model, address, SAMPLES if grid else None)
+        return published
