@@ -13,6 +13,7 @@ from PIL import Image
 import zoo
 from zoo import __main__ as tool
 from zoo import registry, runs
+from zoo.cli.fine_tuning import start_from
 from zoo.cli.train import main as train_main
 from zoo.data.image_files import open_upright, to_pixels
 from zoo.errors import UserError
@@ -40,18 +41,19 @@ def test_srgan_starts_from_a_run_of_srresnet(run):
     trained = weights(zoo.load(run).ema_generator)
     model = tiny_model("srgan", width=4, blocks=1)
     assert not same_arrays(weights(model.generator), trained)
-    initialize_from(model, run)
+    lines = initialize_from(model, zoo.load(run), "it")
     assert same_arrays(weights(model.generator), trained) and same_arrays(weights(model.ema_generator), trained)
+    assert len(lines) == 1 and "initialized anew" not in lines[0], "there is no discriminator to copy"
     with pytest.raises(
-        UserError, match=r"differs from this model's \([\d,]+\); .*width 4 in that run, 6 here; the architectures must be equal"
+        UserError, match=r"differs from this model's \([\d,]+\) in every layer; .*width 4 there, 6 here; the architectures must be equal"
     ):
-        initialize_from(tiny_model("srgan", width=6), run)
+        initialize_from(tiny_model("srgan", width=6), zoo.load(run), "it")
 
 
 def test_the_home_folder_of_a_run_is_expanded(run, monkeypatch):
     monkeypatch.setenv("HOME", str(run.parent))
     model = tiny_model("srgan", width=4, blocks=1)
-    initialize_from(model, f"~/{run.name}")
+    start_from(model, f"~/{run.name}", with_optimizers=False)
     assert same_arrays(weights(model.generator), weights(zoo.load(f"~/{run.name}").ema_generator))
 
 

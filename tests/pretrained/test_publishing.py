@@ -12,11 +12,11 @@ from safetensors.numpy import load_file
 
 import zoo
 from zoo import registry
+from zoo.core.variables import variable_names
 from zoo.errors import UserError
 from zoo.pretrained import load_model, open_model
 from zoo.pretrained.manifest import FILE
 from zoo.pretrained.publishing import publish
-from zoo.pretrained.weights import variable_names
 from zoo.runs import DataRecord, Run, RunRecord
 
 PER_CLASS = sorted({registry.get_entry(name).model: name for name in reversed(zoo.list_models())}.values())

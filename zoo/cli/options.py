@@ -52,7 +52,9 @@ class TrainOptions:
     resume: Omittable[str] = None
     """folder of a run to continue from its last checkpoint; only --steps and --eval-every may change"""
     init_from: Omittable[str] = None
-    """a run whose EMA generator initializes this one; the two generators must have the same architecture"""
+    """trained model to start from: a run, a pretrained model (`zoo list --pretrained`), or an address; layers that differ start anew"""
+    init_optimizers: bool = False
+    """with --init-from RUN: start from the state of its optimizers too"""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """precision of the layers; auto: bfloat16 on hardware that supports it, float16 on older GPUs, otherwise float32"""
     xla: Literal["auto", "on", "off"] = "auto"
@@ -91,6 +93,8 @@ class TrainOptions:
                 check_path(option_name(field.name), value)
         if self.resume and self.run_dir:
             raise UserError("--resume continues in the run's own folder; omit --run-dir")
+        if self.init_optimizers and not self.init_from:
+            raise UserError("--init-optimizers needs the run that they are from: --init-from RUN")
         for name, lowest in (("steps_per_execution", 1), ("eval_samples", 0), ("examples", 1)):
             value = getattr(self, name)
             if value is not None and not lowest <= value <= MAX_COUNT:

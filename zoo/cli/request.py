@@ -44,6 +44,7 @@ RECORDED = (
     "eval_samples",
     "best",
     "init_from",
+    "init_optimizers",
     "feature_extractor",
 )  # used by a resumed run
 NOT_RECORDED = ("model", "resume", "list", "dry_run", "verify")  # options that are not part of the command that a run records

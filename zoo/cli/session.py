@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from zoo import data, metrics
 from zoo.cli import console
+from zoo.cli.fine_tuning import absolute_source, start_from
 from zoo.cli.options import MIN_EVAL_SAMPLES, TrainOptions
 from zoo.cli.request import TrainRequest
 from zoo.core import Game
@@ -30,7 +31,6 @@ from zoo.serving.saved_model import export_model
 from zoo.training import runtime
 from zoo.training.callbacks import Evaluate, SaveCheckpoint, WriteEvaluation, repeat_evaluation
 from zoo.training.cluster import explain_lost_worker, open_cluster
-from zoo.training.initialization import initialize_from
 from zoo.training.loop import check_step_size, fit
 from zoo.training.monitor import Diverged, TrainingMonitor
 from zoo.training.tensorboard import Profile, TensorBoardSummaries
@@ -150,7 +150,8 @@ class TrainingSession:
                 "balance": options.balance,
                 "eval_samples": options.eval_samples,
                 "best": self.best,
-                "init_from": _absolute(options.init_from),
+                "init_from": absolute_source(options.init_from),
+                "init_optimizers": options.init_optimizers,
                 "feature_extractor": re.sub(PATH_OPTIONS, lambda match: f"{match[1]}:{_absolute(match[2])}", options.feature_extractor),
             },
             command=self.request.command(),
@@ -177,7 +178,7 @@ class TrainingSession:
             self.model.compile(jit_compile=self.jit_compile)
         self.restored = self._restore() if self.run and self.cluster.is_chief else None
         if self.options.init_from and not self.restored and self.cluster.is_chief:
-            initialize_from(self.model, self.options.init_from)
+            start_from(self.model, self.options.init_from, self.options.init_optimizers)
 
     def _restore(self) -> str | None:
         """Restores the last checkpoint; None if the run was killed before its first one.

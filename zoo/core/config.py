@@ -17,7 +17,7 @@ MAX_INTEGER = 2**31 - 1  # of integer fields: TensorFlow's shapes and seeds
 MAX_LAYERS = 1000  # of fields that count layers or blocks, each of which is built
 MIN_FLOAT, MAX_FLOAT = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # of normal float32 numbers; smaller ones are computed with as 0
 MAX_WORD = 60  # characters of a value in a message
-MAY_BE_ZERO = ("seed", "jitter")  # integer fields for which 0 is valid
+MAY_BE_ZERO = ("seed", "jitter", "freeze_discriminator")  # integer fields for which 0 is valid
 BELOW_ONE = ("ema_decay", "beta_1", "beta_2", "decay_start")
 OPTIMIZER_DEFAULTS = {  # the fields that each optimizer uses, and their values if they are None
     "adam": {"beta_1": 0.5, "beta_2": 0.999, "epsilon": 1e-7},
@@ -58,6 +58,8 @@ class Config:
     # upper bound on the decay of the generator's exponential moving average; at step t it is min(EMA_DECAY, (1 + t) / (10 + t))
     ema_decay: float = 0.999
     augment: tuple[Literal["color", "translation", "cutout"], ...] = ()  # augmentation of the discriminator's input (Zhao et al. 2020)
+
+    freeze_discriminator: int = 0  # first layers of the discriminator that are not trained, to fine-tune a model (Mo et al. 2020)
 
     fallbacks: ClassVar[dict[str, Any]] = {"num_classes": 10, "num_poses": 9}  # values that come from the data, for a model without data
     uses_decay_end: ClassVar[bool] = False  # whether `decay_end` has a meaning besides the learning rate's schedule
@@ -205,7 +207,7 @@ def serialization_package(cls: type) -> str:
 def refuse_idle_options(config: Any, generator: keras.Model | None, discriminator: keras.Model | None, modality: Any) -> None:
     """Raises UserError for an option of a player that the model does not have, and for augmentations of another modality."""
     options = {
-        "discriminator": ("discriminator_steps", "augment", "discriminator_learning_rate"),
+        "discriminator": ("discriminator_steps", "augment", "discriminator_learning_rate", "freeze_discriminator"),
         "generator": ("generator_learning_rate",),
     }
     defaults = {field.name: field.default for field in dataclasses.fields(config)}

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
-from zoo.core import feeding, losses, optimizers, replicas, seeds, signatures, step
+from zoo.core import feeding, losses, optimizers, replicas, seeds, signatures, step, variables
 from zoo.core.config import Config, refuse_idle_options, serialization_package
 from zoo.core.images import Images
 from zoo.core.modality import Modality
@@ -178,8 +178,7 @@ class Game(keras.Model):
             UserError: For seeds that are not integers, and a truncation that is not above 0 and finite.
         """
         shape, seed = [self.config.latent_dim], signatures.as_seeds(seed)
-        spec = tf.TensorSpec(shape, tf.float32)
-        latent = tf.map_fn(lambda one: self.sample_latent(shape, tf.stack([one, 0])), seed, fn_output_signature=spec)
+        latent = tf.map_fn(lambda one: self.sample_latent(shape, tf.stack([one, 0])), seed, fn_output_signature=tf.TensorSpec(shape))
         truncation = signatures.validate_truncation(seed, truncation)
         if truncation is None:
             return latent
@@ -274,6 +273,7 @@ class Game(keras.Model):
         chosen = {player: keras.optimizers.get(given[player] or defaults[player]) for player in self.players}
         chosen = {player: optimizers.with_loss_scale(one, self.dtype_policy.name) for player, one in chosen.items()}
         super().compile(optimizer=next(iter(chosen.values())), **kwargs)
+        variables.freeze_first_layers(self.discriminator, config.freeze_discriminator)
         for player, network in self.players.items():
             setattr(self, f"{player}_optimizer", chosen[player])
             chosen[player].build(network.trainable_variables)

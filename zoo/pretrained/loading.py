@@ -29,6 +29,7 @@ def load_model(
     checkpoint: str | int = "last",
     sha256: str | None = None,
     discriminator: bool = True,
+    compile: bool = False,
 ) -> keras.Model:
     """Builds a trained model and loads its weights, in float32. Does not need the dataset.
 
@@ -40,9 +41,10 @@ def load_model(
         checkpoint: Of a run: `last`, `best`, or a step.
         sha256: SHA-256 of the .zip file, which an https:// address needs.
         discriminator: Whether to load the discriminator of a published model, which has a file of its own; if False, it is untrained.
+        compile: Whether to compile the model, so that `fit` continues its training: that of a run with the state of its optimizers.
 
     Returns:
-        The model, not compiled.
+        The model.
 
     Raises:
         UserError: There is no such model or checkpoint, its files are damaged, it cannot be downloaded, or it is not registered.
@@ -50,7 +52,7 @@ def load_model(
     opened = open_model(source, sha256)
     if isinstance(opened, PublishedModel):
         opened.loads_discriminator = discriminator
-    return runs.load_model(opened, checkpoint)
+    return runs.load_model(opened, checkpoint, compile)
 
 
 def list_models(pattern: str = "*", pretrained: bool = False) -> list[str]:

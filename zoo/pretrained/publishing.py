@@ -11,13 +11,14 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.core.step import sampling_network
+from zoo.core.variables import variable_names
 from zoo.data.licenses import find_license
 from zoo.data.source import FOLDER_PREFIX
 from zoo.errors import UserError
 from zoo.files import write_text
 from zoo.pretrained.manifest import FILE, NAME, Manifest, PublishedScores, WeightsFile
 from zoo.pretrained.published import PublishedModel, hash_file, open_folder
-from zoo.pretrained.weights import SUFFIX, assign_weights, variable_names, write_weights
+from zoo.pretrained.weights import SUFFIX, assign_weights, write_weights
 from zoo.runs import Run, load_model, score_points
 from zoo.runs.record import RunRecord
 

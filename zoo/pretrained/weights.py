@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from zoo.core.variables import variable_names
+
 if TYPE_CHECKING:
     import keras
 
 SUFFIX = ".safetensors"
-NUMBERED = re.compile(
-    r"(.+?)(?:_\d+)?"
-)  # the name that Keras gives to a layer: of its class, and how many there were before in this process
-
-
-def variable_names(network: keras.Model) -> list[str]:
-    """A name for each of a network's weights, in their order: the same in every process, and in networks that differ in sizes only.
-
-    Keras numbers layers over all networks of a process. Here they are numbered within the network: `conv2d_1/kernel`.
-    """
-    layers: dict[str, str] = {}
-    counts: dict[str, int] = {}
-    names = []
-    for weight in network.weights:
-        path, _, name = weight.path.rpartition("/")
-        if path not in layers:
-            kind = "/".join(NUMBERED.fullmatch(part)[1] for part in path.split("/"))  # type: ignore[index]
-            counts[kind] = counts.get(kind, -1) + 1
-            layers[path] = f"{kind}_{counts[kind]}" if counts[kind] else kind
-        names.append(f"{layers[path]}/{name}")
-    return names
 
 
 def read_weights(path: Path) -> dict[str, np.ndarray]:

@@ -45,7 +45,7 @@ class TrainedModel(Protocol):
     def restore(self, model: Any, which: str | int = "last") -> Any: ...
 
 
-def load_model(run: TrainedModel | str | os.PathLike[str], checkpoint: str | int = "last") -> keras.Model:
+def load_model(run: TrainedModel | str | os.PathLike[str], checkpoint: str | int = "last", compile: bool = False) -> keras.Model:
     """Builds the model of a run and restores its weights, in float32. Does not need the dataset.
 
     No code is imported from the run's folder: the model must be registered.
@@ -53,9 +53,10 @@ def load_model(run: TrainedModel | str | os.PathLike[str], checkpoint: str | int
     Args:
         run: The run, or its folder.
         checkpoint: `last`, `best`, or a step.
+        compile: Whether to compile the model, and to restore the state of its optimizers too.
 
     Returns:
-        The model, not compiled.
+        The model.
 
     Raises:
         UserError: The folder is not a run, the checkpoint does not exist, or the model is not registered.
@@ -75,6 +76,8 @@ def load_model(run: TrainedModel | str | os.PathLike[str], checkpoint: str | int
     run.find_checkpoints(checkpoint)  # before a model is built for nothing
     with dtype_policy("float32"), explain_settings(run), limit_weights(run, initialize=False):
         model = entry.create(**run.record.config_values())
+        if compile:
+            model.compile(jit_compile=False)
     run.restore(model, checkpoint)
     model.class_names = tuple(run.record.data.class_names) if run.record.data.class_names else None
     return model

@@ -46,6 +46,7 @@ class RecordedOptions(TypedDict, total=False):
     eval_samples: int
     best: str | None
     init_from: str | None
+    init_optimizers: bool
     feature_extractor: str
     crop: str
     frames: bool
