@@ -151,7 +151,7 @@ def test_a_model_is_opened_by_folder_archive_and_name(published, tmp_path, monke
     monkeypatch.setattr("zoo.pretrained.published.SHIPPED", folder.parent)
     np.testing.assert_array_equal(zoo.load("acgan-digits").sample([5], label=[1]), expected)
     assert open_model(str(run.folder)).folder == run.folder and open_model(model) is model
-    for wrong, message in (("acgan-digit", "did you mean 'acgan-digits'"), ("nothing", "neither a run nor a pretrained model")):
+    for wrong, message in (("acgan-digit", "did you mean 'acgan-digits'"), ("nothing", "is not a run, and no pretrained model has")):
         with pytest.raises(UserError, match=message):
             open_model(wrong)
     assert zoo.load("acgan-digits").class_names == ("a", "b", "c")

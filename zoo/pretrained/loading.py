@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo import registry, runs
-from zoo.errors import UserError, join_first, shorten, suggest
+from zoo.errors import UserError, shorten, suggest
 from zoo.files import check_path
 from zoo.pretrained import web
 from zoo.pretrained.archive import open_archive
 from zoo.pretrained.manifest import FILE
 from zoo.pretrained.published import PublishedModel, list_pretrained, open_folder, open_pretrained
 from zoo.runs import Run
+from zoo.runs.loading import check_checkpoint
+from zoo.runs.naming import list_runs
 
 if TYPE_CHECKING:
     import keras
@@ -49,6 +51,7 @@ def load_model(
     Raises:
         UserError: There is no such model or checkpoint, its files are damaged, it cannot be downloaded, or it is not registered.
     """
+    check_checkpoint(checkpoint)
     opened = open_model(source, sha256)
     if isinstance(opened, PublishedModel):
         opened.loads_discriminator = discriminator
@@ -85,8 +88,8 @@ def open_model(source: Run | PublishedModel | str | os.PathLike[str], sha256: st
     if text in names:
         return open_pretrained(text)
     raise UserError(
-        f"{text} is neither a run nor a pretrained model{suggest(text, names) or '.'} Pretrained: {join_first(names, 20) or 'none'}. "
-        "`zoo list --pretrained` describes them; a run is given by its folder, as runs/acgan-digits-0001"
+        f"{text} is not a run, and no pretrained model has this name{suggest(text, names) or '.'} `zoo list --pretrained` shows them"
+        f"{list_runs(Path('runs'))}"
     )
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from zoo.pretrained import Manifest
     from zoo.registry import ModelEntry
 
-LIBRARY = "keras"
+LIBRARY, TAG = "keras", "generative-adversarial-network"
 NOISE_TASK, IMAGE_TASK = "unconditional-image-generation", "image-to-image"  # the hub's names
 
 
@@ -56,7 +56,7 @@ def write_published_card(folder: Path, manifest: Manifest, entry: ModelEntry, mo
 def _write_head(manifest: Manifest, model: Game) -> str:
     """The head in YAML; strings are quoted as in JSON, which is YAML."""
     data = re.sub(r"\W+", "-", manifest.record.data.name.removeprefix("folder:").rstrip("/").rpartition("/")[2]).strip("-").lower()
-    tags = ["gan", manifest.record.model, data]
+    tags = [TAG, manifest.record.model, data]
     lines = [f"license: {json.dumps(manifest.license)}", f"library_name: {LIBRARY}"]
     lines += [f"pipeline_tag: {NOISE_TASK if model.generates_from_noise else IMAGE_TASK}", "tags:"]
     lines += [f"- {json.dumps(tag)}" for tag in dict.fromkeys(tag for tag in tags if tag)]

@@ -61,8 +61,7 @@ def load_model(run: TrainedModel | str | os.PathLike[str], checkpoint: str | int
     Raises:
         UserError: The folder is not a run, the checkpoint does not exist, or the model is not registered.
     """
-    if isinstance(checkpoint, bool) or not isinstance(checkpoint, (str, numbers.Integral)):
-        raise UserError(f"checkpoint={shorten(checkpoint)}: expected 'last', 'best' or a step")
+    check_checkpoint(checkpoint)
     if isinstance(run, (str, os.PathLike)):
         run = Run(check_path("run", run))
     name = run.record.model
@@ -81,6 +80,12 @@ def load_model(run: TrainedModel | str | os.PathLike[str], checkpoint: str | int
     run.restore(model, checkpoint)
     model.class_names = tuple(run.record.data.class_names) if run.record.data.class_names else None
     return model
+
+
+def check_checkpoint(which: object) -> None:
+    """Raises UserError for what cannot stand for a checkpoint."""
+    if isinstance(which, bool) or not isinstance(which, (str, numbers.Integral)):
+        raise UserError(f"checkpoint={shorten(which)}: expected 'last', 'best' or a step")
 
 
 @contextlib.contextmanager
