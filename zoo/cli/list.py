@@ -48,7 +48,7 @@ def print_pretrained() -> None:
     table = Table("name", "model", "data", "MB", "scores", "license", box=None, pad_edge=False, header_style="")
     for name in list_pretrained():
         manifest = open_pretrained(name).manifest
-        size = f"{sum(file.bytes for file in manifest.weights.values()) / 1e6:.1f}"
+        size = f"{manifest.total_bytes() / 1e6:.1f}"
         table.add_row(name, manifest.record.model, manifest.record.data.name, size, _describe_scores(manifest), manifest.license)
     Console().print(table)
     print("\nSamples: zoo generate NAME    in Python: zoo.load(NAME)    scores and limits: docs/pretrained.md")

@@ -50,18 +50,25 @@ class Publish:
         if self.to and self.to.startswith(HUB):
             repository = web.parse_hub_address(self.to)
             with tempfile.TemporaryDirectory() as folder:
-                self._write(run, Path(folder), self.name or repository.rpartition("/")[2].lower(), self.to)
+                self.write(run, Path(folder), self.name or repository.rpartition("/")[2].lower(), self.to)
                 web.upload(Path(folder), self.to)
             print(printable(f"{self.to}: zoo.load({self.to!r}) loads it"))
             return
-        folder_path = Path(self.to or Path("published", self.name or run.folder.name.lower())).expanduser()
-        if folder_path.exists() and (not folder_path.is_dir() or any(folder_path.iterdir())):
-            raise UserError(f"--to {folder_path} already exists and is not an empty folder; choose another one")
-        model = self._write(run, folder_path, self.name or folder_path.name.lower(), str(folder_path))
-        size = sum(file.bytes for file in model.manifest.weights.values()) / 1e6
-        print(printable(f"{folder_path}: {size:.1f} MB; zoo.load({str(folder_path)!r}) loads it"))
+        target = Path(self.to or Path("published", self.name or run.folder.name.lower())).expanduser()
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise UserError(f"--to {target} already exists and is not an empty folder; choose another one")
+        model = self.write(run, target, self.name or target.name.lower(), str(target))
+        print(printable(f"{target}: {model.manifest.total_bytes() / 1e6:.1f} MB; zoo.load({str(target)!r}) loads it"))
 
-    def _write(self, run: Run, folder: Path, name: str, address: str) -> PublishedModel:
+    def write(self, run: Run, folder: Path, name: str, address: str) -> PublishedModel:
+        """Writes the files of the published model.
+
+        Args:
+            run: The run.
+            folder: The folder to write to.
+            name: The name of the published model.
+            address: What `zoo.load` will take, for the card.
+        """
         from zoo.pretrained.publishing import publish
         from zoo.registry import get_entry
         from zoo.reports.published_card import write_published_card

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 # Options that describe the data or the evaluation. The others may hold paths of the machine.
 PUBLISHED_OPTIONS = ("precision", "eval_samples", "feature_extractor", "crop", "frames", "label_key", "mirror", "balance")
+PATH = r"(?<![\w.~/])(?:~|[A-Za-z]:)?[/\\][^\s'\"]*"  # an absolute path, or one in the home folder
 TOLERANCE = 1 / 255  # largest difference of an output, relative to its range, for which a network is stored in float16
 PROBES, PROBE_SIDE = 32, 64  # inputs for which outputs are compared, and the sides of images of any size
 
@@ -70,7 +73,7 @@ def publish(
     folder.mkdir(parents=True, exist_ok=True)
     manifest = Manifest(
         name,
-        summary or f"{model.modality.describe_shape(model.config)} of {run.record.data.name} by {run.record.model}",
+        summary or f"{model.modality.describe_shape(model.config)} of {_hide_folders(run.record.data.name)} by {run.record.model}",
         license,
         attribution,
         model.completed_steps,
@@ -124,8 +127,20 @@ def _find_license(run: Run, license: str | None, attribution: str | None) -> tup
 
 
 def _publishable_record(record: RunRecord) -> RunRecord:
-    """The record without options that hold paths of the machine."""
-    return dataclasses.replace(record, options={name: record.options[name] for name in PUBLISHED_OPTIONS if name in record.options})
+    """The record without the machine's paths: folders of images keep their name, and options that hold paths are left out."""
+    return dataclasses.replace(
+        record,
+        options={
+            name: value for name, value in record.options.items() if name in PUBLISHED_OPTIONS and _hide_folders(str(value)) == str(value)
+        },
+        data=dataclasses.replace(record.data, name=_hide_folders(record.data.name)),
+        command=_hide_folders(record.command),
+    )
+
+
+def _hide_folders(text: str) -> str:
+    """Text in which only the last part of each absolute path is left."""
+    return re.sub(PATH, lambda path: os.path.basename(path[0].rstrip("/")), text)
 
 
 def _smallest_dtype(model: Game, network: keras.Model) -> str:
