@@ -44,6 +44,9 @@ def test_the_workers_of_tf_config(environment, worker):
         (config({"worker": ["a"]}), "'a' is not an address HOST:PORT"),
         (config({"worker": ["a:1", "a:1"]}), "a:1 is listed twice"),
         (config({"worker": [1]}), "1 is not an address"),
+        (config({"worker": ["a:0"]}), "'a:0' is not an address"),
+        (config({"worker": ["a:65536"]}), "'a:65536' is not an address"),
+        (config(WORKERS, index=True), "expected"),
     ],
 )
 def test_a_wrong_tf_config_is_one_line(environment, message):

@@ -16,6 +16,7 @@ import tyro
 from zoo.cli.import_path import PACKAGE_ROOT
 from zoo.cli.parsing import find_value, parse_command
 from zoo.errors import UserError
+from zoo.runs.commands import command_prefix
 from zoo.runs.naming import make_next_folder, slug
 from zoo.training.local_workers import ENDING_SIGNALS, LocalWorkers
 
@@ -38,7 +39,7 @@ class Launch:
     def __call__(self) -> int:
         arguments = self._check()
         if {"-h", "--help", "--list"} & set(arguments):
-            return subprocess.call(_command(arguments))
+            return subprocess.call(_command(arguments, self._program()))
         folder = find_value(arguments, "--resume") or find_value(arguments, "--run-dir")
         if folder or "--dry-run" in arguments:
             return self._train(arguments, Path(folder or "runs").expanduser())
@@ -64,11 +65,14 @@ class Launch:
             raise UserError(f"--strategy {strategy}: zoo launch starts several workers (multi_worker); omit it")
         return arguments if strategy else [*arguments, "--strategy", "multi_worker"]
 
+    def _program(self) -> str:
+        return f"{command_prefix()} launch --workers {self.workers} -- train"
+
     def _train(self, arguments: list[str], folder: Path) -> int:
         """Trains until it ends by itself, or no restart is left; returns the exit status."""
         for restart in range(self.restarts + 1):
             workers = LocalWorkers(self.workers)
-            statuses = workers.run(_command(arguments), fatal=USER_ERROR)
+            statuses = workers.run(_command(arguments, self._program()), fatal=USER_ERROR)
             status = _select_status(statuses)
             if status in (0, USER_ERROR, DIVERGED) or workers.signal or _are_interrupted(statuses):
                 break
@@ -99,9 +103,9 @@ def main(argv: Sequence[str], prog: str) -> int:
     return dataclasses.replace(launch, command=tuple(command))()
 
 
-def _command(arguments: Sequence[str]) -> list[str]:
-    """The command of a worker. It imports this package, whatever lies in the working directory."""
-    script = f"import sys; sys.path.insert(0, {PACKAGE_ROOT!r}); from zoo.__main__ import MODULE, script; script(MODULE)"
+def _command(arguments: Sequence[str], program: str) -> list[str]:
+    """The command of a worker, which prints `program` as the command for training. It imports this package, whatever lies in the folder."""
+    script = f"import sys; sys.path.insert(0, {PACKAGE_ROOT!r}); from zoo.__main__ import script; script({program!r})"
     return [sys.executable, "-P", "-c", script, "train", *arguments]
 
 
@@ -158,8 +162,8 @@ def _resume(arguments: Sequence[str], folder: Path) -> list[str]:
 
 
 def _are_interrupted(statuses: Sequence[int | None]) -> bool:
-    """Whether a signal has ended training at all workers, each of which has ended by itself."""
-    return all(status is not None and status - 128 in ENDING_SIGNALS for status in statuses)
+    """Whether a signal that ends training has reached all workers: they have saved, or had not begun to train."""
+    return all(status is not None and (status - 128 if status > 0 else -status) in ENDING_SIGNALS for status in statuses)
 
 
 def _describe(status: int) -> str:

@@ -16,7 +16,7 @@ def set_program(program: str) -> None:
     """Sets the command for training that messages name; the entry points call this, and nothing else.
 
     Args:
-        program: `INSTALLED`, `MODULE`, or what `script_command` returns.
+        program: `INSTALLED`, `MODULE`, what `script_command` returns, or the command that starts several workers.
     """
     global _program
     _program = program
@@ -36,4 +36,4 @@ def program_name() -> str:
 
 def command_prefix() -> str:
     """The prefix of the other commands: `zoo`, or `python -m zoo` if the program was not started as the installed command."""
-    return "zoo" if program_name() == INSTALLED else "python -m zoo"
+    return "zoo" if program_name().startswith("zoo ") else "python -m zoo"

@@ -15,6 +15,8 @@ import tensorflow as tf
 from zoo.core import optimizers, replicas
 from zoo.errors import UserError, join_first
 from zoo.training import runtime
+from zoo.training.interrupt import keeping_handlers
+from zoo.training.rendezvous import wait_for_others
 from zoo.training.workers import Worker
 
 if TYPE_CHECKING:
@@ -45,12 +47,13 @@ def create_strategy(worker: Worker) -> tf.distribute.Strategy:
         num_accelerators={"GPU": len(tf.config.list_physical_devices("GPU"))},
         rpc_layer="grpc",
     )
-    print(f"{worker.name}: waiting for the others", flush=True)
+    wait_for_others(worker)
     try:
-        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+        with keeping_handlers():
+            return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except tf.errors.DeadlineExceededError:
         raise UserError(f"{worker.name}: the other workers did not start in time; check their addresses, and start all again") from None
-    except tf.errors.UnknownError as error:
+    except tf.errors.UnknownError as error:  # another program was faster
         if "Could not start gRPC server" not in str(error):
             raise
         raise UserError(f"{worker.name}: its port is taken; choose another one") from None
@@ -84,7 +87,9 @@ def explain_lost_worker(worker: Worker | None) -> Iterator[None]:
             raise
         indices = sorted({int(index) for index in lost} - {worker.index})
         names = join_first(f"worker {index} ({worker.addresses[index]})" for index in indices if index < len(worker.addresses))
-        raise LostWorkerError(f"{names or 'another worker'} is gone; to continue from the last checkpoint, resume the run") from None
+        raise LostWorkerError(
+            f"{names or 'another worker'} is gone; start all workers again with --resume to continue from the last checkpoint"
+        ) from None
 
 
 def open_cluster(choice: str, worker: Worker | None) -> Cluster:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -64,6 +65,19 @@ class Interrupt(keras.callbacks.Callback):
         """Restores the signal handlers that were installed before."""
         while self._handlers:
             signal.signal(*self._handlers.popitem())
+
+
+@contextlib.contextmanager
+def keeping_handlers() -> Iterator[None]:
+    """Restores the handler of SIGTERM after the block, in which TensorFlow installs one that only notes the signal."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _leave_terminal() -> None:

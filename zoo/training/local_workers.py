@@ -21,6 +21,7 @@ from zoo.errors import UserError
 POLL_SECONDS = 0.1
 NVIDIA_GPUS = Path("/proc/driver/nvidia/gpus")  # one folder for each, on Linux
 NOTICE_SECONDS = 600  # within which the others notice that a worker is gone: at once, or after an evaluation
+ENDING_AT_ONCE = (signal.SIGINT, signal.SIGTERM)  # the second one of these
 ENDING_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]  # Windows has no SIGHUP
 
 
@@ -129,8 +130,9 @@ class LocalWorkers:
     @contextlib.contextmanager
     def _forwarding_signals(self) -> Iterator[None]:
         def forward(number: int, frame: FrameType | None) -> None:
+            is_second = number in ENDING_AT_ONCE and self.signal in ENDING_AT_ONCE
             self.signal = number
-            self._forward(number)
+            self._forward(signal.SIGKILL if is_second else number)
 
         handlers = {number: signal.signal(number, forward) for number in ENDING_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN}
         try:

@@ -192,7 +192,8 @@ def describe(policy: str, jit_compile: bool, replicas: int, workers: int = 1) ->
 
     gpus = tf.config.list_physical_devices("GPU")
     plural = "s" if len(gpus) > 1 else ""
-    parts = [f"{policy} on {len(gpus)} GPU{plural}" if gpus else f"{policy} on {os.cpu_count()} CPU threads"]
+    threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS") or os.cpu_count() or 1)
+    parts = [f"{policy} on {len(gpus)} GPU{plural}" if gpus else f"{policy} on {threads} CPU thread{'s' if threads > 1 else ''}"]
     if jit_compile:
         parts.append("compiled with XLA")
     if workers > 1:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from zoo.errors import UserError, shorten
 
 SLURM_PORTS = 20_000, 10_000  # the first port, and how many are used; which one depends on the job
+MAX_PORT = 2**16 - 1
 ADDRESS = re.compile(r"[^\s:/]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
 EXPECTED = 'expected {"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": 0}}'
 
@@ -69,20 +70,24 @@ def _from_tf_config(text: str) -> Worker:
     try:
         config = json.loads(text)
         cluster, task = config["cluster"], config["task"]
-        kind, index = task["type"], int(task["index"])
+        kind, index = task["type"], int(task["index"] if not isinstance(task["index"], bool) else "")
         addresses = {kind: list(cluster.get(kind, ())) for kind in ("chief", "worker")}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UserError(f"TF_CONFIG={shorten(text)}: {EXPECTED}") from None
     if kind not in addresses:
         raise UserError(f"TF_CONFIG: the task is a {shorten(kind)}; this program runs as a worker (or chief): {EXPECTED}")
     workers = [*addresses["chief"], *addresses["worker"]]
-    if wrong := [one for one in workers if not (isinstance(one, str) and ADDRESS.fullmatch(one))]:
+    if wrong := [one for one in workers if not _is_address(one)]:
         raise UserError(f"TF_CONFIG: {shorten(wrong[0])} is not an address HOST:PORT")
     if repeated := [one for one in workers if workers.count(one) > 1]:
         raise UserError(f"TF_CONFIG: {repeated[0]} is listed twice; each worker needs a port of its own")
     if not 0 <= index < len(addresses[kind]):
         raise UserError(f"TF_CONFIG: the task is {kind} {index}, and the cluster has {len(addresses[kind])}; they are numbered from 0")
     return Worker(tuple(workers), index + (len(addresses["chief"]) if kind == "worker" else 0))
+
+
+def _is_address(text: object) -> bool:
+    return isinstance(text, str) and bool(ADDRESS.fullmatch(text)) and 0 < int(text.rpartition(":")[2]) <= MAX_PORT
 
 
 def _from_slurm(environment: Mapping[str, str]) -> Worker:
