@@ -96,7 +96,7 @@ def rotating_run(working_directory, monkeypatch):
     for i, weight in enumerate(model.ema_generator.weights):
         if weight.path.endswith("kernel"):
             weight.assign(tf.random.stateless_normal(weight.shape, [i, 1], stddev=0.2))
-    monkeypatch.setattr(runs, "load_model", lambda run, checkpoint: model)
+    monkeypatch.setattr(runs, "load_model", lambda run, *options: model)
     record = {"model": "drgan", "config": {}, "data": {"name": "a", "version": "0"}, "precision": "float32", "replicas": 1, "xla": False}
     Path("run").mkdir()
     Path("run/config.json").write_text(json.dumps(record))

@@ -27,7 +27,7 @@ ARCHIVE_SUFFIX = ".zip"
 
 
 def load_model(
-    source: Run | PublishedModel | str | os.PathLike[str],
+    run: Run | PublishedModel | str | os.PathLike[str],
     checkpoint: str | int = "last",
     sha256: str | None = None,
     discriminator: bool = True,
@@ -38,7 +38,7 @@ def load_model(
     No code is loaded: the model must be registered.
 
     Args:
-        source: The name of a pretrained model (`zoo.list_models(pretrained=True)`); the folder of a run, or of a published model; a .zip
+        run: The name of a pretrained model (`zoo.list_models(pretrained=True)`); the folder of a run, or of a published model; a .zip
             file of one; `hf://USER/NAME` or `hf://USER/NAME@REVISION` on the Hugging Face Hub; `https://.../x.zip`.
         checkpoint: Of a run: `last`, `best`, or a step.
         sha256: SHA-256 of the .zip file, which an https:// address needs.
@@ -52,7 +52,7 @@ def load_model(
         UserError: There is no such model or checkpoint, its files are damaged, it cannot be downloaded, or it is not registered.
     """
     check_checkpoint(checkpoint)
-    opened = open_model(source, sha256)
+    opened = open_model(run, sha256)
     if isinstance(opened, PublishedModel):
         opened.loads_discriminator = discriminator
     return runs.load_model(opened, checkpoint, compile)
