@@ -11,7 +11,6 @@ started again.
 from __future__ import annotations
 
 import dataclasses
-import json
 import shlex
 import shutil
 import sys
@@ -23,12 +22,12 @@ import tyro
 from provenance import describe_machine
 from quality import Options as Quality
 from quality import build_evaluations, evaluate_checkpoint, find_extractors, train
+from rows import merge_rows, write_rows
 
 from zoo import registry
 from zoo.cli import parsing
 from zoo.cli.publish import Publish
 from zoo.errors import UserError
-from zoo.files import write_text
 from zoo.pretrained.published import SHIPPED
 from zoo.reports import markdown
 from zoo.runs import Run, format_score
@@ -106,16 +105,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UserError(f"there is no recipe for {name}. Available: {', '.join(RECIPES)}")
     for name in options.names or [name for name in RECIPES if not (options.models / name / "manifest.json").exists()]:
         row = make(options, name, RECIPES[name])
-        rows = [one for one in read_rows(options.rows) if one["name"] != name] + [row]
-        rows.sort(key=lambda one: list(RECIPES).index(one["name"]))
-        write_text(options.rows, "".join(f"{json.dumps(one)}\n" for one in rows))
-        write_text(options.rows.with_suffix(".md"), write_page(rows))
+        rows = sorted(merge_rows(options.rows, [row], ["name"]).values(), key=lambda one: list(RECIPES).index(one["name"]))
+        write_rows(options.rows, rows, write_page(rows))
     check_sizes(options.models)
     return 0
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
 def training_command(options: Options, recipe: Recipe) -> list[str]:

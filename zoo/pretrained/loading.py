@@ -104,5 +104,5 @@ def _open_address(text: str, scheme: str, sha256: str | None) -> PublishedModel:
 
 
 def _is_name(text: str) -> bool:
-    """Whether a text looks like the name of a pretrained model and not like a path."""
+    """Whether a text has the form of a pretrained model's name, and not that of a path."""
     return os.sep not in text and not text.startswith((".", "~")) and not text.endswith(ARCHIVE_SUFFIX)

@@ -64,7 +64,7 @@ class PublishedModel:
         return self._fetch_weights("generator")
 
     def find_checkpoints(self, which: str | int) -> list[str]:
-        """The files of the only checkpoint; raises UserError if another one is asked for, or if they are missing or damaged."""
+        """The files of the only checkpoint; raises UserError if another one is requested, or if they are missing or damaged."""
         if str(which) not in ("last", str(self.manifest.step)):
             raise UserError(f"{self.display_path} has no checkpoint {which!s:.60}, only that of step {self.manifest.step}; omit it")
         paths = [self.generator_path, self.discriminator_path if self.loads_discriminator else None]

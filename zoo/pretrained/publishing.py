@@ -72,15 +72,15 @@ def publish(
     model: Any = load_model(run, checkpoint)
     folder.mkdir(parents=True, exist_ok=True)
     manifest = Manifest(
-        name,
-        summary or f"{model.modality.describe_shape(model.config)} of {_hide_folders(run.record.data.name)} by {run.record.model}",
-        license,
-        attribution,
-        model.completed_steps,
-        _publishable_record(run.record),
-        write_networks(model, folder),
-        find_scores(run, model.completed_steps),
-        list(limits),
+        name=name,
+        summary=summary or f"{model.modality.describe_shape(model.config)} of {_hide_folders(run.record.data.name)} by {run.record.model}",
+        license=license,
+        attribution=attribution,
+        step=model.completed_steps,
+        record=_publishable_record(run.record),
+        weights=write_networks(model, folder),
+        scores=find_scores(run, model.completed_steps),
+        limits=list(limits),
     )
     write_text(folder / FILE, manifest.to_json())
     return open_folder(folder, str(folder))
@@ -115,14 +115,13 @@ def _find_license(run: Run, license: str | None, attribution: str | None) -> tup
     """The license and the attribution of a run's data, as far as they are not given."""
     name = run.record.data.name
     known = find_license(name)
-    if license is None and (known is None or known.identifier is None):
+    identifier = license or (known.identifier if known else None)
+    if identifier is None:
         reason = f"{name} {known.attribution}" if known else f"the license of {name} is not known"
         raise UserError(f"{reason}; if you may publish models of these data, say under which license: --license cc-by-4.0")
     if attribution is None:
         what = "images of the person who trained the model" if name.startswith(FOLDER_PREFIX) else name
         attribution = f"The dataset {name} {known.attribution}." if known else f"The data are {what}."
-    identifier = license or (known.identifier if known else None)
-    assert identifier  # checked above
     return identifier, attribution
 
 
