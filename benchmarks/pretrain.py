@@ -11,6 +11,7 @@ started again.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import shlex
 import shutil
 import sys
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from provenance import describe_machine
+from provenance import describe_machine, preset_digest
 from quality import Options as Quality
 from quality import build_evaluations, evaluate_checkpoint, find_extractors, train
 from rows import merge_rows, write_rows
@@ -65,14 +66,104 @@ class Recipe:
     checkpoint: str = "last"
 
 
+FRUITS = {
+    "license": "cc-by-sa-4.0",
+    "attribution": "Fruits-360, 3-body, by Mihai Oltean (https://github.com/fruits-360), resized to 64x64 pixels",
+}
+DECAY = "--schedule linear --decay-start 0.3 --final-rate 0.03"  # of the learning rate, which brings the samples closer to the data
 RECIPES = {
     "acgan-mnist": Recipe(
         "acgan_quick",
         "mnist",
         1_920_000,
         "--decay-start 0.3 --final-rate 0.03 --class-weight 1.0",
-        "handwritten digits of ten classes, 32x32",
+        "handwritten digits of ten classes, 28x28",
         ("Unusual handwriting is rarer than in the data.",),
+    ),
+    "dcgan-mnist": Recipe("dcgan", "mnist", 4_000_000, DECAY, "handwritten digits, 32x32", ("Some samples are between two digits.",)),
+    "wgan-gp-mnist": Recipe("wgan_gp", "mnist", 6_000_000, DECAY, "handwritten digits, 32x32", ("Some samples are between two digits.",)),
+    "infogan-mnist": Recipe(
+        "infogan",
+        "mnist",
+        2_500_000,
+        DECAY,
+        "handwritten digits whose class and style are codes that the model found by itself, 32x32",
+        ("The numbers of the categorical code are not those of the digits.",),
+    ),
+    "vae-mnist": Recipe("vae", "mnist", 2_000_000, DECAY, "handwritten digits and their codes, 32x32", ("Samples are blurred.",)),
+    "acgan-fashion": Recipe(
+        "acgan",
+        "fashion_mnist",
+        4_000_000,
+        f"--generator-learning-rate 1e-3 --discriminator-learning-rate 1e-3 {DECAY}",
+        "clothes of ten classes, 32x32",
+        ("Patterns and prints are rarer than in the data.",),
+    ),
+    "biggan-fashion": Recipe(
+        "biggan", "fashion_mnist", 1_000_000, DECAY, "clothes of ten classes with truncation, 32x32", ("Prints are illegible.",)
+    ),
+    "dcgan-fashion": Recipe("dcgan", "fashion_mnist", 3_000_000, DECAY, "clothes, 32x32", ("Samples have no label.",)),
+    "biggan-fruits": Recipe(
+        "biggan",
+        "folder:fruits_rot",
+        600_000,
+        f"--image-shape 64 64 3 {DECAY}",
+        "67 varieties of fruits on a turntable, 64x64",
+        ("The model has seen one fruit of each variety.",),
+        **FRUITS,
+    ),
+    "cyclegan-apples": Recipe(
+        "cyclegan",
+        "folder:apples",
+        14_000,
+        "--image-shape 64 64 3 --width 24 --blocks 4 --discriminator-width 32 --patch-layers 3 --jitter 8 --flip --batch-size 2",
+        "red apples to green ones and back, 64x64",
+        ("Objects other than apples in front of a white background are not translated.",),
+        **FRUITS,
+    ),
+    "pix2pix-edges": Recipe(
+        "pix2pix",
+        "folder:edges",
+        60_000,
+        "--image-shape 64 64 3 --jitter 8 --flip",
+        "edges to fruits, 64x64",
+        ("Drawings should look like the edges of `benchmarks/fruits.py`.",),
+        **FRUITS,
+    ),
+    "drgan-fruits": Recipe(
+        "drgan",
+        "folder:fruits_rot",
+        100_000,
+        "--held-out-identities 20 --circular-poses --jitter 4",
+        "a fruit turned to another angle, and features that identify it, 64x64",
+        ("Fruits that the model has not seen keep their color, but not always their shape.",),
+        **FRUITS,
+    ),
+    "srresnet-fruits": Recipe(
+        "srresnet",
+        "folder:fruits_rot",
+        80_000,
+        "--width 32",
+        "images enlarged four times, with the least error",
+        ("Trained on photographs of fruits alone: textures of other things stay smooth.",),
+        **FRUITS,
+    ),
+    "srgan-fruits": Recipe(
+        "srgan",
+        "folder:fruits_rot",
+        40_000,
+        "--width 32 --init-from srresnet-fruits",
+        "images enlarged four times, with invented detail",
+        ("Trained on photographs of fruits alone: textures of other things stay smooth.",),
+        **FRUITS,
+    ),
+    "sgan-mnist-100": Recipe(
+        "sgan",
+        "mnist",
+        5_000_000,
+        f"--labels 100 {DECAY}",
+        "a classifier of digits that was trained with 100 labels",
+        ("Made for its classifier; the samples lack variety.",),
     ),
 }
 
@@ -105,8 +196,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UserError(f"there is no recipe for {name}. Available: {', '.join(RECIPES)}")
     for name in options.names or [name for name in RECIPES if not (options.models / name / "manifest.json").exists()]:
         row = make(options, name, RECIPES[name])
-        rows = sorted(merge_rows(options.rows, [row], ["name"]).values(), key=lambda one: list(RECIPES).index(one["name"]))
-        write_rows(options.rows, rows, write_page(rows))
+        made = {one["name"]: one for one in merge_rows(options.rows, [row], ["name"]).values()}
+        rows = [made[name] for name in RECIPES if name in made]
+        write_rows(options.rows, rows, write_page(rows, options.rows.stem))
     check_sizes(options.models)
     return 0
 
@@ -122,6 +214,9 @@ def training_command(options: Options, recipe: Recipe) -> list[str]:
         if options.folders is None:
             raise UserError(f"{recipe.data} needs the folder that contains it: --folders FOLDER")
         data = f"folder:{(options.folders / data.removeprefix('folder:')).expanduser().resolve()}"
+    if "--init-from" in words:  # another pretrained model
+        position = words.index("--init-from") + 1
+        words[position] = str((options.models / words[position]).resolve())
     length = ["--steps", str(steps), "--eval-every", str(-(-steps // EVALUATIONS))]
     return ["train.py", "--model", recipe.model, "--data", data, *words, *length, "--seed", "0", *SELECTION]
 
@@ -129,7 +224,8 @@ def training_command(options: Options, recipe: Recipe) -> list[str]:
 def make(options: Options, name: str, recipe: Recipe) -> dict[str, Any]:
     """Trains, scores and publishes a model; returns its row."""
     command = training_command(options, recipe)
-    folder = (options.runs / name).resolve()
+    digest = hashlib.sha256(repr((recipe.model, recipe.data, recipe.images, recipe.options, preset_digest(recipe.model))).encode())
+    folder = (options.runs / f"{name}-{digest.hexdigest()[:8]}").resolve()  # a run of another recipe is not continued
     if not train(command, options.data_dir, folder, folder / "export" / recipe.model):
         raise UserError(f"{name}: the training diverged")
     run = Run(folder)
@@ -139,7 +235,7 @@ def make(options: Options, name: str, recipe: Recipe) -> dict[str, Any]:
     publish = Publish(folder, summary=recipe.summary, license=recipe.license, attribution=recipe.attribution, limit=recipe.limits)
     manifest = dataclasses.replace(publish, checkpoint=recipe.checkpoint).write(run, target, name, name).manifest
     grids = options.rows.with_suffix("")
-    grids.mkdir(exist_ok=True)
+    grids.mkdir(parents=True, exist_ok=True)
     if (target / "samples.png").exists():
         shutil.copyfile(target / "samples.png", grids / f"{name}.png")
     seconds = run.evaluations()[-1]["seconds"]
@@ -162,19 +258,25 @@ def make(options: Options, name: str, recipe: Recipe) -> dict[str, Any]:
 
 
 def evaluate(options: Options, recipe: Recipe, run: Run) -> dict[str, Any]:
-    """The scores of the last and the best checkpoint: by two feature extractors, or those of the model's own metrics."""
+    """The scores of the last and the best checkpoint: by two feature extractors, and those of the model's own metrics."""
     from zoo import data
 
-    if not registry.get_entry(recipe.model).model.generates_from_noise:
-        return {"last": {"own": run.evaluations()[-1]["scores"]}}
-    record = run.record
-    reading = data.Reading.from_options(record.options)
-    source = data.open_source(record.data.name, options.data_dir, record.config["image_shape"], ("image",), True, None, reading)
-    quality = Quality(data_dir=options.data_dir, extractors=options.extractors, count=options.count)
-    evaluations = build_evaluations(quality, source, find_extractors(quality, source))
-    scores = {"last": evaluate_checkpoint(run, "last", evaluations)}
-    if best := run.best():
-        scores["best"] = scores["last"] if best.step == run.completed_steps() else evaluate_checkpoint(run, "best", evaluations)
+    model, best = registry.get_entry(recipe.model).model, run.best()
+    steps = {"last": run.completed_steps(), **({"best": best.step} if best else {})}
+    rows = {row["step"]: row["scores"] for row in run.evaluations()}
+    scores: dict[str, Any] = {which: {} for which in steps}
+    if model.generates_from_noise:
+        reading = data.Reading.from_options(run.record.options)
+        shape = run.record.config["image_shape"]
+        source = data.open_source(run.record.data.name, options.data_dir, shape, ("image",), True, None, reading)
+        quality = Quality(data_dir=options.data_dir, extractors=options.extractors, count=options.count)
+        evaluations = build_evaluations(quality, source, find_extractors(quality, source))
+        for which, step in steps.items():
+            is_last = which == "best" and step == steps["last"]
+            scores[which] = dict(scores["last"]) if is_last else evaluate_checkpoint(run, which, evaluations)
+    for which, step in steps.items():
+        own = {name: value for name, value in rows[step].items() if any(metric.includes(name) for metric in model.own_metrics)}
+        scores[which] |= {"own": {"scores": own}} if own else {}
     return scores
 
 
@@ -205,8 +307,8 @@ with those in [one table](../benchmarks/results.md). Every model has a card besi
 """
 
 
-def write_page(rows: list[dict[str, Any]]) -> str:
-    """The page: a table, then grid and command of each model."""
+def write_page(rows: list[dict[str, Any]], grids: str) -> str:
+    """The page: a table, then the grid of each model, from a folder beside the page, and its command."""
     header = ["name", "model", "data", "license", "MB", "scores: last", "scores: best", "minutes"]
     cells = [
         [
@@ -227,7 +329,7 @@ def write_page(rows: list[dict[str, Any]]) -> str:
         parts += [
             f"## {row['name']}",
             f"{markdown.escape(recipe.summary)}. {' '.join(map(markdown.escape, recipe.limits))}".strip(),
-            f"![{row['name']}](pretrained/{row['name']}.png)",
+            f"![{row['name']}]({grids}/{row['name']}.png)",
             markdown.code_block("sh", row["command"]),
             f"{row['minutes']:g} minutes, {row['images']:,} images; {machine}. Published: the {row['checkpoint']} checkpoint.",
         ]
@@ -238,9 +340,11 @@ def describe_scores(scores: dict[str, Any] | None) -> str:
     """Scores by each extractor: `frechet 0.95 / 0.97, recall 0.90 / 0.91`."""
     if not scores:
         return "–"
-    values = [one.get("scores", one) for one in scores.values()]
-    names = [name for name in values[0] if all(isinstance(one.get(name), float | int) for one in values)]
-    return ", ".join(f"{name.replace('_', ' ')} {' / '.join(format_score(one[name]) for one in values)}" for name in names)
+    values: dict[str, list[float]] = {}
+    for one in scores.values():
+        for name, value in one["scores"].items():
+            values.setdefault(name, []).append(value)
+    return ", ".join(f"{name.replace('_', ' ')} {' / '.join(map(format_score, given))}" for name, given in values.items())
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from zoo import registry
 from zoo.cli import parsing
 from zoo.errors import UserError
 from zoo.runs import Run, append_scores, export_versions, latest_grid, load_model
+from zoo.runs.naming import slug
 from zoo.runs.scores import score_fields
 from zoo.training import runtime
 
@@ -107,7 +108,7 @@ def find_extractors(options: Options, source: Source) -> list[str]:
 
     names = []
     for seed in EXTRACTOR_SEEDS:
-        path = options.extractors / f"{source.name}-{seed}.keras"
+        path = options.extractors / f"{slug(source.name)}-{seed}.keras"
         if not path.exists():
             with tempfile.TemporaryDirectory() as folder:
                 load_classifier(source, seed, folder)

@@ -12,6 +12,7 @@ from zoo.errors import UserError
 from zoo.pretrained import open_model
 
 pretrain = import_benchmark("pretrain")
+fashion = import_benchmark("fashion")
 fruits = import_benchmark("fruits")
 
 
@@ -36,7 +37,7 @@ def test_a_recipe_gives_a_model_its_scores_and_its_page(recipes, tmp_path, monke
     assert manifest.step == 4 and manifest.license == "cc-by-4.0" and manifest.limits == ["It is not trained."]
     assert [scores.protocol["fake_images"] for scores in manifest.scores] == [64, 64, 64]
     page = (tmp_path / "docs/pages.md").read_text()
-    assert "frechet" in page and "pretrained/gan-digits.png" in page and (tmp_path / "docs/pages/gan-digits.png").exists()
+    assert "frechet" in page and "(pages/gan-digits.png)" in page and (tmp_path / "docs/pages/gan-digits.png").exists()
     assert 'zoo.load("gan-digits")' in (tmp_path / "models/gan-digits/README.md").read_text()
     assert zoo.load(tmp_path / "models/gan-digits").sample([1]).shape == (1, 32, 32, 1)
 
@@ -77,3 +78,21 @@ def test_edges_are_drawn_around_a_fruit(working_directory):
     assert 60 < len(black) < 500 and np.mean(abs(distance - 20) < 3) > 0.9
     with pytest.raises(UserError, match="has no FRUIT"):
         fruits.main(["edges", "out"])
+
+
+@pytest.mark.slow
+def test_interpolations_run_from_one_class_to_another(working_directory):
+    run = zoo.train("gan", data="digits", steps=2, eval_samples=0, run_dir="run")
+    arguments = ["--model", str(run.folder), "--start", "0", "--end", "1", "--data", "digits", "--feature-extractor", "classifier:2"]
+    assert fashion.main([*arguments, "--rows", "2", "--columns", "3", "--candidates", "40", "--page", "page.md"]) == 0
+    with Image.open("page.png") as picture:
+        assert picture.size == (2 * (3 * 34 - 2), 2 * (2 * 34 - 2))  # 32 pixels and a gap of 2
+    assert "(page.png)" in (working_directory / "page.md").read_text()
+    with pytest.raises(UserError, match="no class Coat. Available: 0, 1"):
+        fashion.main([*arguments[:2], *arguments[6:], "--page", "page.md"])
+
+
+def test_interpolations_keep_the_length_of_latent_vectors():
+    start, end = np.array([1, 0, 0], np.float32), np.array([0, 0, 1], np.float32)
+    points = fashion.interpolate(start, end, np.linspace(0, 1, 3, dtype=np.float32)).numpy()
+    np.testing.assert_allclose(points, [start, [0.5**0.5, 0, 0.5**0.5], end], atol=1e-6)

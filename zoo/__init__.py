@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from zoo import registry, testing
     from zoo.cli.train import train
     from zoo.errors import UserError
-    from zoo.pretrained.loading import list_models
+    from zoo.pretrained.loading import create, list_models
     from zoo.pretrained.loading import load_model as load
-    from zoo.registry import create, register
+    from zoo.registry import register
     from zoo.runs.folder import Run
 
 _LOCATIONS = {  # public name -> (module, attribute; None: the module itself)
     "Run": ("zoo.runs.folder", "Run"),
     "UserError": ("zoo.errors", "UserError"),
-    "create": ("zoo.registry", "create"),
+    "create": ("zoo.pretrained.loading", "create"),
     "list_models": ("zoo.pretrained.loading", "list_models"),
     "load": ("zoo.pretrained.loading", "load_model"),
     "register": ("zoo.registry", "register"),

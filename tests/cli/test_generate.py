@@ -1,5 +1,7 @@
 """`zoo generate` and `zoo export` of a run."""
 
+import types
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,6 +10,8 @@ from PIL import Image
 
 import zoo
 from zoo import __main__ as tool
+from zoo.cli import generate
+from zoo.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +54,7 @@ def test_export_writes_the_next_version(run, capsys):
 def test_labels_are_refused_by_an_unconditional_model(capsys):
     for label in ("0", "3"):
         error = read_error(capsys, ["generate", str(small_gan()), "--label", label], tool.main)
-        assert error.endswith("--label: this run's model is not class-conditional; omit it")
+        assert error.endswith("--label: this model is not class-conditional; omit it")
 
 
 @pytest.mark.parametrize(
@@ -84,4 +88,12 @@ def test_bad_input(run, working_directory, capsys, argv, parts):
 @pytest.mark.parametrize("command", ["translate", "upscale"])
 def test_commands_that_the_model_does_not_offer(capsys, command):
     error = read_error(capsys, [command, str(small_gan()), "in.png", "out.png"], tool.main)
-    assert f"zoo {command}: this run's model does not {command} images" in error and "zoo list" in error
+    assert f"zoo {command}: this model does not {command} images" in error and "zoo list" in error
+
+
+def test_classes_are_given_by_name_in_any_case_or_by_number():
+    model = types.SimpleNamespace(class_names=("Bag", "Ankle boot", "a", "A", "0"), config=types.SimpleNamespace(num_classes=5))
+    for label, number in {"Bag": 0, "bag": 0, "ANKLE BOOT": 1, "a": 2, "A": 3, "0": 4, "1": 1}.items():
+        assert generate._find_class(label, model) == number
+    with pytest.raises(UserError, match="did you mean 'Ankle boot'"):
+        generate._find_class("Ankleboot", model)

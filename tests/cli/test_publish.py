@@ -54,7 +54,7 @@ def test_a_card_has_the_head_of_the_hub_and_every_section(folder):
     _, head, text = (folder / "acgan-tiny" / "README.md").read_text().split("---\n", 2)
     assert yaml.safe_load(head) == {
         "license": "mit",
-        "library_name": "keras",
+        "library_name": "gan-zoo",
         "pipeline_tag": "unconditional-image-generation",
         "tags": ["generative-adversarial-network", "acgan", "digits"],
     }
@@ -114,6 +114,9 @@ def test_a_model_is_scored_by_its_name(shipped, working_directory, capsys):
         (["publish", "RUN", "--to", "taken"], ["--to taken already exists"]),
         (["publish", "RUN", "--to", "file"], ["--to file already exists"]),
         (["publish", "RUN", "--to", "hf://name"], ["expected hf://USER/NAME"]),
+        (["publish", "RUN", "--to", "https://host/x"], ["--to https://host/x: expected a folder, or hf://USER/NAME"]),
+        (["publish", "RUN", "--license", "CC BY"], ["--license 'CC BY'", "SPDX"]),
+        (["evaluate", "acgan-tiny", "--live", "--out", "x", "--data", "digits"], ["--live", "only the moving average"]),
         (["publish", "RUN", "--name", "No Name"], ["--name No Name"]),
         (["publish", "RUN", "--checkpoint", "7"], ["no checkpoint 7"]),
     ],

@@ -95,8 +95,8 @@ def test_an_image_is_translated_as_the_model_is_served(run, working_directory, c
     for words, message in (
         (["none.png", "out.png"], "none.png cannot be read"),
         (["in.png", "out.gif"], "out.gif: images are written as PNG"),
-        (["in.png", "out.png", "--signature", "sideways"], "--signature sideways: this run's model translates by to_y and to_x"),
-        (["in.png", "out.png", "--pose", "1"], "--pose: to_y of this run's model does not take a pose"),
+        (["in.png", "out.png", "--signature", "sideways"], "--signature sideways: this model translates by to_y and to_x"),
+        (["in.png", "out.png", "--pose", "1"], "--pose: to_y of this model does not take a pose"),
     ):
         with pytest.raises(UserError, match=message):
             tool.main(["translate", str(run), *words])

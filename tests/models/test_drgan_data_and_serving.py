@@ -126,8 +126,8 @@ def test_an_image_is_rotated_from_the_command_line(rotating_run):
     np.testing.assert_array_equal(translate("named.png", "--pose", "0", "-60"), two)
     for words, message in (
         (["--pose", "99"], "--pose 99: this run's poses are -60, left, 0"),
-        (["--signature", "to_x"], "this run's model translates by rotate"),
-        (["--seed", "1"], "--seed: rotate of this run's model does not take a seed"),
+        (["--signature", "to_x"], "this model translates by rotate"),
+        (["--seed", "1"], "--seed: rotate of this model does not take a seed"),
     ):
         with pytest.raises(UserError, match=message):
             translate("out.png", *words)

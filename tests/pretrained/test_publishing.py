@@ -1,6 +1,7 @@
 """Publishing of a run's model, and loading of what was published."""
 
 import dataclasses
+import hashlib
 import json
 import zipfile
 
@@ -14,7 +15,7 @@ import zoo
 from zoo import registry
 from zoo.core.variables import variable_names
 from zoo.errors import UserError
-from zoo.pretrained import load_model, open_model
+from zoo.pretrained import load_model, open_model, publishing
 from zoo.pretrained.manifest import FILE
 from zoo.pretrained.publishing import publish
 from zoo.runs import DataRecord, Run, RunRecord
@@ -40,7 +41,8 @@ def published(tmp_path_factory):
     run = write_run(folder / "run", tiny_model("acgan"), "acgan", data_dir="/home/someone/data", eval_samples=64)
     run.append({"step": 3, "scores": {"frechet": 7.5}, "errors": {"frechet": 0.5}, "protocol": {"extractor": "one", "fake_images": 9}})
     run.append({"step": 2, "scores": {"frechet": 9.5}, "protocol": {"extractor": "one", "fake_images": 9}})
-    return run, publish(run, folder / "acgan-digits", limits=("It is not trained.",))
+    publish(run, folder / "acgan-digits", limits=("It is not trained.",))
+    return run, folder / "acgan-digits"
 
 
 def outputs(model):
@@ -67,8 +69,8 @@ def test_every_model_is_loaded_as_it_was_published(tmp_path, name):
 
 
 def test_a_manifest_tells_what_is_known_and_no_paths(published):
-    run, model = published
-    manifest = json.loads((model.generator_path.parent / FILE).read_text())
+    run, folder = published
+    manifest = json.loads((folder / FILE).read_text())
     assert manifest["name"] == "acgan-digits" and manifest["license"] == "cc-by-4.0" and "Alpaydin" in manifest["attribution"]
     assert manifest["scores"] == [
         {
@@ -79,35 +81,59 @@ def test_a_manifest_tells_what_is_known_and_no_paths(published):
     ]
     assert manifest["record"]["options"] == {"eval_samples": 64} and "/home/someone" not in json.dumps(manifest)
     assert manifest["limits"] == ["It is not trained."] and manifest["step"] == 3
-    assert model.manifest.record.config_values() == dataclasses.asdict(tiny_model("acgan").config)
-    assert "28" not in model.manifest.summary and "16x16" in model.manifest.summary
+    assert open_model(folder).record.config_values() == dataclasses.asdict(tiny_model("acgan").config)
+    assert "28" not in manifest["summary"] and "16x16" in manifest["summary"]
+
+
+def stored_dtypes(folder, player):
+    return {array.dtype.name for array in load_file(folder / f"{player}.safetensors").values()}
 
 
 def test_weights_are_float16_where_samples_stay_equal(published, tmp_path):
-    _, model = published
-    assert {array.dtype.name for array in load_file(model.generator_path).values()} == {"float16"}
-    wide = tiny_model("acgan")
-    run = write_run(tmp_path / "run", wide, "acgan")
-    values = wide.ema_generator.get_weights()
-    values[0][:] = 1e6  # beyond float16
-    wide.ema_generator.set_weights(values)
-    run.manager(wide).save(checkpoint_number=3)
-    kept = publish(run, tmp_path / "wide")
-    assert {array.dtype.name for array in load_file(kept.generator_path).values()} == {"float32"}
-    assert same_arrays(weights(wide.ema_generator), weights(load_model(tmp_path / "wide").ema_generator))
-    assert {array.dtype.name for array in load_file(kept.discriminator_path).values()} == {"float16"}
+    assert stored_dtypes(published[1], "generator") == {"float16"}
+    for player, index in (("ema_generator", 0), ("discriminator", -1)):  # the last weights are those of the second head
+        model, other = tiny_model("acgan"), {"ema_generator": "discriminator", "discriminator": "generator"}[player]
+        run, network = write_run(tmp_path / player / "run", model, "acgan"), getattr(model, player)
+        values = network.get_weights()
+        values[index][:] = 1e6  # beyond float16
+        network.set_weights(values)
+        run.manager(model).save(checkpoint_number=3)
+        folder = tmp_path / player / "published"
+        publish(run, folder)
+        assert stored_dtypes(folder, player.removeprefix("ema_")) == {"float32"} and stored_dtypes(folder, other) == {"float16"}
+        assert same_arrays(weights(network), weights(getattr(load_model(folder), player)))
 
 
 def test_the_discriminator_is_loaded_on_demand(published, tmp_path):
-    _, model = published
-    folder = tmp_path / "acgan"
-    folder.mkdir()
-    for path in (model.generator_path, model.generator_path.parent / FILE):
-        (folder / path.name).write_bytes(path.read_bytes())
-    sampled = load_model(folder, discriminator=False).sample([1, 2], label=[0, 1])
-    np.testing.assert_array_equal(sampled, load_model(model).sample([1, 2], label=[0, 1]))
-    with pytest.raises(UserError, match="discriminator.safetensors is missing"):
-        load_model(folder)
+    for name in ("generator.safetensors", FILE):
+        (tmp_path / name).write_bytes((published[1] / name).read_bytes())
+    opened = open_model(tmp_path)
+    sampled = load_model(opened, discriminator=False).sample([1, 2], label=[0, 1])
+    np.testing.assert_array_equal(sampled, load_model(published[1]).sample([1, 2], label=[0, 1]))
+    for model in (tmp_path, opened):  # what was opened is not changed
+        with pytest.raises(UserError, match="discriminator.safetensors is missing"):
+            load_model(model)
+    with pytest.raises(UserError, match="needs its discriminator"):
+        load_model(tmp_path, discriminator=False, compile=True)
+
+
+def test_every_load_compares_the_hash(published, tmp_path):
+    for path in published[1].iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    opened = open_model(tmp_path)
+    load_model(opened)
+    path = tmp_path / "generator.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(UserError, match="damaged"):
+        load_model(opened)
+
+
+def test_a_model_that_is_trained_on_starts_from_values_that_are_not_published(tmp_path):
+    model = tiny_model("ebm")
+    publish(write_run(tmp_path / "run", model, "ebm"), tmp_path / "published")
+    loaded = load_model(tmp_path / "published", compile=True)
+    assert all(np.ptp(variable.numpy()) > 0 for variable in loaded.variables if "buffer" in variable.path)
+    assert any("buffer" in variable.path for variable in loaded.variables)
 
 
 def test_names_of_variables_do_not_depend_on_the_process():
@@ -138,9 +164,7 @@ def test_names_are_checked(published, tmp_path):
 
 
 def test_a_model_is_opened_by_folder_archive_and_name(published, tmp_path, monkeypatch):
-    run, model = published
-    folder = model.generator_path.parent
-    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
+    run, folder = published
     expected = load_model(folder).sample([5], label=[1])
     for prefix in ("", "deep/acgan/"):
         archive = tmp_path / "one.zip"
@@ -150,7 +174,7 @@ def test_a_model_is_opened_by_folder_archive_and_name(published, tmp_path, monke
         np.testing.assert_array_equal(load_model(archive).sample([5], label=[1]), expected)
     monkeypatch.setattr("zoo.pretrained.published.SHIPPED", folder.parent)
     np.testing.assert_array_equal(zoo.load("acgan-digits").sample([5], label=[1]), expected)
-    assert open_model(str(run.folder)).folder == run.folder and open_model(model) is model
+    assert open_model(str(run.folder)).folder == run.folder and open_model(opened := open_model(folder)) is opened
     for wrong, message in (("acgan-digit", "did you mean 'acgan-digits'"), ("nothing", "is not a run, and no pretrained model has")):
         with pytest.raises(UserError, match=message):
             open_model(wrong)
@@ -170,7 +194,7 @@ DAMAGE = {
 @pytest.mark.parametrize("player", ["generator", "discriminator"])
 def test_damaged_files_are_one_line(published, tmp_path, damage, player):
     change, message = DAMAGE[damage]
-    for path in published[1].generator_path.parent.iterdir():
+    for path in published[1].iterdir():
         content = path.read_bytes()
         (tmp_path / path.name).write_bytes(change(content) if path.stem == player else content)
     with pytest.raises(UserError, match=f"{player}.safetensors is damaged: .*{message}"):
@@ -199,6 +223,7 @@ def change_manifest(source, folder, **changes):
         ({"schema": "x"}, "schema"),
         ({"weights__generator__file": "weights.pkl"}, "may execute code"),
         ({"weights__generator__file": "../generator.safetensors"}, "may execute code"),
+        ({"weights__generator__bytes": -1}, "negative"),
         ({"weights__generator__file": 3}, "weights.generator.file"),
         ({"weights__generator__file": "other.safetensors"}, "other.safetensors is missing"),
         ({"weights__generator": 3}, "weights.generator is not an object"),
@@ -218,15 +243,14 @@ def change_manifest(source, folder, **changes):
     ],
 )
 def test_manifests_that_are_wrong_are_one_line(published, tmp_path, changes, message):
-    folder = change_manifest(published[1].generator_path.parent, tmp_path, **changes)
+    folder = change_manifest(published[1], tmp_path, **changes)
     with pytest.raises(UserError, match=message):
         load_model(folder)
 
 
-def test_files_that_are_no_archive_of_a_model_are_one_line(published, tmp_path, monkeypatch):
-    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
-    folder = published[1].generator_path.parent
-    pickled, empty, damaged, text = (tmp_path / f"{name}.zip" for name in ("pickled", "empty", "damaged", "text"))
+def test_files_that_are_no_archive_of_a_model_are_one_line(published, tmp_path):
+    folder = published[1]
+    pickled, empty, damaged, text, packed = (tmp_path / f"{name}.zip" for name in ("pickled", "empty", "damaged", "text", "packed"))
     with zipfile.ZipFile(pickled, "w") as file:
         file.writestr("data.pkl", b"cos\nsystem\n")
         file.write(folder / FILE, FILE)
@@ -238,11 +262,77 @@ def test_files_that_are_no_archive_of_a_model_are_one_line(published, tmp_path, 
     content[100:120] = b"x" * 20
     damaged.write_bytes(content)
     text.write_text("no archive")
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_LZMA) as file:
+        file.write(folder / FILE, FILE)
     for path, message in (
         (pickled, "refused: it contains data.pkl"),
         (empty, "it has no manifest.json"),
         (damaged, "cannot be read as a .zip file"),
         (text, "cannot be read as a .zip file"),
+        (packed, "compressed by another method than deflate"),
     ):
         with pytest.raises(UserError, match=message):
             load_model(path)
+
+
+def test_a_manifest_that_is_inflated_to_gigabytes_is_not_read(tmp_path):
+    archive = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file, file.open(FILE, "w") as member:
+        for _ in range(70):
+            member.write(b" " * 2**20)
+    with pytest.raises(UserError, match="more than 67,108,864 bytes"):
+        load_model(archive)
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F8_E4M3", "I64"])
+def test_weights_of_other_types_are_one_line(published, tmp_path, dtype):
+    size = {"BF16": 2, "F8_E4M3": 1, "I64": 8}[dtype]
+    header = json.dumps({"x": {"dtype": dtype, "shape": [1], "data_offsets": [0, size]}}).encode()
+    content = len(header).to_bytes(8, "little") + header + bytes(size)
+    digest = {"weights__generator__sha256": hashlib.sha256(content).hexdigest(), "weights__generator__bytes": len(content)}
+    folder = change_manifest(published[1], tmp_path, **digest)
+    (folder / "generator.safetensors").write_bytes(content)
+    with pytest.raises(UserError, match="arrays are not float16 or float32"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize(
+    "command, expected",
+    [
+        (
+            "python train.py --init-from 'https://example.org/a.zip#sha256=ab'",
+            "python train.py --init-from 'https://example.org/a.zip#sha256=ab'",
+        ),
+        ("zoo train --init-from hf://user/name --data mnist/3.0.1", "zoo train --init-from hf://user/name --data mnist/3.0.1"),
+        ("zoo train --data 'folder:/home/Jane Doe/my faces/' --seed 0", "zoo train --data 'folder:my faces' --seed 0"),
+        ("zoo train --data folder:~/faces --init-from ../../jane/run", "zoo train --data folder:faces --init-from run"),
+        ("zoo train --feature-extractor=file:/x/y/one.keras", "zoo train --feature-extractor=file:one.keras"),
+        ("zoo train --init-from runs/acgan-0001", "zoo train --init-from runs/acgan-0001"),
+        ("zoo train --data 'folder:C:\\Users\\jane\\faces'", "zoo train --data folder:faces"),
+        ("one /a/b\ntwo /c/d", "one b\ntwo d"),
+        ("not 'closed", ""),
+    ],
+)
+def test_commands_name_no_folders_of_the_machine(command, expected):
+    assert publishing._hide_folders_of_commands(command) == expected
+
+
+def test_scores_that_are_not_numbers_are_left_out(published, tmp_path):
+    run = Run(published[0].folder)
+    run.append({"step": 3, "scores": {"kid": float("nan")}, "protocol": {"extractor": "two"}})
+    assert publish(run, tmp_path / "one").manifest.scores == open_model(published[1]).manifest.scores
+
+
+def test_licenses_are_identifiers(published, tmp_path):
+    for license in ("CC BY-SA 4.0", "", "mine: all"):
+        with pytest.raises(UserError, match="SPDX identifier"):
+            publish(published[0], tmp_path / "one", license=license)
+
+
+def test_create_takes_pretrained_models_too(published, monkeypatch):
+    monkeypatch.setattr("zoo.pretrained.published.SHIPPED", published[1].parent)
+    assert zoo.create("acgan-digits", pretrained=True).completed_steps == 3
+    with pytest.raises(UserError, match="omit latent_dim"):
+        zoo.create("acgan-digits", pretrained=True, latent_dim=3)
+    with pytest.raises(UserError, match=r"did you mean acgan-digits\?"):
+        zoo.create("acgan", pretrained=True)

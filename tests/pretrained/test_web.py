@@ -5,6 +5,7 @@ import hashlib
 import http.server
 import json
 import shutil
+import socket
 import threading
 import zipfile
 
@@ -38,11 +39,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         path = self.path.partition("?")[0].strip("/").split("/")
         self.requests.append(self.path)
         headers = {}
+        if (self.folder / "down").exists():
+            self.send_error(503)
+            return
         if path[:2] == ["api", "models"]:
             folder = self.folder / path[2] / path[3]
-            known = folder.is_dir() and (len(path) == 4 or path[5] == COMMIT)
-            files = [{"rfilename": one.name} for one in folder.iterdir()] if known else None
-            content = json.dumps({"id": "one/acgan", "sha": COMMIT, "siblings": files}).encode() if known else None
+            exists = folder.is_dir() and (len(path) == 4 or path[5] == COMMIT)
+            files = [{"rfilename": one.name} for one in folder.iterdir()] if exists else None
+            content = json.dumps({"id": "one/acgan", "sha": COMMIT, "siblings": files}).encode() if exists else None
             headers["Content-Type"] = "application/json"
             if files is None:
                 headers["X-Error-Code"] = "RevisionNotFound" if folder.is_dir() else "RepoNotFound"
@@ -51,7 +55,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             content = file.read_bytes() if file.is_file() and path[3] in ("main", COMMIT) else None
             headers |= {"X-Repo-Commit": COMMIT, "ETag": f'"{hashlib.sha256(content or b"").hexdigest()}"'}
             if content is None:
-                headers["X-Error-Code"] = "EntryNotFound" if file.parent.is_dir() else "RepoNotFound"
+                code = "EntryNotFound" if path[3] in ("main", COMMIT) else "RevisionNotFound"
+                headers["X-Error-Code"] = code if file.parent.is_dir() else "RepoNotFound"
         else:
             file = self.folder.joinpath(*path)
             content = file.read_bytes() if file.is_file() else None
@@ -82,16 +87,17 @@ class Site:
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
     folder = tmp_path_factory.mktemp("published")
-    return publish(write_run(folder / "run", tiny_model("acgan"), "acgan"), folder / "acgan-digits")
+    publish(write_run(folder / "run", tiny_model("acgan"), "acgan"), folder / "acgan-digits")
+    return folder / "acgan-digits"
 
 
 @pytest.fixture
 def site(tmp_path, monkeypatch, published):
     """A site with the published model as one/acgan on its hub and as acgan.zip; the cache is empty."""
     site = Site(tmp_path / "site")
-    shutil.copytree(published.generator_path.parent, site.folder / "one" / "acgan")
+    shutil.copytree(published, site.folder / "one" / "acgan")
     with zipfile.ZipFile(site.folder / "acgan.zip", "w") as file:
-        for path in published.generator_path.parent.iterdir():
+        for path in published.iterdir():
             file.write(path, path.name)
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(huggingface_hub.HfApi, "__init__", functools.partialmethod(huggingface_hub.HfApi.__init__, site.address))
@@ -139,6 +145,61 @@ def test_addresses_that_do_not_answer_are_one_line(site):
         load_model("hf://one/acgan", sha256=digest)
 
 
+@pytest.mark.parametrize("answer", [None, b"", b"no HTTP", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", b"HTTP/1.1 200 OK\r\n"])
+def test_servers_that_answer_wrongly_are_one_line(tmp_path, monkeypatch, answer):
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(web, "TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                if answer is None:
+                    connection.recv(1)  # until the client has waited long enough
+                else:
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(UserError, match="cannot be downloaded|not the file with this SHA-256"):
+            load_model(f"http://127.0.0.1:{server.getsockname()[1]}/x.zip", sha256="1" * 64)
+        thread.join()
+    assert not list((tmp_path / "home" / "downloads").iterdir()), "nothing is left of a download that failed"
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:abc/x.zip", "http://127.0.0.1/a b.zip", "http:///x.zip"])
+def test_addresses_that_are_none_are_one_line(tmp_path, monkeypatch, address):
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path))
+    with pytest.raises(UserError, match="cannot be downloaded"):
+        load_model(address, sha256="1" * 64)
+
+
+def test_an_address_may_be_longer_than_the_name_of_a_file(site, published):
+    digest = hashlib.sha256((site.folder / "acgan.zip").read_bytes()).hexdigest()
+    address = f"{site.address}/acgan.zip?signature={'x' * 300}#sha256={digest}"
+    np.testing.assert_array_equal(sample(address), sample(published))
+    with pytest.raises(UserError, match="sha256=5: expected"):
+        load_model(address, sha256=5)
+
+
+def test_a_damaged_download_in_the_cache_is_replaced(site, tmp_path, published):
+    digest = hashlib.sha256((site.folder / "acgan.zip").read_bytes()).hexdigest()
+    cached = tmp_path / "home" / "downloads" / f"{digest}.zip"
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(b"damaged")
+    np.testing.assert_array_equal(sample(f"{site.address}/acgan.zip", sha256=digest), sample(published))
+    assert hashlib.sha256(cached.read_bytes()).hexdigest() == digest
+
+
+def test_a_model_in_the_cache_works_while_the_hub_is_down(site, published):
+    sample("hf://one/acgan")
+    (site.folder / "down").touch()
+    np.testing.assert_array_equal(sample("hf://one/acgan"), sample(published))
+    with pytest.raises(UserError, match="hf://one/other"):
+        sample("hf://one/other")
+
+
 def test_a_cache_that_cannot_be_written_is_one_line(site, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "file"))
@@ -179,7 +240,7 @@ def test_what_is_wrong_on_the_hub_is_one_line(site):
 def test_damage_on_the_hub_is_one_line(site):
     path = site.folder / "one" / "acgan" / "generator.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    with pytest.raises(UserError, match="generator.safetensors is damaged: its SHA-256"):
+    with pytest.raises(UserError, match="generator.safetensors is damaged: its SHA-256 .*again, remove .*models--one--acgan"):
         load_model("hf://one/acgan")
 
 
@@ -191,11 +252,11 @@ def test_uploading_creates_the_model_and_sends_its_files(site, published, monkey
         shutil.copytree(folder_path, site.folder / repo_id)
 
     monkeypatch.setattr(huggingface_hub.HfApi, "upload_folder", upload)
-    web.upload(published.generator_path.parent, "hf://one/new")
+    web.upload(published, "hf://one/new")
     assert calls == [("one/new", True)]
     np.testing.assert_array_equal(sample("hf://one/new"), sample(published))
     with pytest.raises(UserError, match="cannot be uploaded to a revision"):
-        web.upload(published.generator_path.parent, "hf://one/new@v1")
+        web.upload(published, "hf://one/new@v1")
     monkeypatch.setattr(huggingface_hub.HfApi, "create_repo", lambda *args, **kwargs: (_ for _ in ()).throw(OSError("no\ntoken")))
     with pytest.raises(UserError, match="the upload failed: no token"):
-        web.upload(published.generator_path.parent, "hf://one/new")
+        web.upload(published, "hf://one/new")

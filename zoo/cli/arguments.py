@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MAX_SEED = 2**63 - 1
 MODEL_HELP = "folder of a run, name of a pretrained model (`zoo list --pretrained`), or hf://USER/NAME, https://.../x.zip#sha256=HASH"
-TrainedModel = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help=MODEL_HELP)]
+ModelArgument = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help=MODEL_HELP)]
 
 
 def register_model(spec: str | None) -> None:
@@ -41,7 +41,7 @@ def require_noise_model(model: Game, command: str) -> None:
     prefix, own = command_prefix(), ", ".join(metric.name for metric in model.own_metrics)
     measure = f"; its model-specific metrics ({own}): {prefix} evaluate RUN" if own else ""
     raise UserError(
-        f"zoo {command}: this run's model is an image-to-image model and cannot generate from random noise; "
+        f"zoo {command}: this model is an image-to-image model and cannot generate from random noise; "
         f"apply it: {prefix} {tool_command(model.signatures())} RUN IMAGE OUT.png{measure}"
     )
 
@@ -58,7 +58,7 @@ def check_truncation(model: Game, truncation: float | None) -> None:
         from zoo.registry import get_entry, list_models
 
         supporting = [name for name in list_models() if get_entry(name).model.supports_truncation]
-        raise UserError(f"--truncation: this run's model does not support it; omit it (supported by {', '.join(supporting)})")
+        raise UserError(f"--truncation: this model does not support it; omit it (supported by {', '.join(supporting)})")
 
 
 def check_seeds(seed: int, count: int = 1) -> None:

@@ -73,7 +73,7 @@ class Evaluate(FeatureMeasurement):
         if set(self.metrics or ()) - own:
             super().check_model(model)
         if not own and not model.generates_from_noise:
-            raise UserError("zoo evaluate: this run's model does not generate from random noise and has no metrics of its own")
+            raise UserError("zoo evaluate: this model does not generate from random noise and has no metrics of its own")
 
     @staticmethod
     def _all_metrics(opened: OpenedRun) -> list[str]:

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from zoo.cli.arguments import MAX_SEED, TrainedModel, explain_output_errors, output_folder, register_model
+from zoo.cli.arguments import MAX_SEED, ModelArgument, explain_output_errors, output_folder, register_model
 from zoo.errors import UserError, printable
 from zoo.types import Omittable
 
@@ -15,7 +15,7 @@ from zoo.types import Omittable
 class Export:
     """write the next SavedModel version of a run or a pretrained model, for TensorFlow Serving"""
 
-    run: TrainedModel
+    run: ModelArgument
     checkpoint: str = "last"
     """checkpoint to load: `last`, `best`, or a step"""
     out: Omittable[Path] = None

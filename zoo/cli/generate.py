@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.cli.arguments import TrainedModel, check_seeds, check_truncation, register_model, require_noise_model, write_picture
+from zoo.cli.arguments import ModelArgument, check_seeds, check_truncation, register_model, require_noise_model, write_picture
 from zoo.cli.options import MAX_COUNT
 from zoo.errors import UserError, printable, suggest
 from zoo.types import Omittable
@@ -28,7 +28,7 @@ BATCH = 100  # samples that are generated at once
 class Generate:
     """generate samples from a run or a pretrained model, without the dataset"""
 
-    run: TrainedModel
+    run: ModelArgument
     out: Path = Path("samples.png")
     """PNG file for a grid of all images, or a folder (a name without .png) for one PNG per image"""
     count: int = 64
@@ -97,7 +97,7 @@ class Generate:
 
         if "label" not in model.conditions:
             if self.label:
-                raise UserError("--label: this run's model is not class-conditional; omit it")
+                raise UserError("--label: this model is not class-conditional; omit it")
             return {}
         labels = [_find_class(label, model) for label in self.label] if self.label else range(model.config.num_classes)
         return {"label": np.resize(np.array(labels, np.int64), self.count)}
@@ -124,7 +124,7 @@ class Generate:
 
 
 def _find_class(label: str, model: Game) -> int:
-    """The number of a class, given by name or by number; a name comes first, as for classes that are called 1 to 12.
+    """The number of a class, given by name, in any case if that is unique, or by number; a name precedes a number, as in classes 1 to 12.
 
     Raises:
         UserError: There is no such class.
@@ -132,6 +132,9 @@ def _find_class(label: str, model: Game) -> int:
     names, count = model.class_names or (), model.config.num_classes
     if label in names:
         return names.index(label)
+    similar_case = [i for i, name in enumerate(names) if name.casefold() == label.casefold()]
+    if len(similar_case) == 1:
+        return similar_case[0]
     if label.isascii() and label.isdecimal() and int(label) < count:
         return int(label)
     listed = ", ".join(f"{i} = {name}" for i, name in list(enumerate(names))[:LISTED_CLASSES])

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from typing import Any
+
+FILE_WIDTH = 400  # characters of a line that is not written to a terminal: no line is wrapped
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +45,7 @@ def print_pretrained() -> None:
     """Prints the table of pretrained models."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from zoo.pretrained import list_pretrained, open_pretrained
 
@@ -49,8 +53,9 @@ def print_pretrained() -> None:
     for name in list_pretrained():
         manifest = open_pretrained(name).manifest
         size = f"{manifest.total_bytes() / 1e6:.1f}"
-        table.add_row(name, manifest.record.model, manifest.record.data.name, size, _describe_scores(manifest), manifest.license)
-    Console().print(table)
+        cells = (name, manifest.record.model, manifest.record.data.name, size, _describe_scores(manifest), manifest.license)
+        table.add_row(*map(Text, cells))
+    Console(width=None if sys.stdout.isatty() else FILE_WIDTH).print(table)
     print("\nSamples: zoo generate NAME    in Python: zoo.load(NAME)    scores and limits: docs/pretrained.md")
 
 

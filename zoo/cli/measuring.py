@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeGuard
 
-from zoo.cli.arguments import TrainedModel, check_truncation, explain_output_errors, register_model, require_noise_model
+from zoo.cli.arguments import ModelArgument, check_truncation, explain_output_errors, register_model, require_noise_model
 from zoo.errors import UserError, printable
 from zoo.types import Omittable
 
@@ -32,7 +32,7 @@ class OpenedRun(NamedTuple):
 class Measurement:
     """A measurement of a run."""
 
-    run: TrainedModel
+    run: ModelArgument
     checkpoint: str = "last"
     """checkpoint to load: `last`, `best`, or a step"""
     count: int = 10_000
@@ -85,10 +85,13 @@ class Measurement:
 
     @functools.cached_property
     def trained(self) -> Run | PublishedModel:
-        """The run, or the published model."""
-        from zoo.pretrained import open_model
+        """The run, or the published model; raises UserError if there is none, or if it has no weights but those of the average."""
+        from zoo.pretrained import PublishedModel, open_model
 
-        return open_model(self.run)
+        trained = open_model(self.run)
+        if self.live and isinstance(trained, PublishedModel):
+            raise UserError(f"--live: {self.run} holds only the moving average of the generator's weights; omit it")
+        return trained
 
     def check_model(self, model: Game) -> None:
         """Raises UserError if the model does not support the measurement."""

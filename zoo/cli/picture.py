@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from zoo.cli.arguments import TrainedModel, register_model, write_picture
+from zoo.cli.arguments import ModelArgument, register_model, write_picture
 from zoo.errors import UserError, printable
 from zoo.types import Omittable
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class PictureCommand:
     """A command that applies a run's model to images."""
 
-    run: TrainedModel
+    run: ModelArgument
     picture: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE")]
     """the image file, or a folder of images"""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]

@@ -46,7 +46,7 @@ class Translate(PictureCommand):
         extra = {spec.name for spec in others}
         for option in ("pose", "seed"):
             if getattr(self, option) is not None and option not in extra:
-                raise UserError(f"--{option}: {name} of this run's model does not take a {option}; omit it")
+                raise UserError(f"--{option}: {name} of this model does not take a {option}; omit it")
         values = {"pose": self._poses(model) if "pose" in extra else [0], "seed": [self.seed or 0]}
         rows = len(values["pose"])
         pixels, size = self._read_resized(file, highest, image.shape)
@@ -59,10 +59,10 @@ class Translate(PictureCommand):
         signatures = model.signatures()
         translating = [name for name in signatures if f"{name}_png" in signatures]
         if not translating:
-            raise UserError("zoo translate: this run's model does not translate images; `zoo list` shows what each model is for")
+            raise UserError("zoo translate: this model does not translate images; `zoo list` shows what each model is for")
         name = self.signature or translating[0]
         if name not in translating:
-            raise UserError(f"--signature {self.signature}: this run's model translates by {' and '.join(translating)}")
+            raise UserError(f"--signature {self.signature}: this model translates by {' and '.join(translating)}")
         return name, signatures[name]
 
     def _read_resized(self, file: Path, highest: float | None, shape: Any) -> tuple[np.ndarray, str]:
@@ -75,7 +75,7 @@ class Translate(PictureCommand):
         fixed = (shape[2], shape[1]) if shape[1] is not None else None
         size = fixed or (self.size[::-1] if self.size else original)
         if self.size and self.size[::-1] != size:
-            raise UserError(f"--size: this run's model takes images of {size[0]}x{size[1]} pixels only; omit it")
+            raise UserError(f"--size: this model takes images of {size[0]}x{size[1]} pixels only; omit it")
         reading = data.Reading.from_options(self.record.options)
         pixels = to_pixels(RESIZING[reading.crop](picture, size), shape[-1])
         return pixels, "{}x{}".format(*original) + (f", {reading.describe_resizing(*size)}" if size != original else "")

@@ -20,7 +20,7 @@ class Upscale(PictureCommand):
     def open(self) -> Any:
         model = super().open()
         if "upscale" not in model.signatures():
-            raise UserError("zoo upscale: this run's model does not upscale images; `zoo list` shows what each model is for")
+            raise UserError("zoo upscale: this model does not upscale images; `zoo list` shows what each model is for")
         return model
 
     def apply(self, model: Any, file: Path, highest: float | None) -> tuple[np.ndarray, str]:

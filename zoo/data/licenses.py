@@ -11,12 +11,14 @@ class License:
 
     Args:
         identifier: SPDX identifier in lower case, as in the head of Hugging Face's cards; None if the authors state no license, or one that
-            does not allow to publish what is made of the data.
+            does not permit publishing derived works.
         attribution: The rest of a sentence that begins with the name of the dataset.
+        hub: Name of the dataset on the Hugging Face Hub, if it is there.
     """
 
     identifier: str | None
     attribution: str
+    hub: str | None = None
 
 
 _DIGITS = 'UCI dataset "Optical Recognition of Handwritten Digits" (Alpaydin & Kaynak)'
@@ -28,11 +30,11 @@ LICENSES = {  # the first part of the name in TFDS, or a built-in name -> its li
         License("cc-by-4.0", "is derived from the digits of the UCI dataset (Alpaydin & Kaynak), CC BY 4.0"),
     ),
     "photographs": License("cc-by-2.0", "consists of two photographs that ship with scikit-learn (danielbuechele; vultilion), CC BY 2.0"),
-    "mnist": License("cc-by-sa-3.0", "is MNIST (LeCun, Cortes, Burges), CC BY-SA 3.0"),
-    "fashion_mnist": License("mit", "is Fashion-MNIST (Zalando), MIT"),
+    "mnist": License("cc-by-sa-3.0", "is MNIST (LeCun, Cortes, Burges), CC BY-SA 3.0", "ylecun/mnist"),
+    "fashion_mnist": License("mit", "is Fashion-MNIST (Zalando), MIT", "zalando-datasets/fashion_mnist"),
     "kmnist": License("cc-by-sa-4.0", "is Kuzushiji-MNIST (CODH), CC BY-SA 4.0"),
-    "cifar10": License(None, "is CIFAR-10 (Krizhevsky 2009), whose authors state no license"),
-    "cifar100": License(None, "is CIFAR-100 (Krizhevsky 2009), whose authors state no license"),
+    "cifar10": License(None, "is CIFAR-10 (Krizhevsky 2009), whose authors state no license", "uoft-cs/cifar10"),
+    "cifar100": License(None, "is CIFAR-100 (Krizhevsky 2009), whose authors state no license", "uoft-cs/cifar100"),
     "celeb_a": License(None, f"is CelebA (Liu et al. 2015), which {_RESEARCH}"),
     "celeb_a_hq": License(None, f"is CelebA-HQ (Karras et al. 2018), which {_RESEARCH}"),
     "imagenet2012": License(None, f"is ImageNet (Russakovsky et al. 2015), which {_RESEARCH}"),

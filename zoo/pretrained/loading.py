@@ -6,7 +6,7 @@ import fnmatch
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zoo import registry, runs
 from zoo.errors import UserError, shorten, suggest
@@ -42,7 +42,7 @@ def load_model(
             file of one; `hf://USER/NAME` or `hf://USER/NAME@REVISION` on the Hugging Face Hub; `https://.../x.zip`.
         checkpoint: Of a run: `last`, `best`, or a step.
         sha256: SHA-256 of the .zip file, which an https:// address needs.
-        discriminator: Whether to load the discriminator of a published model, which has a file of its own; if False, it is untrained.
+        discriminator: Whether to load the discriminator of a published model, which has a file of its own; if False, its weights are 0.
         compile: Whether to compile the model, so that `fit` continues its training: that of a run with the state of its optimizers.
 
     Returns:
@@ -53,9 +53,29 @@ def load_model(
     """
     check_checkpoint(checkpoint)
     opened = open_model(run, sha256)
-    if isinstance(opened, PublishedModel):
-        opened.loads_discriminator = discriminator
+    if isinstance(opened, PublishedModel) and not discriminator:
+        if compile:
+            raise UserError("discriminator=False: a model that is compiled to be trained needs its discriminator; omit one of the two")
+        opened = opened.without_discriminator()
     return runs.load_model(opened, checkpoint, compile)
+
+
+def create(name: str, pretrained: bool = False, **overrides: Any) -> Any:
+    """A model by name: an untrained one, as `create("acgan", latent_dim=64)`, or `create("acgan-mnist", pretrained=True)`.
+
+    Args:
+        name: Name of a model (`zoo.list_models()`), or of a pretrained one (`zoo.list_models(pretrained=True)`).
+        pretrained: Whether to load a pretrained model, as `zoo.load` does.
+        **overrides: Fields of the configuration of an untrained model and their values.
+
+    Raises:
+        UserError: For an unknown name, and for settings that do not exist or make no sense.
+    """
+    if not pretrained:
+        return registry.create(name, **overrides)
+    if overrides:
+        raise UserError(f"{name}: the settings of a pretrained model are those that it was trained with; omit {', '.join(overrides)}")
+    return load_model(name)
 
 
 def list_models(pattern: str = "*", pretrained: bool = False) -> list[str]:
@@ -72,9 +92,11 @@ def open_model(source: Run | PublishedModel | str | os.PathLike[str], sha256: st
     """The run or published model that a name, path or address stands for; see `load_model`. A folder precedes a name."""
     if isinstance(source, (Run, PublishedModel)):
         return source
+    if sha256 is not None and not isinstance(sha256, str):
+        raise UserError(f"sha256={shorten(sha256)}: expected the 64 hexadecimal digits of a hash")
+    if isinstance(source, str) and (address := ADDRESS.match(source)):
+        return _open_address(source, address[1].lower(), sha256)
     text = os.fspath(check_path("run", source))
-    if address := ADDRESS.match(text):
-        return _open_address(text, address[1].lower(), sha256)
     if sha256 is not None:
         raise UserError(f"sha256={shorten(sha256)}: only an https:// address needs it")
     path = Path(os.path.expanduser(text))
@@ -87,8 +109,10 @@ def open_model(source: Run | PublishedModel | str | os.PathLike[str], sha256: st
     names = list_pretrained()
     if text in names:
         return open_pretrained(text)
+    of_this_model = [name for name in names if name.startswith(f"{text}-")]
+    similar = f"; did you mean {' or '.join(of_this_model)}?" if of_this_model else suggest(text, names)
     raise UserError(
-        f"{text} is not a run, and no pretrained model has this name{suggest(text, names) or '.'} `zoo list --pretrained` shows them"
+        f"{text} is not a run, and no pretrained model has this name{similar or '.'} `zoo list --pretrained` shows them"
         f"{list_runs(Path('runs'))}"
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import UserError, shorten
-from zoo.records import build_from, check_types, read_object
+from zoo.records import MAX_BYTES, build_from, check_types, parse_object
 from zoo.runs.record import DISTRIBUTION, RunRecord
 from zoo.types import Protocol
 
@@ -109,6 +109,8 @@ class Manifest:
         }
         manifest = build_from(cls, {**values, **parts})
         for file in manifest.weights.values():
+            if file.bytes < 0:
+                raise ValueError(f"weights.bytes={file.bytes} is negative")
             if not WEIGHTS_NAME.fullmatch(file.file):
                 raise UserError(
                     f"its weights are in {shorten(file.file)}; only .safetensors files are read, because others may execute code"
@@ -130,21 +132,23 @@ class Manifest:
         return {Protocol.from_dict(scores.protocol): scores for scores in self.scores}
 
 
-def read_manifest(path: Path, display: object) -> Manifest:
-    """The manifest in a file.
+def parse_manifest(content: bytes, display: object) -> Manifest:
+    """The manifest that the content of a file holds.
 
     Args:
-        path: The file.
+        content: The content; at most `records.MAX_BYTES`.
         display: The model, as messages name it.
 
     Raises:
-        UserError: It cannot be read as a manifest.
+        UserError: It is not a manifest.
     """
     try:
-        return Manifest.from_dict(read_object(path))
+        if len(content) > MAX_BYTES:
+            raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
+        return Manifest.from_dict(parse_object(content))
     except UserError as error:
         raise UserError(f"{display}: {error}") from None
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise UserError(f"{display}: {FILE} cannot be read as that of a published model: {error}") from None
 
 

@@ -2,46 +2,57 @@
 
 from __future__ import annotations
 
-import functools
+import copy
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from zoo.errors import UserError
-from zoo.pretrained.manifest import FILE, Manifest, read_manifest
-from zoo.pretrained.weights import assign_weights, read_weights
+from zoo.files import check_regular
+from zoo.pretrained.manifest import FILE, Manifest, parse_manifest
+from zoo.pretrained.weights import assign_weights, parse_weights
+from zoo.records import MAX_BYTES
 from zoo.runs.record import RunRecord
 
 if TYPE_CHECKING:
     from zoo.core import Game
 
 REPLAY_BUFFERS = 2**27  # values in replay buffers
+UNREAD_WEIGHTS = 2**29  # weights of a discriminator whose file is not read
+COPIES = 4  # of a weight in a model: the generator's, its EMA's, and two moments of the optimizer
 SHIPPED = Path(__file__).parent / "models"  # a folder for each published model of this package
 
 
 class PublishedModel:
-    """A published model, whose files are fetched when they are needed.
+    """A published model, whose files are read when they are needed.
 
     Args:
         display_path: The model, as the user named it and as messages name it.
-        fetch: Name of a file -> its path on this machine. Raises FileNotFoundError if there is no such file.
+        read: Name of a file and a number of bytes -> its content; only the start if it is longer. Raises FileNotFoundError if there is no
+            such file.
+        remedy: What to do if a file is damaged, for messages.
 
     Raises:
         UserError: There is no such model, or its manifest cannot be read.
     """
 
     model_spec: str | None = None  # a file with the code of a model is never published
-    loads_discriminator = True  # if False, `restore` leaves the discriminator as it is, and its file is not fetched
 
-    def __init__(self, display_path: str, fetch: Callable[[str], Path]) -> None:
-        self.display_path = display_path
-        self._fetch = fetch
+    def __init__(self, display_path: str, read: Callable[[str, int], bytes], remedy: str = "") -> None:
+        self.display_path, self.remedy = display_path, remedy
+        self._read = read
+        self._discriminator = True
+        self._arrays: dict[str, dict[str, np.ndarray]] = {}  # player -> verified weights
         try:
-            path = fetch(FILE)
+            content = read(FILE, MAX_BYTES + 1)
         except FileNotFoundError:
             raise UserError(f"{display_path} is not a published model: it has no {FILE}") from None
-        self.manifest: Manifest = read_manifest(path, display_path)
+        except OSError as error:
+            raise UserError(f"{display_path}: {FILE} cannot be read: {error.strerror or error}") from None
+        self.manifest: Manifest = parse_manifest(content, display_path)
 
     @property
     def record(self) -> RunRecord:
@@ -53,26 +64,24 @@ class PublishedModel:
         """Where the record is, for messages."""
         return f"{self.display_path}: {FILE}"
 
-    @functools.cached_property
-    def discriminator_path(self) -> Path | None:
-        """The verified file of the discriminator's weights; None if it has none."""
-        return self._fetch_weights("discriminator") if "discriminator" in self.manifest.weights else None
-
-    @functools.cached_property
-    def generator_path(self) -> Path:
-        """The verified file of the generator's weights."""
-        return self._fetch_weights("generator")
+    def without_discriminator(self) -> PublishedModel:
+        """The same model, of which the file of the discriminator is not read."""
+        model = copy.copy(self)
+        model._discriminator, model._arrays = False, {}
+        return model
 
     def find_checkpoints(self, which: str | int) -> list[str]:
-        """The files of the only checkpoint; raises UserError if another one is requested, or if they are missing or damaged."""
+        """Reads and verifies the only checkpoint; raises UserError if another one is requested, or if files are missing or damaged."""
         if str(which) not in ("last", str(self.manifest.step)):
             raise UserError(f"{self.display_path} has no checkpoint {which!s:.60}, only that of step {self.manifest.step}; omit it")
-        paths = [self.generator_path, self.discriminator_path if self.loads_discriminator else None]
-        return [str(path) for path in paths if path]
+        self._arrays = {player: self.read_weights(player) for player in self._players()}
+        return [self.manifest.weights[player].file for player in self._arrays]
 
     def weight_limit(self) -> int:
-        """An upper bound on the number of weights of the model, with its replay buffers, which are not published."""
-        return REPLAY_BUFFERS + sum(file.bytes for file in self.manifest.weights.values())  # two bytes each; those of the EMA count twice
+        """An upper bound on the number of values of the model, with its replay buffers, which are not published."""
+        weights = sum(array.size for arrays in self._arrays.values() for array in arrays.values())
+        unread = [file.bytes for player, file in self.manifest.weights.items() if player not in self._arrays]
+        return REPLAY_BUFFERS + COPIES * (weights + min(sum(unread), UNREAD_WEIGHTS))
 
     def restore(self, model: Game, which: str | int = "last") -> None:
         """Restores the generator and its EMA, and the discriminator.
@@ -82,32 +91,52 @@ class PublishedModel:
         """
         from zoo.core.step import sampling_network
 
-        self.find_checkpoints(which)
-        networks = [(self.generator_path, network) for network in (sampling_network(model), model.ema_generator)]
-        if self.loads_discriminator and self.discriminator_path:
-            networks.append((self.discriminator_path, model.discriminator))
-        for path, network in networks:
+        if not self._arrays:
+            self.find_checkpoints(which)
+        arrays, self._arrays = self._arrays, {}  # the next model is restored from what is read and verified then
+        networks = [("generator", sampling_network(model)), ("generator", model.ema_generator), ("discriminator", model.discriminator)]
+        for player, network in networks:
+            if player not in arrays:
+                continue
             try:
-                assign_weights(network, read_weights(path))
-            except (OSError, ValueError) as error:
-                raise UserError(f"{self.display_path}: {path.name} cannot be read as weights of {self.record.model}: {error}") from None
+                assign_weights(network, arrays[player])
+            except ValueError as error:
+                raise UserError(f"{self._file_path(player)} cannot be read as weights of {self.record.model}: {error}") from None
         model.step_counter.assign(self.manifest.step)
 
-    def _fetch_weights(self, player: str) -> Path:
-        file = self.manifest.weights[player]
-        name = f"{self.display_path}: {file.file}"
+    def read_weights(self, player: str) -> dict[str, np.ndarray]:
+        """The weights of a player, as they are stored, from a file whose hash was compared.
+
+        Args:
+            player: `generator` or `discriminator`.
+
+        Raises:
+            UserError: The file is missing or damaged.
+        """
+        file, path = self.manifest.weights[player], self._file_path(player)
         try:
-            path = self._fetch(file.file)
-            size, digest = path.stat().st_size, hash_file(path)
+            content = self._read(file.file, file.bytes + 1)
         except FileNotFoundError:
-            raise UserError(f"{name} is missing") from None
+            raise UserError(f"{path} is missing") from None
         except OSError as error:
-            raise UserError(f"{name} cannot be read: {error.strerror or error}") from None
-        if size != file.bytes:
-            raise UserError(f"{name} is damaged: it has {size:,} bytes and not {file.bytes:,}")
+            raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
+        if len(content) != file.bytes:
+            size = f"{len(content):,} bytes" if len(content) < file.bytes else "more bytes"
+            raise UserError(f"{path} is damaged: it has {size} and not {file.bytes:,}{self.remedy}")
+        digest = hashlib.sha256(content).hexdigest()
         if digest != file.sha256:
-            raise UserError(f"{name} is damaged: its SHA-256 is {digest} and not {file.sha256}")
-        return path
+            raise UserError(f"{path} is damaged: its SHA-256 is {digest} and not {file.sha256}{self.remedy}")
+        try:
+            return parse_weights(content)
+        except ValueError as error:
+            raise UserError(f"{path} cannot be read as weights: {error}") from None
+
+    def _players(self) -> list[str]:
+        """The players whose weights are read."""
+        return [player for player in self.manifest.weights if self._discriminator or player == "generator"]
+
+    def _file_path(self, player: str) -> str:
+        return f"{self.display_path}: {self.manifest.weights[player].file}"
 
 
 def hash_file(path: Path) -> str:
@@ -116,9 +145,16 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def read_start(path: Path, size: int) -> bytes:
+    """The first bytes of a regular file. Raises OSError if it cannot be read."""
+    check_regular(path)
+    with path.open("rb") as file:
+        return file.read(size)
+
+
 def open_folder(folder: Path, display_path: str) -> PublishedModel:
     """The published model in a folder."""
-    return PublishedModel(display_path, functools.partial(_find_file, folder))
+    return PublishedModel(display_path, lambda name, size: read_start(folder / name, size))
 
 
 def list_pretrained() -> list[str]:
@@ -129,10 +165,3 @@ def list_pretrained() -> list[str]:
 def open_pretrained(name: str) -> PublishedModel:
     """A published model of this package, by its name."""
     return open_folder(SHIPPED / name, name)
-
-
-def _find_file(folder: Path, name: str) -> Path:
-    path = folder / name
-    if not path.is_file():
-        raise FileNotFoundError(path)
-    return path

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import os
+import math
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from zoo.core.step import sampling_network
 from zoo.core.variables import variable_names
 from zoo.data.licenses import find_license
 from zoo.data.source import FOLDER_PREFIX
-from zoo.errors import UserError
+from zoo.errors import UserError, shorten
 from zoo.files import write_text
 from zoo.pretrained.manifest import FILE, NAME, Manifest, PublishedScores, WeightsFile
 from zoo.pretrained.published import PublishedModel, hash_file, open_folder
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
 # Options that describe the data or the evaluation. The others may hold paths of the machine.
 PUBLISHED_OPTIONS = ("precision", "eval_samples", "feature_extractor", "crop", "frames", "label_key", "mirror", "balance")
-PATH = r"(?<![\w.~/])(?:~|[A-Za-z]:)?[/\\][^\s'\"]*"  # an absolute path, or one in the home folder
+PATH = re.compile(r"(?P<prefix>(?:--[\w-]+=)?(?:folder:|file:)?)(?:~|\.\.|[A-Za-z]:)?[/\\](?P<path>.*)", re.DOTALL)  # not below this folder
+LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 TOLERANCE = 1 / 255  # largest difference of an output, relative to its range, for which a network is stored in float16
 PROBES, PROBE_SIDE = 32, 64  # inputs for which outputs are compared, and the sides of images of any size
 
@@ -55,7 +57,7 @@ def publish(
         name: Name of the published model; default: that of the folder.
         summary: What it makes, in one line; default: that of the model, and the data.
         license: SPDX identifier of the license of the weights; default: that of the data.
-        attribution: Who made the data, in one sentence; default: as it is known of the data.
+        attribution: Who made the data, in one sentence; default: the known attribution of the dataset.
         limits: Known limitations, one sentence each.
 
     Raises:
@@ -103,25 +105,27 @@ def find_scores(run: Run, step: int) -> list[PublishedScores]:
     """The scores of a run at a step, one entry for each protocol, those with the most samples first."""
     scores = []
     for protocol, by_name in sorted(score_points(run).items(), key=lambda item: -item[0].num_images):
-        points = {name: point for name, all_points in by_name.items() for point in all_points if point.step == step}
+        points = {name: point for name, curve in by_name.items() for point in curve if point.step == step and math.isfinite(point.value)}
         if points:
             values = {name: float(point.value) for name, point in points.items()}
-            errors = {name: float(point.error) for name, point in points.items() if point.error is not None}
+            errors = {name: float(point.error) for name, point in points.items() if point.error is not None and math.isfinite(point.error)}
             scores.append(PublishedScores(protocol.to_dict(), values, errors))
     return scores
 
 
 def _find_license(run: Run, license: str | None, attribution: str | None) -> tuple[str, str]:
     """The license and the attribution of a run's data, as far as they are not given."""
+    if license is not None and not LICENSE.fullmatch(license):
+        raise UserError(f"--license {shorten(license)}: expected an SPDX identifier in lower case, such as cc-by-4.0, mit or apache-2.0")
     name = run.record.data.name
-    known = find_license(name)
-    identifier = license or (known.identifier if known else None)
+    stated = find_license(name)
+    identifier = license or (stated.identifier if stated else None)
     if identifier is None:
-        reason = f"{name} {known.attribution}" if known else f"the license of {name} is not known"
+        reason = f"{name} {stated.attribution}" if stated else f"the license of {name} is not known"
         raise UserError(f"{reason}; if you may publish models of these data, say under which license: --license cc-by-4.0")
     if attribution is None:
         what = "images of the person who trained the model" if name.startswith(FOLDER_PREFIX) else name
-        attribution = f"The dataset {name} {known.attribution}." if known else f"The data are {what}."
+        attribution = f"The dataset {name} {stated.attribution}." if stated else f"The data are {what}."
     return identifier, attribution
 
 
@@ -133,13 +137,22 @@ def _publishable_record(record: RunRecord) -> RunRecord:
             name: value for name, value in record.options.items() if name in PUBLISHED_OPTIONS and _hide_folders(str(value)) == str(value)
         },
         data=dataclasses.replace(record.data, name=_hide_folders(record.data.name)),
-        command=_hide_folders(record.command),
+        command=_hide_folders_of_commands(record.command),
     )
 
 
-def _hide_folders(text: str) -> str:
-    """Text in which only the last part of each absolute path is left."""
-    return re.sub(PATH, lambda path: os.path.basename(path[0].rstrip("/")), text)
+def _hide_folders(word: str) -> str:
+    """A word of a command, or the name of a dataset; of a path that is not below the current folder, only the last part is left."""
+    parts = PATH.fullmatch(word)
+    return parts["prefix"] + re.split(r"[/\\]", parts["path"].rstrip("/\\"))[-1] if parts else word
+
+
+def _hide_folders_of_commands(commands: str) -> str:
+    """Commands, one on each line, in whose words only the last part of paths is left."""
+    try:
+        return "\n".join(shlex.join(map(_hide_folders, shlex.split(line))) for line in commands.splitlines())
+    except ValueError:  # no command: a record that was changed
+        return ""
 
 
 def _smallest_dtype(model: Game, network: keras.Model) -> str:
@@ -151,13 +164,13 @@ def _smallest_dtype(model: Game, network: keras.Model) -> str:
         rounded = [weight.astype(np.float16).astype(np.float32) for weight in weights]
     try:
         assign_weights(network, dict(zip(names, rounded, strict=True)))
-        differences = [
-            np.max(np.abs(after - before), initial=0) - TOLERANCE * np.ptp(before)
+        is_equal = all(
+            np.max(np.abs(after - before), initial=0) <= TOLERANCE * np.ptp(before)  # False for infinite weights, which give NaN
             for before, after in zip(outputs, _outputs(network, inputs), strict=True)
-        ]
+        )
     finally:
         network.set_weights(weights)
-    return "float16" if max(differences) <= 0 else "float32"
+    return "float16" if is_equal else "float32"
 
 
 def _outputs(network: keras.Model, inputs: dict[str, tf.Tensor]) -> list[np.ndarray]:

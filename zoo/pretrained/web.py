@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
+import os
 import re
-import socket
+import shutil
+import urllib.parse
+import urllib.request
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import UserError
-from zoo.pretrained.archive import cache_folder
-from zoo.pretrained.manifest import refuse_pickles
-from zoo.pretrained.published import PublishedModel
+from zoo.errors import UserError, printable
+from zoo.pretrained.manifest import FILE, refuse_pickles
+from zoo.pretrained.published import PublishedModel, hash_file, read_start
 
-TIMEOUT = 60  # seconds without an answer
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 HASH_IN_ADDRESS = re.compile(r"#sha256=(\w*)$")
 HUB_ADDRESS = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
+TIMEOUT = 60  # seconds without an answer
+
+
+def cache_folder() -> Path:
+    """The folder for downloaded models: `ZOO_HOME`, by default `zoo` in Keras' folder (`KERAS_HOME`, by default ~/.keras)."""
+    home = os.environ.get("ZOO_HOME")
+    return Path(os.path.expanduser(home) if home else os.path.join(os.path.expanduser(os.environ.get("KERAS_HOME", "~/.keras")), "zoo"))
 
 
 def download(address: str, sha256: str | None) -> Path:
@@ -30,49 +40,74 @@ def download(address: str, sha256: str | None) -> Path:
     Raises:
         UserError: The hash is missing or differs, or the file cannot be downloaded.
     """
-    import keras
-
     if in_address := HASH_IN_ADDRESS.search(address):
         address, sha256 = address[: in_address.start()], sha256 or in_address[1]
     if not sha256 or not SHA256.fullmatch(sha256):
         given = f"{sha256} is not one: it has 64 hexadecimal digits" if sha256 else "none is given"
         raise UserError(
-            f"{address} needs the SHA-256 of the file, so that it is certain what is loaded; {given}. "
+            f"{address} needs the SHA-256 of the file, to verify the download; {given}. "
             'Append it: "ADDRESS#sha256=HASH" (in Python, zoo.load(ADDRESS, sha256=HASH))'
         )
-    folder = cache_folder()
-    with _explain_download_errors(address, folder), _timeout():
-        path = keras.utils.get_file(
-            f"{sha256.lower()}.zip", address, cache_dir=folder, cache_subdir="downloads", file_hash=sha256.lower(), hash_algorithm="sha256"
-        )
-    return Path(path)
+    folder, sha256 = cache_folder() / "downloads", sha256.lower()
+    path = folder / f"{sha256}.zip"
+    with contextlib.suppress(OSError):
+        if hash_file(path) == sha256:
+            return path
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f".{uuid.uuid4().hex}.zip"  # other processes may download the same file
+        temporary.touch()
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written to ({error.strerror or error}); set ZOO_HOME to another folder") from None
+    try:
+        _fetch(address, temporary)
+        digest = hash_file(temporary)
+        if digest != sha256:
+            raise UserError(f"{address}: what was downloaded is not the file with this SHA-256: it has {digest}")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _fetch(address: str, path: Path) -> None:
+    """Downloads a file, with a progress bar."""
+    from tqdm import tqdm
+
+    try:
+        with urllib.request.urlopen(address, timeout=TIMEOUT) as response, path.open("wb") as file:
+            size, name = response.length, os.path.basename(urllib.parse.urlsplit(address).path)
+            with tqdm.wrapattr(response, "read", total=size, desc=printable(name), disable=None) as reader:
+                shutil.copyfileobj(reader, file)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise UserError(f"{address} is not in the cache ({path.parent}), and cannot be downloaded: {_first_line(error)}") from None
 
 
 def open_hub(address: str) -> PublishedModel:
     """The published model at `hf://USER/NAME` or `hf://USER/NAME@REVISION`.
 
+    All files are those of one commit, also if another one is pushed meanwhile. Without a network, or while the hub is down, they come from
+    the cache.
+
     Raises:
         UserError: It does not exist, cannot be downloaded, or contains pickles.
     """
     repository, revision = _parse_hub_address(address)
-    hub = import_hub(address)
-    is_offline = False
-    with _explain_hub_errors(address, hub):
-        try:
-            files = hub.HfApi().model_info(repository, revision=revision, timeout=TIMEOUT).siblings or []
-        except hub.errors.HfHubHTTPError:
-            raise
-        except (OSError, hub.errors.HTTPError):  # no network: it may be in the cache
-            is_offline, files = True, []
-    refuse_pickles([file.rfilename for file in files], address)
+    hub, folder = import_hub(address), cache_folder() / "hub"
 
-    def fetch(name: str) -> Path:
+    def fetch(name: str, revision: str | None) -> Path:
         with _explain_hub_errors(address, hub):
-            folder = cache_folder() / "hub"
-            path = hub.HfApi().hf_hub_download(repository, name, revision=revision, cache_dir=folder, local_files_only=is_offline)
-        return Path(path)
+            return Path(hub.HfApi().hf_hub_download(repository, name, revision=revision, cache_dir=folder))
 
-    return PublishedModel(address, fetch)
+    try:
+        commit = fetch(FILE, revision).parent.name  # the folder of a snapshot is named after its commit
+    except FileNotFoundError:
+        raise UserError(f"{address} is not a published model: it has no {FILE}") from None
+    with contextlib.suppress(OSError, hub.errors.HTTPError):  # no network: the files are in the cache
+        files = hub.HfApi().model_info(repository, revision=commit, timeout=TIMEOUT).siblings or []
+        refuse_pickles([file.rfilename for file in files], address)
+    remedy = f"; to download it again, remove {folder / hub.constants.REPO_ID_SEPARATOR.join(['models', *repository.split('/')])}"
+    return PublishedModel(address, lambda name, size: read_start(fetch(name, commit), size), remedy)
 
 
 def parse_hub_address(address: str) -> str:
@@ -107,21 +142,6 @@ def import_hub(address: str) -> Any:
 
 
 @contextlib.contextmanager
-def _explain_download_errors(address: str, folder: Path) -> Iterator[None]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        yield
-    except ValueError as error:  # `get_file` compares the hash
-        raise UserError(f"{address}: what was downloaded is not the file with this SHA-256 ({error})") from None
-    except OSError as error:
-        raise UserError(f"{folder} cannot be written to ({error.strerror or error}); set ZOO_HOME to another folder") from None
-    except Exception as error:  # `get_file` turns the errors of the network into a bare Exception
-        if type(error) is not Exception:
-            raise
-        raise UserError(f"{address} is not in the cache ({folder}), and cannot be downloaded: {error}") from None
-
-
-@contextlib.contextmanager
 def _explain_hub_errors(address: str, hub: Any) -> Iterator[None]:
     """Converts the errors of the hub to a UserError, and that of a file which is not in the model to a FileNotFoundError."""
     try:
@@ -136,17 +156,6 @@ def _explain_hub_errors(address: str, hub: Any) -> Iterator[None]:
         raise UserError(f"{address}: the hub has no model of this name, or it is private and no token is set") from None
     except (OSError, ValueError, hub.errors.HTTPError) as error:
         raise UserError(f"{address} cannot be downloaded: {_first_line(error)}") from None
-
-
-@contextlib.contextmanager
-def _timeout() -> Iterator[None]:
-    """Limits the time that `get_file` waits for an answer, which it does not limit itself."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(TIMEOUT)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
 
 
 def _parse_hub_address(address: str) -> tuple[str, str | None]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo.data.licenses import find_license
 from zoo.files import write_text
 from zoo.reports import markdown
 from zoo.reports.directions import find_score_metric
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from zoo.pretrained import Manifest
     from zoo.registry import ModelEntry
 
-LIBRARY, TAG = "keras", "generative-adversarial-network"
+LIBRARY, TAG = "gan-zoo", "generative-adversarial-network"
 NOISE_TASK, IMAGE_TASK = "unconditional-image-generation", "image-to-image"  # the hub's names
 
 
@@ -58,6 +60,8 @@ def _write_head(manifest: Manifest, model: Game) -> str:
     data = re.sub(r"\W+", "-", manifest.record.data.name.removeprefix("folder:").rstrip("/").rpartition("/")[2]).strip("-").lower()
     tags = [TAG, manifest.record.model, data]
     lines = [f"license: {json.dumps(manifest.license)}", f"library_name: {LIBRARY}"]
+    if (stated := find_license(manifest.record.data.name)) and stated.hub:
+        lines += ["datasets:", f"- {stated.hub}"]
     lines += [f"pipeline_tag: {NOISE_TASK if model.generates_from_noise else IMAGE_TASK}", "tags:"]
     lines += [f"- {json.dumps(tag)}" for tag in dict.fromkeys(tag for tag in tags if tag)]
     return "\n".join(["---", *lines, "---"])
@@ -65,16 +69,18 @@ def _write_head(manifest: Manifest, model: Game) -> str:
 
 def _write_usage(model: Game, address: str) -> str:
     signatures = model.signatures()
-    command = f"zoo generate {address} --count 64 --out samples.png"
+    command = f"zoo generate {shlex.quote(address)} --count 64 --out samples.png"
     call = "samples = model.sample(seed=[7, 8, 9])"
     if not model.generates_from_noise:
         name = next((name for name in signatures if f"{name}_png" in signatures), next(iter(signatures)))
         inputs = ", ".join(f"{input_name}=..." for input_name in input_names(signatures, name))
-        command = f"zoo {tool_command(signatures)} {address} input.png output.png"
+        command = f"zoo {tool_command(signatures)} {shlex.quote(address)} input.png output.png"
         call = f'outputs = model.serve("{name}", {inputs})'
     elif "label" in input_names(signatures, "sample"):
         call = "samples = model.sample(seed=[7, 8, 9], label=[0, 1, 2])"
     code = f"import zoo\n\nmodel = zoo.load({json.dumps(address)})\n{call}"
+    if address.startswith("hf://"):
+        command = f"pip install 'gan-zoo[hub]'\n{command}"
     return f"## Usage\n\n{markdown.code_block('sh', command)}\n\n{markdown.code_block('python', code)}"
 
 
@@ -84,7 +90,7 @@ def _write_data(manifest: Manifest) -> str:
     size = f" Images have {markdown.format_setting(shape, 'shape')} values." if shape else ""
     classes = f" Classes: {', '.join(map(markdown.escape, data.class_names))}." if data.class_names else ""
     return (
-        f"## Data and license\n\n{markdown.escape(manifest.attribution)}{size}{classes}\n\n"
+        f"## Data and license\n\n{markdown.escape(markdown.format_sentence(manifest.attribution.rstrip('.')))}{size}{classes}\n\n"
         f"The weights are published under the license {markdown.escape(manifest.license)}."
     )
 

@@ -73,7 +73,7 @@ def load_model(run: TrainedModel | str | os.PathLike[str], checkpoint: str | int
             f"(or, in Python, register it before loading): {error}"
         ) from None
     run.find_checkpoints(checkpoint)  # before a model is built for nothing
-    with dtype_policy("float32"), explain_settings(run), limit_weights(run, initialize=False):
+    with dtype_policy("float32"), explain_settings(run), limit_weights(run, initialize=compile):
         model = entry.create(**run.record.config_values())
         if compile:
             model.compile(jit_compile=False)
@@ -109,7 +109,8 @@ def limit_weights(run: TrainedModel, initialize: bool = True) -> Iterator[None]:
     Args:
         run: The run.
         initialize: Whether to compute initial values that are given as functions, such as random weights; False: they are zeros, for a
-            model into which a checkpoint is restored, because drawing random weights takes longer than reading them.
+            model into which a checkpoint is restored, because drawing random weights takes longer than reading them. What is trained on
+            has values that a published model does not hold, such as a replay buffer's.
 
     Raises:
         UserError: The model that is built inside the block is too large.

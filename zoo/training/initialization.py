@@ -10,7 +10,7 @@ import keras
 from zoo.core import Config, Game, optimizers
 from zoo.core.step import sampling_network
 from zoo.core.variables import variable_names
-from zoo.errors import UserError, join_first
+from zoo.errors import UserError
 
 
 def initialize_from(model: Game, other: Game, name: str, with_optimizers: bool = False) -> list[str]:
@@ -69,8 +69,8 @@ def _copy_layers(source: keras.Model, target: keras.Model) -> list[str]:
 
 def _describe(player: str, network: keras.Model, new: list[str]) -> str:
     count = len(_layers(network))
-    started = f"; initialized anew, because their shapes differ: {join_first(new)}" if new else ""
-    return f"{player}: {count - len(new)} of {count} layers{started}"
+    others = f"; initialized anew, because they are missing there or have other shapes: {', '.join(new)}" if new else ""
+    return f"{player}: copied {count - len(new)} of {count} layers{others}"
 
 
 def _copy_optimizers(model: Game, other: Game, name: str) -> None:
@@ -79,14 +79,21 @@ def _copy_optimizers(model: Game, other: Game, name: str) -> None:
         raise UserError(
             "--init-optimizers: the number of updates is copied too, after which the learning rate has decayed; omit --schedule"
         )
-    theirs = optimizers.by_player(other)
+    if model.config.freeze_discriminator:
+        raise UserError("--init-optimizers: layers that are frozen have no state of an optimizer; omit it or --freeze-discriminator")
+    theirs = {player: _without_loss_scale(optimizer) for player, optimizer in optimizers.by_player(other).items()}
     for player, optimizer in optimizers.by_player(model).items():
-        given = theirs.get(player)
+        given, optimizer = theirs.get(player), _without_loss_scale(optimizer)
         if given is None or type(given) is not type(optimizer) or len(given.variables) != len(optimizer.variables):
             raise UserError(f"--init-optimizers: those of {name} are of another kind, or of another number of weights; omit it")
         for variable, value in zip(optimizer.variables, given.variables, strict=True):
             if variable.shape == value.shape and "learning_rate" not in variable.path:
                 variable.assign(value)
+
+
+def _without_loss_scale(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """The optimizer inside one that scales the loss, for float16."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 def _describe_difference(config: Any, other: Any) -> str:
