@@ -8,6 +8,7 @@ from conftest import import_benchmark
 from PIL import Image
 
 import zoo
+from zoo.cli.request import parse_request
 from zoo.errors import UserError
 from zoo.pretrained import open_model
 
@@ -42,10 +43,14 @@ def test_a_recipe_gives_a_model_its_scores_and_its_page(recipes, tmp_path, monke
     assert zoo.load(tmp_path / "models/gan-digits").sample([1]).shape == (1, 32, 32, 1)
 
 
-def test_every_recipe_is_of_a_model_and_of_data_that_exist():
+def test_every_recipe_is_a_valid_command():
     for name, recipe in pretrain.RECIPES.items():
         command = pretrain.training_command(pretrain.Options(folders=pretrain.TOP), recipe)
-        assert recipe.model in zoo.list_models() and command[0] == "train.py" and recipe.summary, name
+        request = parse_request(command[1:], command[0])
+        assert request.options.model == recipe.model and recipe.summary, name
+        request.config.validate()
+        images = request.config.steps * request.config.batch_size * request.config.discriminator_steps
+        assert recipe.images * 0.99 < images <= recipe.images
 
 
 def test_mistakes_are_one_line(working_directory):
@@ -59,25 +64,32 @@ def test_mistakes_are_one_line(working_directory):
         pretrain.check_sizes(working_directory)
 
 
-def test_edges_are_drawn_around_a_fruit(working_directory):
-    pixels = np.full((64, 64, 3), 255, np.uint8)
-    y, x = np.mgrid[:64, :64]
-    inside = (y - 32) ** 2 + (x - 32) ** 2 < 20**2
-    pixels[inside] = (200, 30, 40)
-    for fruit in "ab":
-        (working_directory / "fruits" / fruit).mkdir(parents=True)
-        for pose in range(9):
-            Image.fromarray(pixels).save(working_directory / "fruits" / fruit / f"pose{pose}.jpg")
-    assert fruits.main(["fruits", "edges"]) == 0
-    files = {split: sorted((working_directory / "edges" / split).iterdir()) for split in ("train", "test")}
-    assert [len(files[split]) for split in ("train", "test")] == [14, 4]
-    pair = np.asarray(Image.open(files["train"][0]))
+def test_folders_of_fruits_are_made_from_their_photographs(working_directory):
+    y, x = np.mgrid[:100, :100] - 50
+    for i, (name, axis) in enumerate([("Apple Red 1", "r0_"), ("Apple Golden 1", ""), ("Tomato 1", ""), ("Banana 1", "")]):
+        for split, step in (("Training", 2), ("Test", 5)):
+            (working_directory / "checkout" / split / name).mkdir(parents=True)
+            for index in range(0, 328, step):
+                pixels = np.where((np.hypot(y, x) < 32)[..., None], [200 - 40 * i, index // 2, 20], 255).astype(np.uint8)
+                Image.fromarray(pixels).save(working_directory / "checkout" / split / name / f"{axis}{index}_100.jpg")
+    assert fruits.main(["checkout", "out"]) == 0
+    out = working_directory / "out"
+    assert sorted(path.name for path in (out / "fruits_rot").iterdir()) == ["Apple_Golden_1", "Apple_Red_1", "Tomato_1"]
+    poses = sorted((out / "fruits_rot" / "Apple_Red_1").iterdir())
+    assert [path.name for path in poses] == [f"pose{i:02d}.jpg" for i in range(48)]
+    turn = [np.asarray(Image.open(path))[32, 32, 1] for path in poses]
+    np.testing.assert_allclose(turn, np.arange(48) * 328 / 48 / 2, atol=5)  # equal angles
+    counts = {path.name: len(list(path.iterdir())) for path in (out / "apples").iterdir()}
+    assert counts == {"trainA": 65, "testA": 17, "trainB": 65, "testB": 17}
+    assert (out / "apples/testA/Apple_Red_1_r0_20.jpg").exists() and (out / "apples/trainB/Apple_Golden_1_4.jpg").exists()
+    assert [len(list((out / "edges" / split).iterdir())) for split in ("train", "test")] == [3 * 42, 3 * 6]
+    pair = np.asarray(Image.open(out / "edges/train/Tomato_1-pose09.png"))
     assert pair.shape == (64, 128, 3)
     black = np.argwhere(pair[:, :64, 0] == 0)
-    distance = np.hypot(*(black - 32).T)
-    assert 60 < len(black) < 500 and np.mean(abs(distance - 20) < 3) > 0.9
-    with pytest.raises(UserError, match="has no FRUIT"):
-        fruits.main(["edges", "out"])
+    distance = np.hypot(*(black - 31.5).T)
+    assert 60 < len(black) < 500 and np.mean(abs(distance - 20.5) < 3) > 0.9
+    with pytest.raises(UserError, match="give the checkout of Fruits-360"):
+        fruits.main(["out", "again"])
 
 
 @pytest.mark.slow
