@@ -14,6 +14,7 @@ from zoo.pretrained import open_model
 
 pretrain = import_benchmark("pretrain")
 fashion = import_benchmark("fashion")
+fine_tuning = import_benchmark("fine_tuning")
 fruits = import_benchmark("fruits")
 
 
@@ -108,3 +109,18 @@ def test_interpolations_keep_the_length_of_latent_vectors():
     start, end = np.array([1, 0, 0], np.float32), np.array([0, 0, 1], np.float32)
     points = fashion.interpolate(start, end, np.linspace(0, 1, 3, dtype=np.float32)).numpy()
     np.testing.assert_allclose(points, [start, [0.5**0.5, 0, 0.5**0.5], end], atol=1e-6)
+
+
+@pytest.mark.slow
+def test_fine_tuning_is_compared_with_training_from_scratch(working_directory, monkeypatch):
+    base = zoo.train("dcgan", data="digits", steps=2, eval_samples=0, run_dir="base").folder.resolve()
+    words = ["--data", "digits", "--base", str(base), "--examples", "64", "--steps", "4", "--evaluations", "2", "--seeds", "1"]
+    assert fine_tuning.main([*words, "--count", "64", "--frozen", "1", "--rows", "page.jsonl"]) == 0
+    rows = list(map(json.loads, (working_directory / "page.jsonl").read_text().splitlines()))
+    assert [row["start"] for row in rows] == ["from scratch", "from base", "the same, 1 layers frozen"]
+    for row in rows:
+        assert [point["step"] for point in row["curve"]] == [2, 4] and all(len(point["frechet"]) == 2 for point in row["curve"])
+    distances = [row["curve"][0]["frechet"] for row in rows]
+    assert distances[0] != distances[1]
+    page = (working_directory / "page.md").read_text()
+    assert "64 grayscale images of `digits`" in page and str(working_directory) not in page and "--freeze-discriminator 1" in page
