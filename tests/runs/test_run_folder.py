@@ -15,6 +15,7 @@ import tensorflow as tf
 from zoo.errors import UserError
 from zoo.runs import BestCheckpoint, DataRecord, Run, RunRecord, commands, explain_write_errors, score_points
 from zoo.runs.commands import command_prefix, program_name
+from zoo.runs.naming import make_next_folder
 from zoo.runs.scores import append_scores, export_versions, format_score, format_table, latest_grid, round_score
 from zoo.types import Protocol, ScorePoint
 
@@ -43,6 +44,7 @@ def run(tmp_path):
 def test_runs_are_numbered(tmp_path):
     folders = [Run.create(RECORD, under=tmp_path / "runs").folder.name for _ in range(2)]
     assert folders == ["gan-my-pictures-0001", "gan-my-pictures-0002"]
+    assert make_next_folder(tmp_path / "runs", "gan").name == "gan-0001", "runs on other data are not counted"
     (tmp_path / "runs" / "gan-my-pictures-0041").mkdir()
     (tmp_path / "runs" / "gan-my-pictures-notes").mkdir()
     assert Run.create(RECORD, under=tmp_path / "runs").folder.name == "gan-my-pictures-0042"

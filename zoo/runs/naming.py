@@ -50,7 +50,7 @@ def check_can_be_made(folder: Path) -> None:
 def make_next_folder(under: Path, stem: str) -> Path:
     """Creates `STEM-0001`, or the next free number, in a folder and returns it."""
     make_folder(under)
-    suffixes = [path.name.rpartition("-")[2] for path in under.glob(f"{stem}-*")]
+    suffixes = [path.name.removeprefix(f"{stem}-") for path in under.iterdir() if path.name.startswith(f"{stem}-")]
     number = max((int(suffix) for suffix in suffixes if suffix.isdecimal()), default=0) + 1
     while True:
         folder = under / f"{stem}-{number:04d}"
