@@ -224,6 +224,7 @@ def change_manifest(source, folder, **changes):
         ({"weights__generator__file": "weights.pkl"}, "may execute code"),
         ({"weights__generator__file": "../generator.safetensors"}, "may execute code"),
         ({"weights__generator__bytes": -1}, "negative"),
+        ({"weights__generator__bytes": 10**15}, "bytes and not 1,000,000,000,000,000"),
         ({"weights__generator__file": 3}, "weights.generator.file"),
         ({"weights__generator__file": "other.safetensors"}, "other.safetensors is missing"),
         ({"weights__generator": 3}, "weights.generator is not an object"),

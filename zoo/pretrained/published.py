@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -149,7 +150,7 @@ def read_start(path: Path, size: int) -> bytes:
     """The first bytes of a regular file. Raises OSError if it cannot be read."""
     check_regular(path)
     with path.open("rb") as file:
-        return file.read(size)
+        return file.read(min(size, os.fstat(file.fileno()).st_size))  # as many bytes as are read are allocated
 
 
 def open_folder(folder: Path, display_path: str) -> PublishedModel:
