@@ -87,7 +87,7 @@ RECIPES = {
         "mnist",
         2_500_000,
         DECAY,
-        "handwritten digits whose class and style are codes that the model found by itself, 32x32",
+        "handwritten digits whose class and style are codes, learned without labels, 32x32",
         ("The numbers of the categorical code are not those of the digits.",),
     ),
     "vae-mnist": Recipe("vae", "mnist", 2_000_000, DECAY, "handwritten digits and their codes, 32x32", ("Samples are blurred.",)),
