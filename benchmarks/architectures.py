@@ -7,7 +7,8 @@ which `torch_styles.py` builds the same one without TensorFlow, and `keras_style
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 Batch = dict[str, Any]  # key -> tensor
@@ -113,6 +114,7 @@ class Architecture(NamedTuple):
         shapes: Shape of an example by key of a training batch; () for labels.
         game: What it trains.
         steps: Steps of one measurement.
+        failing: Style that fails on this architecture -> why.
     """
 
     model: str
@@ -120,6 +122,7 @@ class Architecture(NamedTuple):
     shapes: dict[str, tuple[int, ...]]
     game: Game
     steps: int = 8
+    failing: Mapping[str, str] = MappingProxyType({})
 
     def config(self) -> Any:
         """The resolved configuration of the zoo's model."""
@@ -167,6 +170,7 @@ ARCHITECTURES = {
         {"image": (32, 32, 3), "label": ()},
         conditional_hinge(),
         steps=4,
+        failing={"PyTorch, compiled": "spectral normalization updates buffers in place, which the gradient of a compiled network refuses"},
     ),
 }
 

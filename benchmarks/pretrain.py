@@ -68,7 +68,7 @@ class Recipe:
 
 FRUITS = {
     "license": "cc-by-sa-4.0",
-    "attribution": "Fruits-360, 3-body, by Mihai Oltean (https://github.com/fruits-360), resized to 64x64 pixels",
+    "attribution": "Fruits-360 by Mihai Oltean (https://github.com/fruits-360), CC BY-SA 4.0, resized.",
 }
 DECAY = "--schedule linear --decay-start 0.3 --final-rate 0.03"  # of the learning rate, which brings the samples closer to the data
 RECIPES = {
@@ -109,7 +109,7 @@ RECIPES = {
         600_000,
         f"--image-shape 64 64 3 {DECAY}",
         "67 varieties of fruits on a turntable, 64x64",
-        ("The model has seen one fruit of each variety.",),
+        ("Trained on photographs of one fruit of each variety.",),
         **FRUITS,
     ),
     "cyclegan-apples": Recipe(
@@ -136,7 +136,7 @@ RECIPES = {
         100_000,
         "--held-out-identities 20 --circular-poses --jitter 4",
         "a fruit turned to another angle, and features that identify it, 64x64",
-        ("Fruits that the model has not seen keep their color, but not always their shape.",),
+        ("Held-out fruits keep their color, but not always their shape.",),
         **FRUITS,
     ),
     "srresnet-fruits": Recipe(
@@ -272,8 +272,8 @@ def evaluate(options: Options, recipe: Recipe, run: Run) -> dict[str, Any]:
         quality = Quality(data_dir=options.data_dir, extractors=options.extractors, count=options.count)
         evaluations = build_evaluations(quality, source, find_extractors(quality, source))
         for which, step in steps.items():
-            is_last = which == "best" and step == steps["last"]
-            scores[which] = dict(scores["last"]) if is_last else evaluate_checkpoint(run, which, evaluations)
+            is_scored = which == "best" and step == steps["last"]
+            scores[which] = dict(scores["last"]) if is_scored else evaluate_checkpoint(run, which, evaluations)
     for which, step in steps.items():
         own = {name: value for name, value in rows[step].items() if any(metric.includes(name) for metric in model.own_metrics)}
         scores[which] |= {"own": {"scores": own}} if own else {}

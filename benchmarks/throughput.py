@@ -113,7 +113,8 @@ def serve(architecture: str, style: str) -> None:
 def measure(architecture: str, repetitions: int) -> dict[str, Any]:
     """The row of an architecture."""
     has_torch = importlib.util.find_spec("torch")
-    workers = {style: Worker(architecture, style) for style in STYLES if has_torch or not style.startswith("PyTorch")}
+    styles = [style for style in STYLES if style not in ARCHITECTURES[architecture].failing]
+    workers = {style: Worker(architecture, style) for style in styles if has_torch or not style.startswith("PyTorch")}
     parameters = {style: worker.parameters for style, worker in workers.items()}
     assert all(counts == parameters[BASELINE] for counts in parameters.values()), f"the networks differ: {parameters}"
     for _ in range(repetitions):
@@ -152,6 +153,8 @@ def format_row(row: dict[str, Any]) -> str:
             f"{speedup(row, style, BASELINE):.2f}",
         )
         lines.append(f"| {' | '.join(cells)} |\n")
+    for style, reason in ARCHITECTURES[row["architecture"]].failing.items():
+        lines.append(f"\n{style}: fails, because {reason}.\n")
     for style, baseline in PAIRS:
         if baseline in styles and styles[style]["precision"] == PRECISIONS[styles[baseline]["precision"]]:
             lines.append(f"\n{style} relative to {baseline}: {speedup(row, style, baseline):.2f}\n")

@@ -114,6 +114,16 @@ def test_every_architecture_and_style_is_tested(architectures, styles):
     assert tuple(styles.STYLES) == ("zoo", "zoo, float32", "plain Keras", "plain Keras, oneDNN enabled", *TORCH_STYLES)
 
 
+def test_styles_that_fail_are_named_with_the_reason(architectures, styles):
+    for name, architecture in architectures.ARCHITECTURES.items():
+        assert set(architecture.failing) <= set(styles.STYLES)
+        measured = {style: {"precision": "float32", "seconds": [1.0]} for style in styles.STYLES if style not in architecture.failing}
+        row = {"architecture": name, "parameters": 1, "provenance": "", "styles": measured, "batch_size": 1}
+        text = import_benchmark("throughput").format_row(row)
+        assert all(f"{style}: fails, because {reason}." in text for style, reason in architecture.failing.items())
+        assert text.count("fails") == len(architecture.failing)
+
+
 @pytest.mark.parametrize("name", [name for name in PARAMETERS if "batch 4" not in name])
 def test_every_style_has_the_same_number_of_parameters(architectures, styles, name):
     """That of PyTorch is tested below; it is built from the same description."""

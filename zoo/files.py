@@ -1,4 +1,4 @@
-"""Paths that users give, reading of regular files, and atomic writes: a file is there in full or not at all."""
+"""Paths that users give, reading of regular files, downloads, and atomic writes: a file is there in full or not at all."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from zoo.errors import UserError, shorten
+from zoo.errors import UserError, printable, shorten
 
+DOWNLOAD_TIMEOUT = 60  # seconds without an answer
 MAX_PATH, MAX_NAME = 4095, 255  # bytes, on Linux and most other systems
 
 
@@ -69,3 +70,28 @@ def write_atomically(path: Path, save: Callable[[Path], object]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Writes a UTF-8 text file atomically."""
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def download(address: str, path: Path) -> None:
+    """Downloads a file to a path, with a progress bar on stderr.
+
+    Raises:
+        OSError: It cannot be downloaded or written.
+    """
+    import http.client
+    import shutil
+    import urllib.parse
+    import urllib.request
+
+    from tqdm import tqdm
+
+    name = printable(os.path.basename(urllib.parse.urlsplit(address).path))
+    try:
+        with (
+            urllib.request.urlopen(address, timeout=DOWNLOAD_TIMEOUT) as response,
+            tqdm.wrapattr(response, "read", total=getattr(response, "length", None), desc=name, disable=None) as reader,
+            path.open("wb") as file,
+        ):
+            shutil.copyfileobj(reader, file)
+    except (ValueError, http.client.HTTPException) as error:  # an address or an answer that is not HTTP
+        raise OSError(f"{type(error).__name__}: {error}") from None

@@ -15,6 +15,7 @@ import pytest
 from conftest import tiny_model
 from test_publishing import write_run
 
+from zoo import files
 from zoo.errors import UserError
 from zoo.pretrained import load_model, web
 from zoo.pretrained.publishing import publish
@@ -148,7 +149,7 @@ def test_addresses_that_do_not_answer_are_one_line(site):
 @pytest.mark.parametrize("answer", [None, b"", b"no HTTP", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", b"HTTP/1.1 200 OK\r\n"])
 def test_servers_that_answer_wrongly_are_one_line(tmp_path, monkeypatch, answer):
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(web, "TIMEOUT", 0.2)
+    monkeypatch.setattr(files, "DOWNLOAD_TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve():

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 # Options that describe the data or the evaluation. The others may hold paths of the machine.
 PUBLISHED_OPTIONS = ("precision", "eval_samples", "feature_extractor", "crop", "frames", "label_key", "mirror", "balance")
 PATH = re.compile(r"(?P<prefix>(?:--[\w-]+=)?(?:folder:|file:)?)(?:~|\.\.|[A-Za-z]:)?[/\\](?P<path>.*)", re.DOTALL)  # not below this folder
+LOCAL_OPTIONS = ("--data-dir", "--run-dir")
 LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 TOLERANCE = 1 / 255  # largest difference of an output, relative to its range, for which a network is stored in float16
 PROBES, PROBE_SIDE = 32, 64  # inputs for which outputs are compared, and the sides of images of any size
@@ -137,7 +138,7 @@ def _publishable_record(record: RunRecord) -> RunRecord:
             name: value for name, value in record.options.items() if name in PUBLISHED_OPTIONS and _hide_folders(str(value)) == str(value)
         },
         data=dataclasses.replace(record.data, name=_hide_folders(record.data.name)),
-        command=_hide_folders_of_commands(record.command),
+        command=_publishable_commands(record.command),
     )
 
 
@@ -147,12 +148,18 @@ def _hide_folders(word: str) -> str:
     return parts["prefix"] + re.split(r"[/\\]", parts["path"].rstrip("/\\"))[-1] if parts else word
 
 
-def _hide_folders_of_commands(commands: str) -> str:
-    """Commands, one on each line, in whose words only the last part of paths is left."""
+def _publishable_commands(commands: str) -> str:
+    """Commands, one on each line, without the options that name folders of the machine, and with the last part of other paths."""
     try:
-        return "\n".join(shlex.join(map(_hide_folders, shlex.split(line))) for line in commands.splitlines())
+        return "\n".join(map(_publishable_command, commands.splitlines()))
     except ValueError:  # no command: a record that was changed
         return ""
+
+
+def _publishable_command(line: str) -> str:
+    words = shlex.split(line)
+    left_out = {i + j for i, word in enumerate(words) if word in LOCAL_OPTIONS for j in (0, 1)}  # the option and its value
+    return shlex.join(_hide_folders(word) for i, word in enumerate(words) if i not in left_out)
 
 
 def _smallest_dtype(model: Game, network: keras.Model) -> str:

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import os
 import re
-import shutil
-import urllib.parse
-import urllib.request
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import UserError, printable
+from zoo import files
+from zoo.errors import UserError
 from zoo.pretrained.manifest import FILE, refuse_pickles
 from zoo.pretrained.published import PublishedModel, hash_file, read_start
 
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 HASH_IN_ADDRESS = re.compile(r"#sha256=(\w*)$")
 HUB_ADDRESS = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
-TIMEOUT = 60  # seconds without an answer
 
 
 def cache_folder() -> Path:
@@ -60,27 +56,16 @@ def download(address: str, sha256: str | None) -> Path:
     except OSError as error:
         raise UserError(f"{folder} cannot be written to ({error.strerror or error}); set ZOO_HOME to another folder") from None
     try:
-        _fetch(address, temporary)
+        files.download(address, temporary)
         digest = hash_file(temporary)
         if digest != sha256:
             raise UserError(f"{address}: what was downloaded is not the file with this SHA-256: it has {digest}")
         os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"{address} is not in the cache ({folder}), and cannot be downloaded: {_first_line(error)}") from None
     finally:
         temporary.unlink(missing_ok=True)
     return path
-
-
-def _fetch(address: str, path: Path) -> None:
-    """Downloads a file, with a progress bar."""
-    from tqdm import tqdm
-
-    try:
-        with urllib.request.urlopen(address, timeout=TIMEOUT) as response, path.open("wb") as file:
-            size, name = response.length, os.path.basename(urllib.parse.urlsplit(address).path)
-            with tqdm.wrapattr(response, "read", total=size, desc=printable(name), disable=None) as reader:
-                shutil.copyfileobj(reader, file)
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        raise UserError(f"{address} is not in the cache ({path.parent}), and cannot be downloaded: {_first_line(error)}") from None
 
 
 def open_hub(address: str) -> PublishedModel:
@@ -104,8 +89,8 @@ def open_hub(address: str) -> PublishedModel:
     except FileNotFoundError:
         raise UserError(f"{address} is not a published model: it has no {FILE}") from None
     with contextlib.suppress(OSError, hub.errors.HTTPError):  # no network: the files are in the cache
-        files = hub.HfApi().model_info(repository, revision=commit, timeout=TIMEOUT).siblings or []
-        refuse_pickles([file.rfilename for file in files], address)
+        siblings = hub.HfApi().model_info(repository, revision=commit, timeout=files.DOWNLOAD_TIMEOUT).siblings or []
+        refuse_pickles([file.rfilename for file in siblings], address)
     remedy = f"; to download it again, remove {folder / hub.constants.REPO_ID_SEPARATOR.join(['models', *repository.split('/')])}"
     return PublishedModel(address, lambda name, size: read_start(fetch(name, commit), size), remedy)
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
-import http.client
 import os
-import shutil
 import tarfile
-import urllib.request
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -16,13 +14,12 @@ from pathlib import Path
 import tensorflow as tf
 
 from zoo.errors import UserError
-from zoo.files import write_atomically, write_text
+from zoo.files import download, write_atomically, write_text
 from zoo.locks import lock_cache
 from zoo.metrics.extractors.base import FeatureExtractor, one_line
 
 URL = "https://storage.googleapis.com/download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz"
 GRAPH = "classify_image_graph_def.pb"
-TIMEOUT = 60  # seconds without a response
 # A graph is a program, and some operations read and write files: others than those of a network are refused.
 OPERATIONS = """
 Add AddV2 AvgPool BatchNormWithGlobalNormalization BiasAdd Cast CheckNumerics Concat ConcatV2 Const Conv2D DecodeJpeg Div ExpandDims
@@ -133,20 +130,15 @@ def _fetch(file: Path, log: Callable[[str], object]) -> None:
     archive = file.with_name(os.path.basename(URL))
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(archive, _download)
+        write_atomically(archive, functools.partial(download, URL))
         content = _read_graph(archive)
         sha256 = hashlib.sha256(content).hexdigest()
         write_text(_hash_file(file), sha256 + "\n")
         write_atomically(file, lambda temporary: temporary.write_bytes(content))
         archive.unlink()
-    except (*READ_ERRORS, http.client.HTTPException, ValueError) as error:  # urllib's errors are OSErrors
+    except (*READ_ERRORS, ValueError) as error:
         raise UserError(
             f"the Inception graph is not in {file.parent} and could not be fetched ({one_line(error, 80)}); "
             f"download {URL} and give the file: --feature-extractor inception:FILE, or use --feature-extractor classifier"
         ) from None
     log(f"scores     the sha256 of {GRAPH} is {sha256}, recorded in {_hash_file(file).name}")
-
-
-def _download(path: Path) -> None:
-    with urllib.request.urlopen(URL, timeout=TIMEOUT) as response, path.open("wb") as file:
-        shutil.copyfileobj(response, file)
