@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from zoo.cli import parsing
 from zoo.cli import train as training
 from zoo.cli.analyze import Analyze
+from zoo.cli.client import Client
 from zoo.cli.compare import Compare
 from zoo.cli.data import Data
 from zoo.cli.evaluate import Evaluate
@@ -31,7 +32,7 @@ from zoo.runs.commands import INSTALLED, MODULE, set_program
 from zoo.training import runtime
 
 PROG = "zoo"
-COMMANDS = (List, Launch, Data, Generate, Translate, Upscale, Evaluate, Compare, Analyze, Utility, Export, Publish)
+COMMANDS = (List, Launch, Data, Generate, Translate, Upscale, Evaluate, Compare, Analyze, Utility, Export, Client, Publish)
 
 
 class Train(TrainOptions):

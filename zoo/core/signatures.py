@@ -48,6 +48,21 @@ class Signature:
         padded = [self._pad(value, spec, tf.equal(rows, 0)) for value, spec in zip(values, self.inputs, strict=True)]
         return {name: output[:rows] for name, output in self.function(*padded).items()}
 
+    def example(self, rows: int) -> dict[str, np.ndarray]:
+        """Values that the function accepts, by input: zeros, or black images.
+
+        Args:
+            rows: Number of rows.
+        """
+        return {
+            spec.name: np.full(
+                [rows, *(PADDED_SIDE if side is None else side for side in spec.shape[1:])],
+                self.padding.get(spec.name, 0 if spec.dtype.is_numeric else b""),
+                spec.dtype.as_numpy_dtype,
+            )
+            for spec in self.inputs
+        }
+
     def _pad(self, value: tf.Tensor, spec: tf.TensorSpec, is_empty: tf.Tensor) -> tf.Tensor:
         """The values with one more row if `is_empty`, in which sides of any length have `PADDED_SIDE`."""
         rows, *sides = tf.unstack(tf.shape(value))

@@ -45,8 +45,10 @@ class TrainedModel(Protocol):
     def restore(self, model: Any, which: str | int = "last") -> Any: ...
 
 
-def load_model(run: TrainedModel | str | os.PathLike[str], checkpoint: str | int = "last", compile: bool = False) -> keras.Model:
-    """Builds the model of a run and restores its weights, in float32. Does not need the dataset.
+def load_model(
+    run: TrainedModel | str | os.PathLike[str], checkpoint: str | int = "last", compile: bool = False, policy: str = "float32"
+) -> keras.Model:
+    """Builds the model of a run and restores its weights. Does not need the dataset.
 
     No code is imported from the run's folder: the model must be registered.
 
@@ -54,6 +56,7 @@ def load_model(run: TrainedModel | str | os.PathLike[str], checkpoint: str | int
         run: The run, or its folder.
         checkpoint: `last`, `best`, or a step.
         compile: Whether to compile the model, and to restore the state of its optimizers too.
+        policy: Keras' dtype policy of the layers, such as `mixed_bfloat16`; the weights are float32.
 
     Returns:
         The model.
@@ -73,7 +76,7 @@ def load_model(run: TrainedModel | str | os.PathLike[str], checkpoint: str | int
             f"(or, in Python, register it before loading): {error}"
         ) from None
     run.find_checkpoints(checkpoint)  # before a model is built for nothing
-    with dtype_policy("float32"), explain_settings(run), limit_weights(run, initialize=compile):
+    with dtype_policy(policy), explain_settings(run), limit_weights(run, initialize=compile):
         model = entry.create(**run.record.config_values())
         if compile:
             model.compile(jit_compile=False)

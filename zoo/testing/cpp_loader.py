@@ -7,11 +7,13 @@ Reads requests from stdin, one JSON list per line: [EXPORT, SIGNATURES, IN.npz, 
 Answers each with one line of JSON: null, or what is wrong.
 """
 
+import contextlib
 import ctypes
 import importlib.util
 import json
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -46,6 +48,8 @@ def load_library() -> Any:
         "LoadSessionFromSavedModel": (p, [p, p, s, ctypes.POINTER(s), i, p, ctypes.POINTER(Buffer), p]),
         "GraphOperationByName": (p, [p, s]),
         "AllocateTensor": (p, [i, ctypes.POINTER(ctypes.c_int64), i, ctypes.c_size_t]),
+        "DeleteTensor": (None, [p]),
+        "DeleteStatus": (None, [p]),
         "TensorData": (p, [p]),
         "TensorType": (i, [p]),
         "NumDims": (i, [p]),
@@ -59,15 +63,15 @@ def load_library() -> Any:
 
 
 class Session:
-    """A SavedModel in a session of the C API."""
+    """A SavedModel in a session of the C API, whose `run` may be called by several threads at once."""
 
     def __init__(self, path: str) -> None:
         self.tf = load_library()
-        self.status, self.graph = self.tf.TF_NewStatus(), self.tf.TF_NewGraph()
+        self.graph = self.tf.TF_NewGraph()
         tags = (ctypes.c_char_p * 1)(b"serve")
         options = self.tf.TF_NewSessionOptions()
-        self.session = self.tf.TF_LoadSessionFromSavedModel(options, None, path.encode(), tags, 1, self.graph, Buffer(), self.status)
-        self._check("load")
+        with self._status("load") as status:
+            self.session = self.tf.TF_LoadSessionFromSavedModel(options, None, path.encode(), tags, 1, self.graph, Buffer(), status)
 
     def run(self, inputs: dict[str, np.ndarray], outputs: list[str]) -> list[np.ndarray]:
         """The values of output tensors, by name, for the values of input tensors."""
@@ -76,13 +80,24 @@ class Session:
         results = (ctypes.c_void_p * len(outputs))()
         fetches = (Port * len(outputs))(*map(self._port, outputs))
         count_in, count_out = len(inputs), len(outputs)
-        self.tf.TF_SessionRun(self.session, None, feeds, handles, count_in, fetches, results, count_out, None, 0, None, self.status)
-        self._check("run")
-        return list(map(self._to_array, results))
+        try:
+            with self._status("run") as status:
+                self.tf.TF_SessionRun(self.session, None, feeds, handles, count_in, fetches, results, count_out, None, 0, None, status)
+            return list(map(self._to_array, results))
+        finally:
+            for handle in filter(None, [*handles, *results]):
+                self.tf.TF_DeleteTensor(handle)
 
-    def _check(self, action: str) -> None:
-        if self.tf.TF_GetCode(self.status):
-            raise RuntimeError(f"{action}: {self.tf.TF_Message(self.status).decode()}")
+    @contextlib.contextmanager
+    def _status(self, action: str) -> Iterator[Any]:
+        """A status for one call of the C API. Raises RuntimeError with its message if the call failed."""
+        status = self.tf.TF_NewStatus()
+        try:
+            yield status
+            if self.tf.TF_GetCode(status):
+                raise RuntimeError(f"{action}: {self.tf.TF_Message(status).decode()}")
+        finally:
+            self.tf.TF_DeleteStatus(status)
 
     def _port(self, tensor: str) -> Port:
         name, index = tensor.rsplit(":", 1)
