@@ -13,6 +13,7 @@ from PIL import Image
 
 import zoo
 from zoo import __main__ as tool
+from zoo.cli.request import parse_request
 from zoo.pretrained import published
 from zoo.runs import DataRecord, Run, RunRecord
 
@@ -141,3 +142,15 @@ def test_data_without_a_known_license_need_one(folder, working_directory, capsys
     assert tool.main(["publish", str(run), "--to", "out", "--license", "cc0-1.0", "--attribution", "By me."]) == 0
     assert "By me." in (working_directory / "out/README.md").read_text()
     assert all("/home/someone" not in path.read_text() for path in (working_directory / "out").glob("*.[jm][sd]*"))
+
+
+def test_the_networks_are_those_of_the_model_that_training_starts_from(folder):
+    source = Run(folder / "run-acgan").record.config
+    request = parse_request(["--model", "acgan_32", "--init-from", str(folder / "acgan-tiny"), "--latent-dim", "7"], "train.py")
+    preset = request.entry.config
+    assert request.config.generator_widths == tuple(source["generator_widths"]) != preset.generator_widths
+    assert request.config.image_shape == (16, 16, 1)
+    assert request.config.latent_dim == 7 != source["latent_dim"]  # typed
+    assert (request.config.batch_size, request.config.steps) == (preset.batch_size, preset.steps)  # of the training, not of the networks
+    other = parse_request(["--model", "dcgan", "--init-from", str(folder / "acgan-tiny")], "train.py")
+    assert other.config == other.entry.config  # of another paper

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import logging
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -68,6 +69,7 @@ class Client:
         if self.out.suffix.lower() != ".png":
             raise UserError(f"--out {self.out}: images are written as PNG; give a name that ends in .png")
         check_seeds(self.seed, self.count)
+        logging.getLogger("urllib3").setLevel(logging.ERROR)  # the attempts; what comes of the last one is reported
         client = ServerClient(self.url, self.model, self.version, self.timeout, self.retries)
         name = self.signature or self._choose_signature(client)
         if name not in client.signatures():

@@ -96,7 +96,7 @@ def parse_request(argv: Sequence[str], prog: str) -> TrainRequest:
         if {"-h", "--help"} & set(argv):
             parsing.parse(TRAINING, argv, prog, f"{DESCRIPTION} {HOW_TO_LIST}")
         raise UserError(_ask_for_model("--resume" in argv))
-    defaults = _default_request(model, resume)
+    defaults = _default_request(model, resume, parsing.find_value(argv, "--init-from"))
     kind, fields = type(defaults.config), {field.name for field in dataclasses.fields(defaults.config)}
     argv = parsing.rename_options(argv, fields | {field.name for field in dataclasses.fields(TrainOptions)})
     arguments: Any = dataclasses.make_dataclass(
@@ -129,7 +129,8 @@ def build_request(model: str | None, resume: str | os.PathLike[str] | None, opti
         resume = os.fspath(check_path("resume", resume))
     elif not model:
         raise UserError(f"zoo.train needs a model, or resume=RUN{registry.describe_models()}")
-    defaults = _default_request(model, resume)
+    source = options.get("init_from")
+    defaults = _default_request(model, resume, source if isinstance(source, str) else None)
     config_fields = {field.name for field in dataclasses.fields(defaults.config)}
     option_fields = {field.name for field in dataclasses.fields(TrainOptions)}
     values: dict[str, Any] = {}
@@ -167,15 +168,22 @@ def _validated(request: TrainRequest) -> TrainRequest:
     return request
 
 
-def _default_request(model: str | None, resume: str | None) -> TrainRequest:
-    """The request without further options: of a model with its defaults, or of a run with its recorded settings."""
+def _default_request(model: str | None, resume: str | None, init_from: str | None) -> TrainRequest:
+    """The request without further options: of a model with its defaults, or of a run with its recorded settings.
+
+    Args:
+        model: Name of the model.
+        resume: The run to resume.
+        init_from: What a new run starts from; a trained model of the same paper determines the networks.
+    """
     from zoo.data import default_source_name
     from zoo.runs import Run
     from zoo.runs.loading import explain_settings
 
     if not resume:
         entry = registry.resolve(model or "")
-        return TrainRequest(entry, TrainOptions(model=model or "", data=default_source_name(entry.model.batch_keys)), entry.config)
+        config = _inherit_settings(entry, init_from) if init_from else entry.config
+        return TrainRequest(entry, TrainOptions(model=model or "", data=default_source_name(entry.model.batch_keys)), config)
     run = Run(resume)
     record = run.record
     if model and model.rpartition(":")[2] != record.model:
@@ -190,6 +198,22 @@ def _default_request(model: str | None, resume: str | None) -> TrainRequest:
     )
     with explain_settings(run):
         return TrainRequest(entry, options, entry.configure(**record.config_values()), run)
+
+
+def _inherit_settings(entry: ModelEntry, init_from: str) -> Config:
+    """A preset with the settings of a trained model of the same paper that shape its networks, such as widths: its weights fit then."""
+    from zoo.core import ImageConfig
+    from zoo.pretrained import open_model
+    from zoo.runs.loading import explain_settings
+
+    trained = open_model(init_from)
+    if trained.record.model not in registry.list_models() or registry.get_entry(trained.record.model).model is not entry.model:
+        return entry.config
+    of_training = {field.name for field in dataclasses.fields(ImageConfig)} - {"latent_dim", "image_shape"}
+    inherited = {field.name for field in dataclasses.fields(entry.config)} - of_training
+    values = {name: value for name, value in trained.record.config_values().items() if name in inherited}
+    with explain_settings(trained):
+        return entry.configure(**values)
 
 
 def _ask_for_model(resuming: bool) -> str:
