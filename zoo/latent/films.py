@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 from collections.abc import Iterable, Iterator
@@ -73,20 +72,10 @@ def write_film(path: str | os.PathLike[str], frames: Iterable[np.ndarray], rate:
     path = check_film(path, rate)
     frames = _count_and_check(frames, path, counter := [0])
     write = _write_gif if path.suffix.lower() == GIF else _write_mp4
-    temporary_files: list[Path] = []
-
-    def save(temporary: Path) -> None:
-        temporary_files.append(temporary)
-        write(temporary, frames, rate)
-
     try:
-        write_atomically(path, save)
+        write_atomically(path, lambda temporary: write(temporary, frames, rate))
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from None
-    finally:
-        for temporary in temporary_files:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
     return counter[0]
 
 

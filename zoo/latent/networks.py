@@ -193,15 +193,15 @@ class MixedLabels:
                     "between classes; give one class"
                 )
             for output in node.outputs:
-                if "int" in output.dtype:
-                    integers.add(id(output))
-                else:
+                if keras.backend.is_float_dtype(output.dtype):
                     vectors.append(output)
+                else:
+                    integers.add(id(output))
         return vectors
 
     def __call__(self, network: keras.Model, inputs: Inputs) -> Any:
         """The network's output, for inputs in which the label is a matrix of weights, float32 [n, num_classes]."""
-        mixed = [tf.matmul(inputs[LABEL], table) for table in self.tables]
+        mixed = [tf.tensordot(inputs[LABEL], table, 1) for table in self.tables]
         return self.network([*(inputs[tensor.name] for tensor in self.others), *mixed], training=False)
 
 
