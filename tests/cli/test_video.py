@@ -114,7 +114,7 @@ def test_pictures_are_projected(working_directory, capsys):
         (["video", "RUN", "--fps", "0"], ["0 frames per second"]),
         (["video", "RUN", "--scale", "0"], ["--scale 0"]),
         (["video", "RUN", "--seeds", "1"], ["at least two keyframes"]),
-        (["video", "RUN", "--label", "11"], ["--label 11: no such class. Available: 0 = 0"]),
+        (["video", "RUN", "--out", "new/walk.gif", "--label", "11"], ["--label 11: no such class. Available: 0 = 0"]),
         (["video", "RUN", "--truncation", "2", "0.5"], ["--truncation: this model does not support it"]),
         (["video", "RUN", "--seeds", "1", str(2**64)], [f"--seed {2**64}: must be from"]),
         (["video", "RUN", "--training", "--label", "1"], ["--label belongs to a walk"]),

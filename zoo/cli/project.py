@@ -76,10 +76,9 @@ class Project:
         require_noise_model(model, "project")
         labels = self._labels(model)
         targets = np.stack([self._read(file, opened, model) for file in self.pictures]).astype(np.float32) / 255
-        folder = output_folder(opened, self.out, "projections")
+        folder, extractor = output_folder(opened, self.out, "projections"), self._load_extractor(opened, model)
         with own_if_inside(folder, opened), explain_output_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            extractor = self._load_extractor(opened, model)
             settings = ProjectionSettings(steps=self.steps, seed=self.seed)
             result = project(model, targets, labels, extractor, settings, show_progress)
             self._write(model, folder, names, targets, labels, result)

@@ -28,7 +28,7 @@ def check_film(path: str | os.PathLike[str], rate: float) -> Path:
     """The path of a film to write, once it is certain that it can be written.
 
     Args:
-        path: A file that ends in .gif or .mp4; the folders above it are created.
+        path: A file that ends in .gif or .mp4.
         rate: Frames per second.
 
     Raises:
@@ -46,12 +46,11 @@ def check_film(path: str | os.PathLike[str], rate: float) -> Path:
         except ImportError:
             name = path.with_suffix(GIF)
             raise UserError(f"{path}: MP4 files need PyAV: pip install 'gan-zoo[video]'; or write a GIF file: {name}") from None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}") from None
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise UserError(f"{path} cannot be written: {'it is a folder' if path.is_dir() else 'its folder is not writable'}")
+    if path.is_dir():
+        raise UserError(f"{path} cannot be written: it is a folder")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise UserError(f"{path} cannot be written: {folder} is not a folder that can be written to")
     return path
 
 
@@ -59,7 +58,7 @@ def write_film(path: str | os.PathLike[str], frames: Iterable[np.ndarray], rate:
     """Writes frames as a film, atomically: a film that is interrupted leaves no file, and one that was there before stays.
 
     Args:
-        path: A file that ends in .gif (colors are reduced to 256 per frame) or .mp4 (needs PyAV); see `check_film`.
+        path: A file that ends in .gif (colors are reduced to 256 per frame) or .mp4 (needs PyAV); the folders above it are created.
         frames: Pictures of one size, uint8 [h, w, 1, 3 or 4]; transparent ones are composited onto white.
         rate: Frames per second.
 
@@ -73,6 +72,7 @@ def write_film(path: str | os.PathLike[str], frames: Iterable[np.ndarray], rate:
     frames = _count_and_check(frames, path, counter := [0])
     write = _write_gif if path.suffix.lower() == GIF else _write_mp4
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, lambda temporary: write(temporary, frames, rate))
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from None
