@@ -100,6 +100,8 @@ def test_pictures_are_projected(working_directory, capsys):
     np.testing.assert_allclose(np.asarray(Image.open("first/own-target.png")) / 255, image, atol=1.01 / 255)
     assert tool.main([*argv, "--out", "second"]) == 0
     assert all((working_directory / "first" / name).read_bytes() == (working_directory / "second" / name).read_bytes() for name in parts)
+    argv = ["project", str(run), "first/own-target.png", "own.png", "--feature-extractor", "none", "--out", "first"]
+    assert "own-target.png is one of the pictures" in read_error(capsys, argv, tool.main)
     with np.load("first/latents.npz") as arrays:
         model = zoo.load(run)
         projections = model.serve("serving_default", latent=arrays["latents"])["image"].numpy()[..., 0]

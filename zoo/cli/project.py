@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 NONE = "none"
 MAX_STEPS = 1_000_000
-FILE = "latents.npz"
+FILE, PARTS = "latents.npz", ("target", "projection", "way")  # of which each picture has a file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Project:
     def __call__(self) -> None:
         import numpy as np
 
-        from zoo.latent import ProjectionSettings, project
+        from zoo.latent import ProjectionSettings, project, require_generator
         from zoo.pretrained import load_model, open_model
 
         if not 1 <= self.steps <= MAX_STEPS:
@@ -74,9 +74,12 @@ class Project:
         opened = open_model(self.run)
         model: Any = load_model(opened, self.checkpoint, discriminator=False)
         require_noise_model(model, "project")
+        require_generator(model)
         labels = self._labels(model)
         targets = np.stack([self._read(file, opened, model) for file in self.pictures]).astype(np.float32) / 255
-        folder, extractor = output_folder(opened, self.out, "projections"), self._load_extractor(opened, model)
+        folder = output_folder(opened, self.out, "projections")
+        self._refuse_overwriting(folder, names)
+        extractor = self._load_extractor(opened, model)
         with own_if_inside(folder, opened), explain_output_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             settings = ProjectionSettings(steps=self.steps, seed=self.seed)
@@ -93,6 +96,13 @@ class Project:
                 raise UserError(f"the projections of {names[file.stem]} and {file} would both be named {file.stem}; rename one")
             names[file.stem] = file
         return list(names)
+
+    def _refuse_overwriting(self, folder: Path, names: list[str]) -> None:
+        """Raises UserError if a file to write is one of the pictures."""
+        pictures = {file.resolve() for file in self.pictures}
+        for path in (folder / f"{name}-{part}.png" for name in names for part in PARTS):
+            if path.resolve() in pictures:
+                raise UserError(f"--out {folder}: {path.name} is one of the pictures and would be overwritten; give another folder")
 
     def _labels(self, model: Game) -> list[int] | None:
         """The class of each picture, for a class-conditional model."""
@@ -146,8 +156,8 @@ class Project:
         from zoo.runs import format_table
 
         for name, target, image, way in zip(names, targets, result.images, result.way, strict=True):
-            pictures = {"target": target[None], "projection": image[None], "way": np.concatenate([way, target[None]])}
-            for part, images in pictures.items():
+            pictures = (target[None], image[None], np.concatenate([way, target[None]]))
+            for part, images in zip(PARTS, pictures, strict=True):
                 write_picture(folder / f"{name}-{part}.png", model.modality.render(images, len(images)))
         arrays = {"names": np.array(names), "latents": result.latents, **({} if labels is None else {"labels": np.array(labels)})}
 

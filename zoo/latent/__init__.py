@@ -3,7 +3,7 @@
 from zoo.latent.directions import METHODS, Directions, find_directions, move
 from zoo.latent.distribution import LatentDistribution
 from zoo.latent.films import check_film, enlarge, read_grids, training_grids, write_film
-from zoo.latent.networks import Sampler, require_images
+from zoo.latent.networks import Sampler, require_generator, require_images
 from zoo.latent.projection import Projection, ProjectionSettings, project
 from zoo.latent.sheets import draw_directions
 from zoo.latent.walks import Walk, interpolate, slerp
@@ -24,6 +24,7 @@ __all__ = [
     "move",
     "project",
     "read_grids",
+    "require_generator",
     "require_images",
     "slerp",
     "training_grids",

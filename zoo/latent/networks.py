@@ -29,6 +29,13 @@ def require_images(model: Game) -> None:
         raise UserError(f"this model generates {model.modality.describe_shape(model.config)}; models of images are supported")
 
 
+def require_generator(model: Game) -> None:
+    """Raises UserError if a model does not generate images from random noise by a generator network."""
+    require_images(model)
+    if not model.generator:
+        raise UserError("this model has no generator: its samples are drawn from the energy function of a discriminator")
+
+
 class StandIn:
     """Stands in for a generator in `Game.generate_from`: each call of the network, or of one nested in it, becomes a call of a function.
 
@@ -67,9 +74,7 @@ class GeneratorCall:
         Raises:
             UserError: The model does not generate images from noise, or samples without a generator.
         """
-        require_images(model)
-        if not model.generator:
-            raise UserError("this model has no generator: its samples are drawn from the energy function of a discriminator")
+        require_generator(model)
         calls: list[GeneratorCall] = []
 
         def record(network: keras.Model, inputs: Inputs) -> Any:

@@ -15,7 +15,7 @@ from zoo.core import Game, losses
 from zoo.core.signatures import as_integers, require_in_range
 from zoo.errors import UserError
 from zoo.latent.distribution import LatentDistribution
-from zoo.latent.networks import GeneratorCall
+from zoo.latent.networks import require_generator
 from zoo.metrics import FeatureExtractor
 from zoo.metrics.extractors.base import resize_batch
 from zoo.metrics.interfaces import Progress, no_progress
@@ -126,7 +126,7 @@ def project(
     """
     settings = settings or ProjectionSettings()
     settings.validate()
-    GeneratorCall.trace(model)  # raises UserError for a model without a generator
+    require_generator(model)
     targets, conditions = _validate_targets(model, images, labels)
     size = max(1, min(MAX_BATCH, MAX_VALUES // math.prod(model.modality.sample_shape(model.config))))
     distribution = LatentDistribution.measure(model)
