@@ -79,6 +79,7 @@ SLOW_FILES = {  # tests that train, or build networks of full size
     "test_translation",
     "test_translation_metrics",
     "test_upscale",
+    "test_video",
 }
 
 

@@ -24,6 +24,7 @@ LAYERS = {
     "zoo.core": 2,
     "zoo.models": 3,
     "zoo.pretrained": 4,
+    "zoo.latent": 4,
     "zoo.training": 4,
     "zoo.serving": 4,
     "zoo.reports": 4,
@@ -96,7 +97,8 @@ def test_the_step_exists_once():
     texts = {name: path.read_text(encoding="utf-8") for name, path in modules() if not name.startswith("zoo.testing")}
     pattern = r"GradientTape\(|optimizer\w*\.apply\(|apply_gradients\("
     homes = [name for name, text in texts.items() if re.search(pattern, text)]
-    assert sorted(homes) == ["zoo.core.losses", "zoo.core.step"]  # the tape of the gradient penalties, and that of the step
+    # The tape of the gradient penalties and of projection, the step itself, and the update of a projection's latent vectors.
+    assert sorted(homes) == ["zoo.core.losses", "zoo.core.step", "zoo.latent.projection"]
 
 
 def test_no_model_is_named_outside_its_file():

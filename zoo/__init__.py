@@ -9,10 +9,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.2.0"
-__all__ = ["Run", "UserError", "create", "list_models", "load", "register", "registry", "testing", "train"]
+__all__ = ["Run", "UserError", "create", "latent", "list_models", "load", "register", "registry", "testing", "train"]
 
 if TYPE_CHECKING:
-    from zoo import registry, testing
+    from zoo import latent, registry, testing
     from zoo.cli.train import train
     from zoo.errors import UserError
     from zoo.pretrained.loading import create, list_models
@@ -24,6 +24,7 @@ _LOCATIONS = {  # public name -> (module, attribute; None: the module itself)
     "Run": ("zoo.runs.folder", "Run"),
     "UserError": ("zoo.errors", "UserError"),
     "create": ("zoo.pretrained.loading", "create"),
+    "latent": ("zoo.latent", None),
     "list_models": ("zoo.pretrained.loading", "list_models"),
     "load": ("zoo.pretrained.loading", "load_model"),
     "register": ("zoo.registry", "register"),

@@ -17,6 +17,7 @@ from zoo.cli.analyze import Analyze
 from zoo.cli.client import Client
 from zoo.cli.compare import Compare
 from zoo.cli.data import Data
+from zoo.cli.directions import Directions
 from zoo.cli.evaluate import Evaluate
 from zoo.cli.export import Export
 from zoo.cli.generate import Generate
@@ -24,15 +25,34 @@ from zoo.cli.launch import Launch
 from zoo.cli.launch import main as launch_main
 from zoo.cli.list import List
 from zoo.cli.options import TrainOptions
+from zoo.cli.project import Project
 from zoo.cli.publish import Publish
 from zoo.cli.translate import Translate
 from zoo.cli.upscale import Upscale
 from zoo.cli.utility import Utility
+from zoo.cli.video import Video
 from zoo.runs.commands import INSTALLED, MODULE, set_program
 from zoo.training import runtime
 
 PROG = "zoo"
-COMMANDS = (List, Launch, Data, Generate, Translate, Upscale, Evaluate, Compare, Analyze, Utility, Export, Client, Publish)
+COMMANDS = (
+    List,
+    Launch,
+    Data,
+    Generate,
+    Translate,
+    Upscale,
+    Video,
+    Directions,
+    Project,
+    Evaluate,
+    Compare,
+    Analyze,
+    Utility,
+    Export,
+    Client,
+    Publish,
+)
 
 
 class Train(TrainOptions):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -60,11 +61,16 @@ def write_atomically(path: Path, save: Callable[[Path], object]) -> None:
         save: Called with the path of the temporary file.
 
     Raises:
-        OSError: The file cannot be written. A file that was at `path` before is unchanged.
+        OSError: The file cannot be written. A file that was at `path` before is unchanged, and the temporary file is removed.
     """
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    save(temporary)
-    os.replace(temporary, path)
+    try:
+        save(temporary)
+        os.replace(temporary, path)
+    except BaseException:  # also if the user interrupts
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 def write_text(path: Path, text: str) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 import zoo
 from zoo import __main__ as tool
-from zoo.cli import generate
+from zoo.cli import conditions
 from zoo.errors import UserError
 
 
@@ -94,6 +94,6 @@ def test_commands_that_the_model_does_not_offer(capsys, command):
 def test_classes_are_given_by_name_in_any_case_or_by_number():
     model = types.SimpleNamespace(class_names=("Bag", "Ankle boot", "a", "A", "0"), config=types.SimpleNamespace(num_classes=5))
     for label, number in {"Bag": 0, "bag": 0, "ANKLE BOOT": 1, "a": 2, "A": 3, "0": 4, "1": 1}.items():
-        assert generate._find_class(label, model) == number
+        assert conditions.find_class(label, model) == number
     with pytest.raises(UserError, match="did you mean 'Ankle boot'"):
-        generate._find_class("Ankleboot", model)
+        conditions.find_class("Ankleboot", model)

@@ -70,12 +70,13 @@ def check_seeds(seed: int, count: int = 1) -> None:
 
 
 def write_picture(path: Path, picture: np.ndarray) -> None:
-    """Writes a uint8 picture [h, w, c] as PNG, and the folders above it; raises UserError if that is impossible."""
+    """Writes a uint8 picture [h, w, c] as PNG atomically, and the folders above it; raises UserError if that is impossible."""
     from zoo.core.images import write_png
+    from zoo.files import write_atomically
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_png(path, picture)
+        write_atomically(path, lambda temporary: write_png(temporary, picture))
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error}") from None
 

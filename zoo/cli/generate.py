@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.cli.arguments import ModelArgument, check_seeds, check_truncation, register_model, require_noise_model, write_picture
+from zoo.cli.conditions import find_classes, load_offsets
 from zoo.cli.options import MAX_COUNT
-from zoo.errors import UserError, printable, suggest
+from zoo.errors import UserError, printable
 from zoo.types import Omittable
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from zoo.core import Game
 
-LISTED_CLASSES = 12
 MAX_GRID_VALUES = 2**27  # pixels times channels of a grid; 2 GB in memory
 BATCH = 100  # samples that are generated at once
 
@@ -39,6 +39,10 @@ class Generate:
     """seed of the first image; each following image has the next seed"""
     truncation: Omittable[float] = None
     """truncation threshold of the latent vectors in standard deviations, for models that support it; lower: less diverse samples"""
+    directions: Omittable[Path] = None
+    """file of directions that `zoo directions` has written (.npz)"""
+    edit: Omittable[tuple[str, ...]] = None
+    """steps along directions to cycle through, NAME=STEP in standard deviations, as sefa1=2; several at once are joined by commas"""
     checkpoint: str = "last"
     """checkpoint to load: `last`, `best`, or a step"""
     columns: Omittable[int] = None
@@ -61,9 +65,10 @@ class Generate:
         require_noise_model(model, "generate")
         check_truncation(model, self.truncation)
         self._check_size(model)
-        conditions = self._conditions(model)
+        offsets, conditions = load_offsets(model, self.directions, self.edit), self._conditions(model)
         seeds = np.arange(self.seed, self.seed + self.count, dtype=np.int64)
-        self._write(model, self._sample(model, seeds, conditions), seeds, conditions)
+        samples = self._sample(model, seeds, conditions) if offsets is None else self._edit(model, seeds, conditions, offsets)
+        self._write(model, samples, seeds, conditions)
 
     @property
     def _is_grid(self) -> bool:
@@ -95,12 +100,8 @@ class Generate:
         """The labels of the samples, for a class-conditional model."""
         import numpy as np
 
-        if "label" not in model.conditions:
-            if self.label:
-                raise UserError("--label: this model is not class-conditional; omit it")
-            return {}
-        labels = [_find_class(label, model) for label in self.label] if self.label else range(model.config.num_classes)
-        return {"label": np.resize(np.array(labels, np.int64), self.count)}
+        labels = find_classes(self.label, model)
+        return {} if labels is None else {"label": np.resize(np.array(labels, np.int64), self.count)}
 
     def _sample(self, model: Game, seeds: np.ndarray, conditions: dict[str, np.ndarray]) -> Iterator[np.ndarray]:
         """Yields the samples in batches."""
@@ -110,6 +111,15 @@ class Generate:
         for i in range(0, self.count, BATCH):
             batch = {name: values[i : i + BATCH] for name, values in conditions.items()}
             yield sample(seeds[i : i + BATCH], truncation=self.truncation, **batch).numpy()
+
+    def _edit(self, model: Game, seeds: np.ndarray, conditions: dict[str, np.ndarray], offsets: np.ndarray) -> Iterator[np.ndarray]:
+        """Yields the samples of latent vectors that are moved along directions, in batches."""
+        import numpy as np
+
+        from zoo.latent import Sampler, move
+
+        latent = model.latents(seeds, self.truncation)
+        return Sampler(model)(move(model, latent, offsets[np.arange(self.count) % len(offsets)]), **conditions)
 
     def _write(self, model: Game, batches: Iterator[np.ndarray], seeds: np.ndarray, conditions: dict[str, np.ndarray]) -> None:
         import numpy as np
@@ -121,24 +131,3 @@ class Generate:
                 name = "".join(f"-{condition}{values[i]}" for condition, values in conditions.items())
                 write_picture(self.out / f"seed{seeds[i]}{name}.png", model.modality.render(sample[None], 1))
         print(f"{self.count} {'image' if self.count == 1 else 'images'} in {printable(self.out)}")
-
-
-def _find_class(label: str, model: Game) -> int:
-    """The number of a class, given by name, in any case if that is unique, or by number; a name precedes a number, as in classes 1 to 12.
-
-    Raises:
-        UserError: There is no such class.
-    """
-    names, count = model.class_names or (), model.config.num_classes
-    if label in names:
-        return names.index(label)
-    similar_case = [i for i, name in enumerate(names) if name.casefold() == label.casefold()]
-    if len(similar_case) == 1:
-        return similar_case[0]
-    if label.isascii() and label.isdecimal() and int(label) < count:
-        return int(label)
-    listed = ", ".join(f"{i} = {name}" for i, name in list(enumerate(names))[:LISTED_CLASSES])
-    more = f", ... ({count} classes)" if count > LISTED_CLASSES else ""
-    available = f"{listed}{more}" if names else f"0 to {count - 1}"
-    similar = "." if label.isdecimal() else suggest(label, names)
-    raise UserError(f"--label {label}: no such class{similar} Available: {available}")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from zoo.core import Game
     from zoo.metrics import Evaluation
     from zoo.pretrained import PublishedModel
-    from zoo.runs import Run
+    from zoo.runs import Run, RunRecord
 
 
 class OpenedRun(NamedTuple):
@@ -58,8 +58,7 @@ class Measurement:
         Raises:
             UserError: For options that do not fit the model or the data.
         """
-        from zoo import data, metrics
-        from zoo.data.source import FOLDER_PREFIX
+        from zoo import metrics
         from zoo.pretrained import load_model
 
         metrics.check_sample_count(self.count, self.seed)  # before an extractor is trained
@@ -71,11 +70,7 @@ class Measurement:
             raise UserError("--live: image-to-image models are evaluated by their EMA networks; omit it")
         check_truncation(model, self.truncation)
         record = run.record
-        name, folder = self.data or record.data.name, self.data_dir or record.options.get("data_dir")
-        shape, reading = model.modality.sample_shape(model.config), data.Reading.from_options(record.options)
-        if name.startswith(FOLDER_PREFIX) != record.data.name.startswith(FOLDER_PREFIX):  # the others fit one kind of data only
-            reading = data.Reading(crop=reading.crop)
-        source = data.open_source(name, folder, shape, type(model).batch_keys, not self.data_dir, record.data.class_names, reading)
+        source = open_data(record, model, self.data, self.data_dir)
         extractor, split = self.load_extractor(source, model, record.options), self.real_split()
         if record.data.examples and not self.data:
             source = source.subset(record.data.examples, model.config.seed)
@@ -141,6 +136,28 @@ def own_if_inside(folder: Path, run: Run | PublishedModel) -> contextlib.Abstrac
     if (folder / "config.json").exists():
         raise UserError(f"--out {folder} is another run; give a folder that is not a run")
     return contextlib.nullcontext()
+
+
+def open_data(record: RunRecord, model: Game, name: str | None = None, folder: str | None = None) -> Any:
+    """The data that a run was trained on, or other data that its model can read.
+
+    Args:
+        record: The record of the run.
+        model: Its model.
+        name: Name of other data; None: those of the run.
+        folder: Folder of TFDS datasets; None: that of the run.
+
+    Raises:
+        UserError: The data cannot be read.
+    """
+    from zoo import data
+    from zoo.data.source import FOLDER_PREFIX
+
+    name, recorded_folder = name or record.data.name, record.options.get("data_dir")
+    shape, reading = model.modality.sample_shape(model.config), data.Reading.from_options(record.options)
+    if name.startswith(FOLDER_PREFIX) != record.data.name.startswith(FOLDER_PREFIX):  # the others fit one kind of data only
+        reading = data.Reading(crop=reading.crop)
+    return data.open_source(name, folder or recorded_folder, shape, type(model).batch_keys, not folder, record.data.class_names, reading)
 
 
 @dataclasses.dataclass(frozen=True)
