@@ -41,10 +41,10 @@ class Options:
     """pretrained model to start from"""
     examples: int = 200
     """images that are trained on"""
-    steps: int = 1000
+    steps: int = 900
     """training steps"""
-    evaluations: int = 4
-    """points of the curves"""
+    evaluations: int = 3
+    """points of the curves; a run keeps its last three checkpoints"""
     seeds: int = 3
     """runs of each kind"""
     frozen: int = 2
