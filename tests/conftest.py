@@ -49,6 +49,7 @@ SLOW_FILES = {  # tests that train, or build networks of full size
     "test_drgan_data_and_serving",
     "test_evaluate",
     "test_evaluation",
+    "test_examples",
     "test_extractors",
     "test_generate",
     "test_keras_model",

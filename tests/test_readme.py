@@ -195,6 +195,8 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     for model in RUNS:
         zoo.train(model, run_dir=folder / "runs" / f"{model}-digits-0001", steps=2, eval_every=2, eval_samples=0)
+    for file_format in ("onnx", "litert"):
+        program.main(["export", str(folder / "runs" / f"{RUNS[0]}-digits-0001"), "--format", file_format])
     return folder
 
 

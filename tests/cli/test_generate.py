@@ -3,6 +3,7 @@
 import types
 
 import numpy as np
+import onnxruntime
 import pytest
 import tensorflow as tf
 from command_line import list_files, read_error, small_acgan, small_gan
@@ -51,6 +52,21 @@ def test_export_writes_the_next_version(run, capsys):
     assert not [path for path in (run / "export" / "acgan").iterdir() if path.name.startswith(".")]
 
 
+def test_export_writes_files_for_other_runtimes(run, capsys):
+    before = list_files(run / "export" / "acgan"), (run / "README.md").read_text()
+    assert tool.main(["export", str(run), "--format", "onnx", "--batch", "2", "--quantize", "dynamic"]) == 0
+    output = capsys.readouterr()
+    version = run / "export" / "acgan-onnx" / "1"
+    assert output.out.strip() == str(version)
+    assert sorted(path.name for path in version.iterdir()) == ["discriminate.onnx", "serving_default.onnx"]
+    assert "serving_default.onnx: " in output.err and "sample: omitted, because the format lacks StatelessRandomNormalV2" in output.err
+    assert (list_files(run / "export" / "acgan"), (run / "README.md").read_text()) == before
+    session = onnxruntime.InferenceSession(version / "serving_default.onnx")
+    inputs = {"latent": np.zeros((2, 100), np.float32), "label": np.array([3, 4])}
+    expected = zoo.load(run).serve("serving_default", **inputs)["image"]
+    np.testing.assert_allclose(session.run(["image"], inputs)[0], expected, atol=0.05)
+
+
 def test_labels_are_refused_by_an_unconditional_model(capsys):
     for label in ("0", "3"):
         error = read_error(capsys, ["generate", str(small_gan()), "--label", label], tool.main)
@@ -64,6 +80,13 @@ def test_labels_are_refused_by_an_unconditional_model(capsys):
         (["generate"], ["run"]),
         (["generat", "x"], ["generat", "generate"]),
         (["export", "RUN", "--checkpoint", "5"], ["no checkpoint 5", "4", "6"]),
+        (["export", "RUN", "--batch", "1"], ["--batch is an option of ONNX and LiteRT files; add --format onnx or --format litert"]),
+        (["export", "RUN", "--quantize", "dynamic"], ["--quantize is an option of ONNX and LiteRT files"]),
+        (["export", "RUN", "--format", "onnx", "--max-pixels", "9"], ["--max-pixels is an option of SavedModels for TensorFlow Serving; omit it, or --format"]),
+        (["export", "RUN", "--format", "tflite"], ["--format", "tflite", "saved_model", "onnx", "litert"]),
+        (["export", "RUN", "--format", "litert", "--batch", "0"], ["batch 0: expected the number of rows of a request"]),
+        (["export", "RUN", "--format", "litert", "--signature", "png"], ["LiteRT lacks operations", "EncodePng", "omit --format"]),
+        (["export", "RUN", "--format", "litert", "--signature", "x"], ["unknown signature 'x'. Available: serving_default"]),
         (["generate", "RUN", "--label", "10"], ["--label 10: no such class. Available: 0 = 0, 1 = 1"]),
         (["generate", "RUN", "--count", "0"], ["--count 0"]),
         (["generate", "RUN", "--seed", str(2**63 - 64)], [f"--seed {2**63 - 64}: must be from", f"to {2**63 - 65}"]),

@@ -1,4 +1,4 @@
-"""`zoo export`: a SavedModel of a run."""
+"""`zoo export`: a SavedModel of a run, or files for ONNX Runtime and LiteRT."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Any, Literal
 
+from zoo.cli import export_files
 from zoo.cli.arguments import MAX_SEED, ModelArgument, explain_output_errors, output_folder, register_model
 from zoo.errors import UserError, printable
 from zoo.types import Omittable
@@ -17,13 +18,13 @@ DEFAULT_BATCH_SIZES = (1, 8, 64)
 
 @dataclasses.dataclass(frozen=True)
 class Export:
-    """write the next SavedModel version of a run or a pretrained model, for TensorFlow Serving"""
+    """write the next SavedModel version of a run or a pretrained model, for TensorFlow Serving; or files for other runtimes"""
 
     run: ModelArgument
     checkpoint: str = "last"
     """checkpoint to load: `last`, `best`, or a step"""
     out: Omittable[Path] = None
-    """folder for the versions of the SavedModel; if omitted, export/ in the run's folder"""
+    """folder for the versions; if omitted, one below export/ in the run's folder"""
     max_pixels: int = 2**22
     """maximum number of pixels of a request, for signatures that take files or images of any size"""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -39,6 +40,14 @@ class Export:
     """writes the files of a server next to the version: models, batching, monitoring, Docker Compose with Prometheus"""
     batch_sizes: tuple[int, ...] = DEFAULT_BATCH_SIZES
     """of --serving-config: numbers of rows that the server pads its batches to"""
+    format: Literal["saved_model", "onnx", "litert"] = "saved_model"
+    """`saved_model`, or files of single signatures: `onnx` for ONNX Runtime, `litert` for LiteRT (TensorFlow Lite)"""
+    signature: Omittable[str] = None
+    """of ONNX and LiteRT: the only signature to write; if omitted, all that the format can hold"""
+    batch: Omittable[int] = None
+    """of ONNX and LiteRT: number of rows of a request; if omitted, any"""
+    quantize: Omittable[Literal["dynamic"]] = None
+    """of ONNX and LiteRT: `dynamic` for weights of 8 bits; if omitted, float32"""
     model: Omittable[str] = None
     """path/to/file.py:NAME, if the run's model is your own"""
 
@@ -49,8 +58,12 @@ class Export:
         from zoo.runs import Run, explain_write_errors
 
         self._validate()
+        export_files.check_options(self)
         register_model(self.model)
         run = open_model(self.run)
+        if self.format != export_files.SAVED_MODEL:
+            export_files.export(self, run)
+            return
         folder = output_folder(run, self.out, f"export/{run.record.model}")
         if self.out is not None or not isinstance(run, Run):
             with explain_output_errors(folder):

@@ -45,7 +45,7 @@ def configure() -> None:
         else:
             for name, value in ENVIRONMENT.items():
                 os.environ.setdefault(name, value)
-            with _silenced_stderr():
+            with silenced_stderr():
                 _set_options()
         _configured = True
 
@@ -64,7 +64,7 @@ def _set_options() -> None:
 
 
 @contextlib.contextmanager
-def _silenced_stderr() -> Iterator[None]:
+def silenced_stderr() -> Iterator[None]:
     """Discards what native code writes to file descriptor 2."""
     if sys.stderr is not None:
         sys.stderr.flush()
