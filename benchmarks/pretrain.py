@@ -278,7 +278,7 @@ def evaluate(options: Options, recipe: Recipe, run: Run) -> dict[str, Any]:
 
     model, best = registry.get_entry(recipe.model).model, run.best()
     steps = {"last": run.completed_steps(), **({"best": best.step} if best else {})}
-    rows = {row["step"]: row["scores"] for row in run.evaluations()}
+    rows = {row["step"]: row.get("scores", {}) for row in run.evaluations()}
     scores: dict[str, Any] = {which: {} for which in steps}
     if model.generates_from_noise:
         reading = data.Reading.from_options(run.record.options)
