@@ -229,7 +229,7 @@ def training_command(options: Options, recipe: Recipe) -> list[str]:
         if options.folders is None:
             raise UserError(f"{recipe.data} needs the folder that contains it: --folders FOLDER")
         data = f"folder:{(options.folders / data.removeprefix('folder:')).expanduser().resolve()}"
-    if "--init-from" in words:  # another pretrained model
+    if "--init-from" in words and options.models != SHIPPED:  # another pretrained model, which has no name elsewhere
         position = words.index("--init-from") + 1
         words[position] = str((options.models / words[position]).resolve())
     length = ["--steps", str(steps), "--eval-every", str(-(-steps // EVALUATIONS))]
