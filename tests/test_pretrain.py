@@ -113,15 +113,22 @@ def test_interpolations_keep_the_length_of_latent_vectors():
 
 
 @pytest.mark.slow
-def test_fine_tuning_is_compared_with_training_from_scratch(working_directory, monkeypatch):
-    base = zoo.train("dcgan", data="digits", steps=2, eval_samples=0, run_dir="base").folder.resolve()
-    words = ["--data", "digits", "--base", str(base), "--examples", "64", "--steps", "4", "--evaluations", "2", "--seeds", "1"]
+def test_fine_tuning_is_compared_with_training_from_scratch(working_directory):
+    draw = np.random.RandomState(0)
+    for variety in ("Apple_1", "Cherry_1", "Tomato_1", "Pear_1"):
+        (working_directory / "fruits" / variety).mkdir(parents=True)
+        for i in range(70):
+            Image.fromarray(draw.randint(0, 256, (32, 32, 3), np.uint8)).save(working_directory / "fruits" / variety / f"{i}.png")
+    words = ["fruits", "--examples", "64", "--steps", "4", "--base-steps", "2", "--evaluations", "2", "--seeds", "1", "--runs", "runs"]
     assert fine_tuning.main([*words, "--count", "64", "--frozen", "1", "--rows", "page.jsonl"]) == 0
+    assert {path.name for path in (working_directory / "runs" / fine_tuning.TARGET).iterdir()} == {"Cherry_1", "Tomato_1"}
     rows = list(map(json.loads, (working_directory / "page.jsonl").read_text().splitlines()))
-    assert [row["start"] for row in rows] == ["from scratch", "from base", "the same, 1 layers frozen"]
+    starts = ["from scratch", "from dcgan-fashion (clothes)", "from apples", "from apples, 1 layers frozen"]
+    assert [row["start"] for row in rows] == starts
     for row in rows:
         assert [point["step"] for point in row["curve"]] == [2, 4] and all(len(point["frechet"]) == 2 for point in row["curve"])
-    distances = [row["curve"][0]["frechet"] for row in rows]
-    assert distances[0] != distances[1]
+    assert len({row["curve"][0]["frechet"][0] for row in rows[:3]}) == 3
     page = (working_directory / "page.md").read_text()
-    assert "64 grayscale images of `digits`" in page and str(working_directory) not in page and "--freeze-discriminator 1" in page
+    assert "64 grayscale images of cherries" in page and str(working_directory) not in page and "--freeze-discriminator 1" in page
+    with pytest.raises(UserError, match="has no folders of Apple"):
+        fine_tuning.main([str(working_directory / "runs" / fine_tuning.TARGET)])

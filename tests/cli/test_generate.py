@@ -82,7 +82,10 @@ def test_labels_are_refused_by_an_unconditional_model(capsys):
         (["export", "RUN", "--checkpoint", "5"], ["no checkpoint 5", "4", "6"]),
         (["export", "RUN", "--batch", "1"], ["--batch is an option of ONNX and LiteRT files; add --format onnx or --format litert"]),
         (["export", "RUN", "--quantize", "dynamic"], ["--quantize is an option of ONNX and LiteRT files"]),
-        (["export", "RUN", "--format", "onnx", "--max-pixels", "9"], ["--max-pixels is an option of SavedModels for TensorFlow Serving; omit it, or --format"]),
+        (
+            ["export", "RUN", "--format", "onnx", "--max-pixels", "9"],
+            ["--max-pixels is an option of SavedModels for TensorFlow Serving; omit it, or --format"],
+        ),
         (["export", "RUN", "--format", "tflite"], ["--format", "tflite", "saved_model", "onnx", "litert"]),
         (["export", "RUN", "--format", "litert", "--batch", "0"], ["batch 0: expected the number of rows of a request"]),
         (["export", "RUN", "--format", "litert", "--signature", "png"], ["LiteRT lacks operations", "EncodePng", "omit --format"]),
