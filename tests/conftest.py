@@ -43,6 +43,7 @@ FAST_MODELS = ("acgan", "autoencoder")  # whose checks run without the slow test
 SLOW_FILES = {  # tests that train, or build networks of full size
     "test_analyses",
     "test_biggan",
+    "test_browser",
     "test_callbacks",
     "test_downstream",
     "test_drgan",

@@ -17,6 +17,7 @@ from zoo.cli.analyze import Analyze
 from zoo.cli.client import Client
 from zoo.cli.compare import Compare
 from zoo.cli.data import Data
+from zoo.cli.demo import Demo
 from zoo.cli.directions import Directions
 from zoo.cli.evaluate import Evaluate
 from zoo.cli.export import Export
@@ -25,6 +26,7 @@ from zoo.cli.launch import Launch
 from zoo.cli.launch import main as launch_main
 from zoo.cli.list import List
 from zoo.cli.options import TrainOptions
+from zoo.cli.page import Page
 from zoo.cli.project import Project
 from zoo.cli.publish import Publish
 from zoo.cli.translate import Translate
@@ -52,6 +54,8 @@ COMMANDS = (
     Export,
     Client,
     Publish,
+    Demo,
+    Page,
 )
 
 

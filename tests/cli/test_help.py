@@ -21,7 +21,7 @@ try:
     {call}
 except SystemExit as stop:
     assert not stop.code, stop.code
-heavy = {{"tensorflow", "keras", "numpy", "PIL", "matplotlib", "scipy"}} & set(sys.modules)
+heavy = {{"tensorflow", "keras", "numpy", "PIL", "matplotlib", "scipy", "gradio"}} & set(sys.modules)
 assert not heavy, heavy
 """
 COMMANDS = sorted(["train", *(command.__name__.lower() for command in tool.COMMANDS)])

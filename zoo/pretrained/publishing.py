@@ -76,7 +76,7 @@ def publish(
     folder.mkdir(parents=True, exist_ok=True)
     manifest = Manifest(
         name=name,
-        summary=summary or f"{model.modality.describe_shape(model.config)} of {_hide_folders(run.record.data.name)} by {run.record.model}",
+        summary=summary or f"{model.modality.describe_shape(model.config)} of {hide_folders(run.record.data.name)} by {run.record.model}",
         license=license,
         attribution=attribution,
         step=model.completed_steps,
@@ -135,14 +135,14 @@ def _publishable_record(record: RunRecord) -> RunRecord:
     return dataclasses.replace(
         record,
         options={
-            name: value for name, value in record.options.items() if name in PUBLISHED_OPTIONS and _hide_folders(str(value)) == str(value)
+            name: value for name, value in record.options.items() if name in PUBLISHED_OPTIONS and hide_folders(str(value)) == str(value)
         },
-        data=dataclasses.replace(record.data, name=_hide_folders(record.data.name)),
+        data=dataclasses.replace(record.data, name=hide_folders(record.data.name)),
         command=_publishable_commands(record.command),
     )
 
 
-def _hide_folders(word: str) -> str:
+def hide_folders(word: str) -> str:
     """A word of a command, or the name of a dataset; of a path that is not below the current folder, only the last part is left."""
     parts = PATH.fullmatch(word)
     return parts["prefix"] + re.split(r"[/\\]", parts["path"].rstrip("/\\"))[-1] if parts else word
@@ -159,7 +159,7 @@ def _publishable_commands(commands: str) -> str:
 def _publishable_command(line: str) -> str:
     words = shlex.split(line)
     left_out = {i + j for i, word in enumerate(words) if word in LOCAL_OPTIONS for j in (0, 1)}  # the option and its value
-    return shlex.join(_hide_folders(word) for i, word in enumerate(words) if i not in left_out)
+    return shlex.join(hide_folders(word) for i, word in enumerate(words) if i not in left_out)
 
 
 def _smallest_dtype(model: Game, network: keras.Model) -> str:
