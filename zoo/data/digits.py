@@ -21,7 +21,7 @@ def load_digits(start: int = 0, stop: int | None = None) -> Iterator[tuple[int, 
 
     digits = sklearn.datasets.load_digits()
     for i in range(len(digits.images))[start:stop]:
-        small = Image.fromarray(np.uint8(np.rint(digits.images[i] * (255 / 16))))
+        small = Image.fromarray(np.rint(digits.images[i] * (255 / 16)).astype(np.uint8))
         large = np.asarray(small.resize((SIDE - 2 * MARGIN,) * 2, Image.Resampling.BICUBIC))
         yield i, np.pad(large, MARGIN)[..., None], int(digits.target[i])
 

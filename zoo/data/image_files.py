@@ -267,4 +267,4 @@ def _packings(picture: ImageFile.ImageFile) -> list[str]:
 def _reduce_depth(picture: Image.Image, highest: float | None) -> Image.Image:
     values = np.asarray(picture, np.float64)
     limit = full_range(float(values.max())) if highest is None else highest
-    return Image.fromarray(np.uint8(np.clip(np.rint(values * (255 / limit)), 0, 255)))
+    return Image.fromarray(np.clip(np.rint(values * (255 / limit)), 0, 255).astype(np.uint8))
