@@ -116,6 +116,8 @@ class Kill:
 
     def _wrap(self, name, write, leave_half):
         def run(*args, **kwargs):
+            if self.number and len(self.writes) == self.number:
+                raise Killed  # what is killed does not clean up either
             self.writes.append(name)
             if len(self.writes) == self.number:
                 if leave_half:
