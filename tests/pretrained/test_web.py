@@ -193,12 +193,13 @@ def test_a_damaged_download_in_the_cache_is_replaced(site, tmp_path, published):
     assert hashlib.sha256(cached.read_bytes()).hexdigest() == digest
 
 
-def test_a_model_in_the_cache_works_while_the_hub_is_down(site, published):
+def test_a_model_in_the_cache_works_while_the_hub_is_down(site, published, caplog):
     sample("hf://one/acgan")
     (site.folder / "down").touch()
     np.testing.assert_array_equal(sample("hf://one/acgan"), sample(published))
     with pytest.raises(UserError, match="hf://one/other"):
         sample("hf://one/other")
+    assert not caplog.records  # of the attempts
 
 
 def test_a_cache_that_cannot_be_written_is_one_line(site, tmp_path, monkeypatch):

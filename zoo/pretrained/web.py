@@ -121,6 +121,7 @@ def import_hub(address: str) -> Any:
     """The package `huggingface_hub`; raises UserError if it is not installed."""
     try:
         import huggingface_hub.errors
+        import huggingface_hub.utils.logging
     except ImportError:
         raise UserError(f"{address} needs the package huggingface_hub: pip install 'gan-zoo[hub]'") from None
     return huggingface_hub
@@ -129,6 +130,9 @@ def import_hub(address: str) -> Any:
 @contextlib.contextmanager
 def _explain_hub_errors(address: str, hub: Any) -> Iterator[None]:
     """Converts the errors of the hub to a UserError, and that of a file which is not in the model to a FileNotFoundError."""
+    logging = hub.utils.logging
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # the attempts are not shown; what comes of the last one is reported
     try:
         yield
     except hub.errors.LocalEntryNotFoundError:
@@ -141,6 +145,8 @@ def _explain_hub_errors(address: str, hub: Any) -> Iterator[None]:
         raise UserError(f"{address}: the hub has no model of this name, or it is private and no token is set") from None
     except (OSError, ValueError, hub.errors.HTTPError) as error:
         raise UserError(f"{address} cannot be downloaded: {_first_line(error)}") from None
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def _parse_hub_address(address: str) -> tuple[str, str | None]:
