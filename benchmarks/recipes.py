@@ -113,7 +113,7 @@ RECIPES = {
     "drgan-fruits": Recipe(
         "drgan",
         "folder:fruits_rot",
-        100_000,
+        48_000,
         "--held-out-identities 20 --circular-poses --jitter 4",
         "a fruit turned to another angle, and features that identify it, 64x64",
         ("Held-out fruits keep their color, but not always their shape.",),

@@ -23,8 +23,8 @@ OF_SAVED_MODELS = ("max_pixels", "precision", "xla", "warmup_batch_sizes", "no_w
 def check_options(options: Export) -> None:
     """Raises UserError for options of another format, and if a package that the format needs is not installed."""
     if options.format == SAVED_MODEL:
-        if given := [name for name in OF_FILES if getattr(options, name) is not None]:
-            raise UserError(f"--{given[0]} is an option of ONNX and LiteRT files; add --format onnx or --format litert, or omit it")
+        if misplaced := [name for name in OF_FILES if getattr(options, name) is not None]:
+            raise UserError(f"--{misplaced[0]} is an option of ONNX and LiteRT files; add --format onnx or --format litert, or omit it")
         return
     for name in OF_SAVED_MODELS:
         if getattr(options, name) != getattr(type(options), name):
