@@ -104,7 +104,7 @@ RECIPES = {
         "pix2pix",
         "folder:edges",
         100_000,
-        "--image-shape 64 64 3 --jitter 8 --flip --widths 24 48 96 160 160 160 160 160 --discriminator-width 32 --ema-decay 0.999 "
+        "--image-shape 64 64 3 --jitter 8 --flip --discriminator-width 32 --ema-decay 0.999 "
         "--schedule linear --decay-start 0.5 --final-rate 0.05",
         "edges to fruits, 64x64",
         ("Drawings should look like the edges of `benchmarks/fruits.py`.",),
