@@ -10,6 +10,7 @@ import threading
 import zipfile
 
 import huggingface_hub
+import huggingface_hub.constants
 import numpy as np
 import pytest
 from conftest import tiny_model
@@ -101,6 +102,7 @@ def site(tmp_path, monkeypatch, published):
         for path in published.iterdir():
             file.write(path, path.name)
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)  # `zoo demo` may have run in this process
     monkeypatch.setattr(huggingface_hub.HfApi, "__init__", functools.partialmethod(huggingface_hub.HfApi.__init__, site.address))
     yield site
     site.stop()

@@ -49,7 +49,8 @@ class Demo:
         folder = self.gallery or (RUNS if RUNS.is_dir() else None)
         gallery = RunGallery.open(folder) if folder else None
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read by Gradio when it is imported
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # of a library that Gradio uses
+        if not any(name.startswith("hf://") for name in self.run):
+            os.environ.setdefault("HF_HUB_OFFLINE", "1")  # of a library that Gradio uses
         with tempfile.TemporaryDirectory(prefix="zoo-demo-", ignore_cleanup_errors=True) as temporary:
             os.environ["GRADIO_TEMP_DIR"] = temporary
             from zoo.cli.demo_page import launch_page
