@@ -9,7 +9,7 @@ import numpy as np
 
 from zoo.cli.demo_downloads import Downloads
 from zoo.cli.demo_images import ImageTool, Reading
-from zoo.cli.demo_widgets import as_integer, as_shown, build_upload, element_id, explain_errors
+from zoo.cli.demo_widgets import as_integer, as_shown, build_result, build_upload, element_id, explain_errors
 
 HEIGHT = 320  # pixels of an image on the page
 OPTIONS: dict[str, Any] = {"api_visibility": "private"}
@@ -56,15 +56,7 @@ class ImageTab:
         gr.Markdown(f"### {signature.replace('_', ' ').capitalize()}")
         with gr.Row():
             upload = self._upload(signature, "upload")
-            image = gr.Image(
-                label="Result",
-                format="png",
-                image_mode=None,
-                interactive=False,
-                buttons=["fullscreen"],
-                height=HEIGHT,
-                elem_id=self._id(signature),
-            )
+            image = build_result("Result", HEIGHT, self._id(signature))
         controls: list[Any] = []
         if "pose" in self.tool.inputs(signature):
             controls.append(self._pose_slider(signature, "pose"))
@@ -122,15 +114,7 @@ class ImageTab:
             uploads = gr.File(
                 label="Your images", file_count="multiple", file_types=["image"], height=HEIGHT, elem_id=self._id(signature, "upload")
             )
-            image = gr.Image(
-                label="Fused",
-                format="png",
-                image_mode=None,
-                interactive=False,
-                buttons=["fullscreen"],
-                height=HEIGHT,
-                elem_id=self._id(signature),
-            )
+            image = build_result("Fused", HEIGHT, self._id(signature))
         pose, png = self._pose_slider(signature, "pose"), gr.DownloadButton("PNG", elem_id=self._id(signature, "png"))
         similarities = gr.Textbox(label="Cosine similarity of each image to the fused features", elem_id=self._id(signature, "similarity"))
         tab = self

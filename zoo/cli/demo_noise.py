@@ -194,7 +194,7 @@ class NoiseTool:
 
 
 def enlargement(picture: np.ndarray) -> int:
-    """The factor by which a picture [h, w, channels] is enlarged to be seen well."""
+    """The factor by which a picture [h, w, channels] is enlarged on the page."""
     return max(1, -(-SHORT_SIDE // min(picture.shape[:2])))
 
 

@@ -10,7 +10,7 @@ import gradio as gr
 
 from zoo.cli.demo_downloads import Downloads
 from zoo.cli.demo_noise import MAX_CODE, MAX_FRAMES, MAX_STEP, NoiseTool, SampleRequest, write_settings
-from zoo.cli.demo_widgets import as_integer, as_shown, element_id, explain_errors
+from zoo.cli.demo_widgets import as_integer, as_shown, build_result, element_id, explain_errors
 
 MAX_TRUNCATION = 3.0
 LARGEST_SEED = 2**53 - 1  # integers that JavaScript represents exactly
@@ -39,15 +39,7 @@ class NoiseTab:
                 self._build_controls()
                 another = gr.Button("Another seed", elem_id=self._id("another"))
             with gr.Column(scale=3):
-                image = gr.Image(
-                    label="Sample",
-                    format="png",
-                    image_mode=None,
-                    interactive=False,
-                    buttons=["fullscreen"],
-                    elem_id=self._id("sample"),
-                    height=400,
-                )
+                image = build_result("Sample", 400, self._id("sample"))
                 with gr.Row():
                     png = gr.DownloadButton("PNG", elem_id=self._id("png"))
                     settings = gr.DownloadButton("Seed and settings (JSON)", elem_id=self._id("settings"))

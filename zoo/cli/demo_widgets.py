@@ -26,6 +26,11 @@ def build_upload(**options: Any) -> gr.Image:
     return image
 
 
+def build_result(label: str, height: int, element: str) -> gr.Image:
+    """An image that callbacks write: as PNG, in the channels that it has."""
+    return gr.Image(label=label, format="png", image_mode=None, interactive=False, buttons=["fullscreen"], height=height, elem_id=element)
+
+
 def explain_errors(function: Function) -> Function:
     """A callback whose UserError is shown as a message on the page, and not as a traceback."""
 
